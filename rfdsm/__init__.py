@@ -1,0 +1,34 @@
+"""Exact theory and finite-size simulation of random-features denoising score matching."""
+
+from .activations import (
+    GELU as GELU,
+    Activation as Activation,
+    Cos as Cos,
+    Erf as Erf,
+    LeakyReLU as LeakyReLU,
+    Polynomial as Polynomial,
+    ReLU as ReLU,
+    Sigmoid as Sigmoid,
+    SiLU as SiLU,
+    Sin as Sin,
+    Tanh as Tanh,
+)
+from .comparison import Extrapolation as Extrapolation, extrapolate as extrapolate
+from .data import (
+    Gaussian as Gaussian,
+    Samples as Samples,
+    standardise as standardise,
+)
+from .errors import (
+    Baselines as Baselines,
+    Errors as Errors,
+    NotConverged as NotConverged,
+    Sizes as Sizes,
+    Solution as Solution,
+    Status as Status,
+)
+from .model import RFDSM as RFDSM
+from .processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+from .training import Ridge as Ridge
+
+__version__ = "0.1.0"

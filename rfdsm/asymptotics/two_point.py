@@ -1,0 +1,34 @@
+r"""Two-point functions K_C(λ1, λ2) = (1/d) tr V^T (U+λ1)^{-1} C (U+λ2)^{-1} V (THEORY.md 5).
+
+Put [[λ1, ε], [0, λ2]] in the place of λ. Every scalar X of the one-point equations becomes
+an upper triangular 2×2 matrix with the solutions at λ1 (left, X_L) and λ2 (right, X_R) on
+the diagonal and a corner X_o linear in the source ε C. Corners obey the product rule in the
+order written,
+
+    (XZ)_o = X_L Z_o + X_o Z_R,          (X^{-1})_o = -X_L^{-1} X_o X_R^{-1},
+
+so the corners of the unknowns solve a small linear system (`population.linear_solve`), and
+those of α and G follow. From K = 1 - α + α G α, with the sign of a resolvent's derivative,
+
+    K_C = -( -α_o + α_L G_o α_R + α_L G_L α_o + α_o G_R α_R ).
+
+Where C is made of the training points (their fresh noise integrated), adding ε C to U
+mixes a point's mean direction with its noiseless part g_i = E_z f: eliminating g_i's own
+direction leaves i0 with the extra corner i0_L η_L η_R i0_R and the shared part of the
+features with the cross term 1 - i0_L η_L - η_R i0_R, η = (1/n) tr S_g (U+λ)^{-1}.
+"""
+
+from typing import Any
+
+from jaxtyping import Array, Float
+
+
+def two_point(population: Any, left: Any, right: Any, source: Any) -> Float[Array, ""]:
+    """K_C between two states for one source; symmetric in the states, O(1)."""
+    alpha, G = population.corner(left, right, source)
+    return (
+        alpha
+        - left.alpha * G * right.alpha
+        - left.alpha * left.mean_coupling * alpha
+        - alpha * right.mean_coupling * right.alpha
+    )

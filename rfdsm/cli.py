@@ -1,0 +1,304 @@
+"""The command line: `rfdsm demo`, `rfdsm point`, `rfdsm doctor`.
+
+Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
+"""
+
+import json
+import math
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from . import activations as _activations, canary
+from .comparison import extrapolate
+from .data import Gaussian
+from .errors import Errors, NotConverged
+from .model import RFDSM
+
+FIELDS = (
+    "score_error",
+    "test_loss",
+    "train_loss",
+    "memorization_loss",
+    "bias2",
+    "variance",
+)
+ACTIVATIONS = {
+    name.lower(): getattr(_activations, name)
+    for name in ("Tanh", "ReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU", "GELU")
+}
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Exact theory and simulation of random-features denoising score matching.",
+)
+out, err = Console(), Console(stderr=True)
+
+
+def run() -> None:
+    """Run the application with float64 on, and turn failures into one line."""
+    jax.config.update("jax_enable_x64", True)
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except (ValueError, TypeError) as error:
+        _fail(error, 2)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: {error.filename}", 2)
+    except NotConverged as error:
+        _fail(error, 1)
+
+
+def _fail(message: Any, code: int) -> None:
+    text = " ".join(str(message).split())
+    print(f"rfdsm: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _show_warning(message, *_: Any, **__: Any) -> None:
+    print(f"rfdsm: warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar on a terminal and nothing in a pipe; call it once for each step."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        task = bars.add_task(title, total=total)
+
+        def advance(step: str) -> None:
+            bars.update(task, advance=1, description=f"{title}: {step}")
+
+        yield advance
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option("--out", help="Folder for the figures and the summary.")
+    ] = Path("rfdsm-demo"),
+) -> None:
+    """Theory and simulation side by side, on Gaussian data and on real images."""
+    from . import demo as _demo
+
+    with progress("demo", _demo.steps()) as advance:
+        summary = _demo.run(directory, advance)
+    print(summary)
+
+
+@app.command()
+def point(
+    psi_n: Annotated[float, typer.Option(help="Data points per dimension, n/d.")],
+    psi_p: Annotated[float, typer.Option(help="Features per dimension, p/d.")],
+    m: Annotated[float, typer.Option(help="Noises per data point; inf is allowed.")],
+    t: Annotated[float, typer.Option(help="Diffusion time (Ornstein-Uhlenbeck).")],
+    lam: Annotated[float, typer.Option(help="Ridge λ.")],
+    activation: Annotated[
+        str, typer.Option(help=f"One of {', '.join(ACTIVATIONS)}, leakyrelu:SLOPE.")
+    ] = "tanh",
+    eigenvalues: Annotated[
+        str, typer.Option(help="Eigenvalues of the data's covariance, a,b,...")
+    ] = "1",
+    weights: Annotated[
+        str | None, typer.Option(help="Their shares, a,b,..., summing to 1.")
+    ] = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(help="Simulate too: d=80 or d=80,160 (extrapolated), trials=32."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Every error at one point, from theory and, if asked, from simulation."""
+    model = RFDSM(
+        psi_n=psi_n,
+        psi_p=psi_p,
+        m=m,
+        t=t,
+        lam=lam,
+        activation=_activation(activation),
+        data=Gaussian(
+            _numbers(eigenvalues, "--eigenvalues"),
+            None if weights is None else _numbers(weights, "--weights"),
+        ),
+    )
+    dimensions, trials = _simulation_request(simulate)
+    runs = []
+    with progress("simulate", len(dimensions)) as advance:
+        for d in dimensions:
+            key = jax.random.fold_in(jax.random.key(seed), d)
+            runs.append(model.simulate(key, d, trials))
+            advance(f"d = {d}")
+    # Rounding to integers moves the ratios: theory is compared where the simulation was.
+    compared = model.at(runs[-1].sizes) if runs else model
+    report = _report(model, compared, runs)
+    if as_json:
+        print(json.dumps(_plain(report), indent=2))
+    else:
+        _print_point(report)
+
+
+def _report(model: RFDSM, compared: RFDSM, runs: list[Errors]) -> dict[str, Any]:
+    theory = compared.asymptotics()
+    baselines = model.baselines()
+    report: dict[str, Any] = {
+        "model": compared.to_dict(),
+        "theory": _fields(theory),
+        "memorises": bool(baselines.memorises(theory)),
+        "baselines": {
+            name: float(getattr(baselines, name))
+            for name in ("null", "isotropic", "linear", "best")
+        },
+        "simulation": [
+            {
+                "d": r.sizes.d,
+                "n": r.sizes.n,
+                "p": r.sizes.p,
+                "trials": r.score_error.shape[0],
+                "mean": _fields(r.mean()),
+                "standard_error": _fields(r.standard_error()),
+            }
+            for r in runs
+        ],
+    }
+    if len(runs) == 1:
+        # A finite size shifts every error by O(1/d): a z-score would test that, not theory.
+        difference = jax.tree.map(lambda x, y: x - y, runs[0].mean(), theory)
+        report["difference"] = _fields(difference)
+        report["expected_order"] = 1 / runs[0].sizes.d
+    if len(runs) == 2:
+        limit = extrapolate(*runs)
+        report["extrapolated"] = _fields(limit.errors)
+        report["standard_error"] = _fields(limit.standard_error)
+        report["z"] = _fields(limit.z_score(theory))
+    return report
+
+
+def _print_point(report: dict[str, Any]) -> None:
+    columns: list[tuple[str, dict[str, float], str]] = [("theory", report["theory"], ".6g")]
+    for run_ in report["simulation"]:
+        columns.append((f"d = {run_['d']}", run_["mean"], ".4g"))
+        columns.append(("±", run_["standard_error"], ".1g"))
+    if "difference" in report:
+        columns.append(("difference", report["difference"], "+.2g"))
+    if "z" in report:
+        columns.append(("d → ∞", report["extrapolated"], ".4g"))
+        columns.append(("±", report["standard_error"], ".1g"))
+        columns.append(("z", report["z"], "+.1f"))
+    table = Table("error per dimension", box=None, pad_edge=False)
+    for title, _, _ in columns:
+        table.add_column(title, justify="right")
+    for name in FIELDS:
+        cells = (
+            "-" if math.isnan(values[name]) else format(values[name], style)
+            for _, values, style in columns
+        )
+        table.add_row(name, *cells)
+    out.print(table)
+    if "difference" in report:
+        out.print(
+            f"differences are finite-size shifts of order 1/d = {report['expected_order']:.2g} "
+            "plus ±; give two dimensions (d=80,160) to extrapolate and test."
+        )
+    linear = report["baselines"]["linear"]
+    verb = "memorises" if report["memorises"] else "does not memorise"
+    out.print(
+        f"losses to hold these against: no score 1, isotropic "
+        f"{report['baselines']['isotropic']:.4g}, best linear {linear:.4g}; "
+        f"the model {verb} (memorization_loss against the last)."
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Versions, devices, precision, and whether the backend computes right numbers."""
+    out.print(f"python    {platform.python_version()} on {platform.machine()}")
+    for package in ("rfdsm", "jax", "jaxlib", "equinox", "numpy"):
+        out.print(f"{package:<9} {metadata.version(package)}")
+    for device in jax.devices():
+        out.print(f"device    {device.platform}:{device.id} {device.device_kind}")
+    out.print(f"x64       {'on' if jax.config.jax_enable_x64 else 'off'}")
+    results = canary.checks()
+    for result in results:
+        verdict = "right" if result.ok else "WRONG"
+        out.print(f"canary    {verdict}: {result.name}, deviation {result.deviation:.1e}")
+    if not all(result.ok for result in results):
+        _fail(
+            f"jax {jax.__version__} computes wrong numbers on this machine: install "
+            "another version, such as 0.10.1.",
+            1,
+        )
+
+
+def _activation(text: str) -> _activations.AbstractActivation:
+    name, _, argument = text.lower().partition(":")
+    if name == "leakyrelu" and argument:
+        return _activations.LeakyReLU(_numbers(argument, "--activation leakyrelu")[0])
+    if name in ACTIVATIONS and not argument:
+        return ACTIVATIONS[name]()
+    raise ValueError(
+        f"--activation {text} is unknown: take one of {', '.join(ACTIVATIONS)}, "
+        "leakyrelu:SLOPE."
+    )
+
+
+def _numbers(text: str, name: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{name} takes numbers separated by commas, got {text!r}.") from None
+
+
+def _simulation_request(text: str | None) -> tuple[list[int], int]:
+    """The dimensions and trials of "d=80,160,trials=32"."""
+    if text is None:
+        return [], 0
+    values: dict[str, list[str]] = {}
+    name = ""
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if equals:
+            name = key.strip()
+        values.setdefault(name, []).append(value if equals else key)
+    try:
+        dimensions = [int(value) for value in values.pop("d")]
+        trials = [int(value) for value in values.pop("trials", ["32"])]
+        if values or len(trials) != 1 or not 1 <= len(dimensions) <= 2:
+            raise ValueError
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
+            f"got {text!r}."
+        ) from None
+    return sorted(dimensions), trials[0]
+
+
+def _fields(errors: Errors) -> dict[str, float]:
+    return {name: float(getattr(errors, name)) for name in FIELDS}
+
+
+def _plain(value: Any) -> Any:
+    """For JSON, which has no NaN: null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,179 @@
+"""The result both roads give, with what a solve adds to it."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The integers behind a simulation, and the ratios they realise.
+
+    Theory is compared with a simulation at these ratios, not at the ones asked for.
+
+    Attributes:
+        d, n, p: dimension, training points, features.
+        m: noises per point, an integer or infinity.
+        counts: coordinates of each eigenvalue's atom; None for `Samples`.
+    """
+
+    d: int
+    n: int
+    p: int
+    m: float
+    counts: tuple[int, ...] | None = None
+
+    @property
+    def psi_n(self) -> float:
+        """n/d as realised."""
+        return self.n / self.d
+
+    @property
+    def psi_p(self) -> float:
+        """p/d as realised."""
+        return self.p / self.d
+
+
+class Errors(eqx.Module):
+    r"""The errors of a trained score, all per dimension (THEORY.md section 2).
+
+    Every field has the same shape: () from theory, (trials,) from simulation, and
+    whatever vmap puts in front. P_t is the law of y = a x + √h z; C_t = 1 - h∫ρ/σ_t.
+
+    Attributes:
+        score_error: (1/d) E_y |s_A(y) - ∇log P_t(y)|².
+        test_loss: (1/d) E |√h s_A(y) + z|² on fresh x and z, = C_t + h·score_error.
+        train_loss: the same over the n·m training pairs, without the penalty.
+        memorization_loss: training points, fresh noise; = train_loss at m = ∞.
+        bias2, variance: of s_A around ∇log P_t over data, noise and W;
+            score_error = bias2 + variance.
+        sizes: the integers of a simulation (static); None from theory and after `mean()`.
+
+    A field that a road cannot know is NaN: score_error, bias2, variance in simulation on
+    `Samples` (their true score is unknown), bias2 and variance of a single trial.
+    """
+
+    score_error: Float[Array, " *shape"]
+    test_loss: Float[Array, " *shape"]
+    train_loss: Float[Array, " *shape"]
+    memorization_loss: Float[Array, " *shape"]
+    bias2: Float[Array, " *shape"]
+    variance: Float[Array, " *shape"]
+    sizes: Sizes | None = eqx.field(static=True, default=None)
+
+    @property
+    def generalization_gap(self) -> Float[Array, " *shape"]:
+        """test_loss - train_loss."""
+        return self.test_loss - self.train_loss
+
+    @property
+    def memorization_gap(self) -> Float[Array, " *shape"]:
+        """test_loss - memorization_loss: what fresh noise on the training points hides."""
+        return self.test_loss - self.memorization_loss
+
+    def mean(self, axis: int = -1) -> "Errors":
+        """The mean over trials (the last axis unless told), without `sizes`."""
+        return jax.tree.map(lambda x: jnp.mean(x, axis), self.without_sizes())
+
+    def standard_error(self, axis: int = -1) -> "Errors":
+        r"""The standard error of `mean()` over T trials; NaN for T < 2 (bias2: T < 3).
+
+        Fields independent between trials have sd/√T. The values of bias2 are coupled,
+        bias2_i = 1/(T-1) Σ_{j≠i} G_ij: leaving trial k out of the mean over pairs gives
+        (T·mean - 2·bias2_k)/(T-2), and the jackknife of that is 2(T-1)/(T-2)·sd/√T;
+        variance = score_error - bias2 goes by the same jackknife.
+        """
+        trials = self.score_error.shape[axis]
+
+        def jackknife(deviation):
+            # deviation: of each leave-one-out value, times (T-1)
+            total = jnp.sum(jnp.square(deviation), axis)
+            return jnp.sqrt(total / (trials * (trials - 1)) if trials > 1 else total * jnp.nan)
+
+        def centred(x):
+            return x - jnp.mean(x, axis, keepdims=True)
+
+        coupling = 2 * (trials - 1) / (trials - 2) if trials > 2 else jnp.nan
+        pairs = coupling * centred(self.bias2)
+        fields = {
+            name: jackknife(centred(getattr(self, name)))
+            for name in ("score_error", "test_loss", "train_loss", "memorization_loss")
+        }
+        return Errors(
+            **fields,
+            bias2=jackknife(pairs),
+            variance=jackknife(centred(self.score_error) - pairs),
+        )
+
+    def without_sizes(self) -> "Errors":
+        """The same numbers without `sizes`, so that trees of both roads match."""
+        return dataclasses.replace(self, sizes=None)
+
+
+class Baselines(eqx.Module):
+    """Losses of scores that need no network, all per dimension.
+
+    Attributes:
+        null: of s = 0, which is 1.
+        isotropic: of the best s = -c y, 1 - h/Γ² with Γ² = a²σx² + h.
+        linear: of the best linear score, C_t = 1 - h∫ρ/σ_t.
+        best: of the true score: C_t for Gaussian laws, NaN for `Samples` (unknown).
+    """
+
+    null: Float[Array, ""]
+    isotropic: Float[Array, ""]
+    linear: Float[Array, ""]
+    best: Float[Array, ""]
+
+    def memorises(self, errors: Errors) -> Bool[Array, " *shape"]:
+        """Whether the score beats on its training points what a generalising one can do.
+
+        That is memorization_loss < C_t. On real data C_t is what the best *linear* score
+        can do: a network may also beat it by using structure that is not Gaussian.
+        """
+        return errors.memorization_loss < self.linear
+
+
+class Status(eqx.Enumeration):
+    """How a solve ended, per row under vmap; NaN is never a success."""
+
+    success = ""
+    invalid_input = (
+        "a number of the model is outside of its domain (psi > 0, m >= 1, lam > 0, t > 0, "
+        "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
+    )
+    constants_out_of_range = (
+        "the activation's Gaussian constants are not tabulated at this preactivation "
+        "variance a²σx² + h: rescale the data or the activation."
+    )
+    not_converged = (
+        "Newton did not reach the residual that counts as a solution: a parameter is "
+        "extreme (lam below 1e-12?); move it and solve again."
+    )
+    not_finite = "the equations were solved and an error is not finite: please report it."
+
+
+class Solution(eqx.Module):
+    """What `solve()` gives: it never raises.
+
+    Attributes:
+        errors: the `Errors`; NaN in value and derivative where status is not success.
+        status: a `Status`, per row under vmap; compare with ``== Status.success``.
+        residual: the largest |ℓ - log F(ℓ)| of THEORY.md section 4's equations in logs.
+        steps: Newton steps taken (a fixed count).
+        constants_error: bound on the absolute error of the activation's constants.
+    """
+
+    errors: Errors
+    status: Any
+    residual: Float[Array, ""]
+    steps: Int[Array, ""]
+    constants_error: Float[Array, ""]
+
+
+class NotConverged(RuntimeError):
+    """`asymptotics()` on concrete numbers whose solve was not a success."""

@@ -1,0 +1,387 @@
+"""`RFDSM`: one object that describes a problem, and the two roads that lead from it.
+
+Each method is a line or two that calls a road with numbers and ingredients; the roads do
+not know this class.
+"""
+
+import inspect
+import math
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from . import asymptotics as _theory, simulation as _simulation
+from .activations import AbstractActivation, Tanh
+from .checks import finite, is_traced, require, scalar
+from .data import AbstractData, Gaussian
+from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
+from .processes import AbstractProcess, OrnsteinUhlenbeck
+from .training import AbstractTraining, Ridge
+
+SHORTHANDS = {"t": "process", "lam": "training"}
+INGREDIENTS = {
+    "process": AbstractProcess,
+    "activation": AbstractActivation,
+    "data": AbstractData,
+    "training": AbstractTraining,
+}
+CONSTANTS_SHOW = 1e-6  # share of an error that the constants' error may move unmentioned
+
+
+class RFDSM(eqx.Module):
+    r"""Denoising score matching with a random-features network, at fixed ratios.
+
+    s_A(y) = (A/√p) ϱ(W y/√d), W (p×d) iid N(0, 1) and frozen, A trained on n points with m
+    noises each; d, n, p → ∞ at psi_n = n/d and psi_p = p/d (THEORY.md section 1).
+
+    A pytree whose numbers are traced float arrays: a new value never recompiles, and
+    `jax.grad` of a function of the model is an RFDSM of derivatives.
+
+    Args:
+        psi_n: data points per dimension, n/d > 0.
+        psi_p: features per dimension, p/d > 0.
+        m: noises per data point, any real number >= 1 or infinity.
+        t: shorthand for process=OrnsteinUhlenbeck(t).
+        lam: shorthand for training=Ridge(lam).
+        process: the forward noising, y = a x + √h z.
+        training: the training rule.
+        activation: ϱ; tanh unless told.
+        data: the law of the data; isotropic Gaussian unless told.
+
+    Raises:
+        ValueError: a number outside of its domain, an array where one number belongs, a
+            shorthand beside its ingredient, or neither of the two.
+        TypeError: something that is not a number or not an ingredient.
+
+    Example:
+        >>> import rfdsm
+        >>> model = rfdsm.RFDSM(psi_n=8, psi_p=16, m=4, t=0.1, lam=1e-3)
+        >>> print(f"{model.asymptotics().test_loss:.4f}")
+        0.8898
+    """
+
+    psi_n: Float[Array, ""]
+    psi_p: Float[Array, ""]
+    m: Float[Array, ""]
+    process: AbstractProcess
+    activation: AbstractActivation
+    data: AbstractData
+    training: AbstractTraining
+
+    def __init__(
+        self,
+        psi_n: Any,
+        psi_p: Any,
+        m: Any,
+        *,
+        t: Any = None,
+        lam: Any = None,
+        process: AbstractProcess | None = None,
+        training: AbstractTraining | None = None,
+        activation: AbstractActivation | None = None,
+        data: AbstractData | None = None,
+    ):
+        self.psi_n = scalar(psi_n, "psi_n")
+        self.psi_p = scalar(psi_p, "psi_p")
+        self.m = scalar(m, "m")
+        self.process = _one_of("t", t, "process", process, OrnsteinUhlenbeck)
+        self.training = _one_of("lam", lam, "training", training, Ridge)
+        self.activation = Tanh() if activation is None else activation
+        self.data = Gaussian() if data is None else data
+        for name, kind in INGREDIENTS.items():
+            given = getattr(self, name)
+            if not isinstance(given, kind):
+                hint = " (call it: Tanh())" if isinstance(given, type) else ""
+                raise TypeError(
+                    f"{name} must be one of rfdsm's {name} objects, got {given!r}{hint}."
+                )
+        require(self._domain())
+
+    def _domain(self):
+        return [
+            (
+                (self.psi_n > 0) & finite(self.psi_n),
+                f"psi_n = n/d must be positive and finite, got {self.psi_n}.",
+            ),
+            (
+                (self.psi_p > 0) & finite(self.psi_p),
+                f"psi_p = p/d must be positive and finite, got {self.psi_p}.",
+            ),
+            (
+                self.m >= 1,
+                f"m, the number of noises per data point, must be >= 1 "
+                f"(jnp.inf is allowed), got {self.m}.",
+            ),
+        ]
+
+    def solve(self, *, inverse_m: Any = None) -> Solution:
+        """The asymptotic errors with the status of the solve; never raises on a failure.
+
+        Args:
+            inverse_m: u = 1/m in [0, 1], overriding m; differentiable at 0 (m = ∞), where
+                the derivative in m itself is 0.
+
+        Returns:
+            A `Solution` of scalars; under vmap every row has its own status, and a row
+            that failed is NaN in value and derivative.
+
+        Raises:
+            TypeError: float32 numbers, which cannot carry the answer.
+        """
+        return _theory.solve(*self._theory_arguments(inverse_m))
+
+    def asymptotics(self, *, inverse_m: Any = None) -> Errors:
+        """The asymptotic errors (THEORY.md section 6), differentiable in every number.
+
+        Args:
+            inverse_m: as in `solve`.
+
+        Raises:
+            NotConverged: the solve was not a success. Traced calls (under jit, vmap or
+                grad) never raise: there the failed rows are NaN.
+            TypeError: float32 numbers, which cannot carry the answer.
+
+        Warns:
+            UserWarning: the activation's constants are so inaccurate that it shows in an
+                error (`Solution.constants_error`).
+        """
+        arguments = self._theory_arguments(inverse_m)
+        solution = _theory.solve(*arguments)
+        if is_traced(solution):
+            return solution.errors
+        if solution.status != Status.success:
+            raise NotConverged(f"{Status[solution.status]} {self._summary()}")
+        _warn_if_constants_show(solution, arguments)
+        return solution.errors
+
+    def simulate(self, key: Array, d: int | None = None, trials: int = 1) -> Errors:
+        """The same errors, measured on real networks of finite size.
+
+        Draws W, data and noises, trains the read-out exactly, and measures every error on
+        fresh draws; see `rfdsm.simulation.simulate`. The sizes are n = round(psi_n d) and
+        p = round(psi_p d); `runs.sizes` holds them and `model.at(runs.sizes)` is the model
+        to compare with.
+
+        Args:
+            key: a `jax.random.key`.
+            d: the dimension; left out for `Samples`, which have their own.
+            trials: independent networks and data sets, T.
+
+        Returns:
+            `Errors` of shape (trials,).
+
+        Raises:
+            ValueError: traced or non-integer sizes, d < 1, trials < 1, too few `Samples`.
+        """
+        return _simulation.simulate(
+            key,
+            d,
+            trials,
+            psi_n=self.psi_n,
+            psi_p=self.psi_p,
+            m=self.m,
+            process=self.process,
+            activation=self.activation,
+            data=self.data,
+            training=self.training,
+        )
+
+    def at(self, sizes: Sizes) -> "RFDSM":
+        """The model at the ratios (and shares of the atoms) that a simulation realised."""
+        changes: dict[str, Any] = {"psi_n": sizes.psi_n, "psi_p": sizes.psi_p}
+        if sizes.counts is not None:
+            changes["data.weights"] = np.asarray(sizes.counts) / sizes.d
+        return self.replace(**changes)
+
+    def baselines(self) -> Baselines:
+        """The losses of scores that need no network, to hold the errors against."""
+        a, h = self.process.scales()
+        law = self.data.law()
+        noised = a**2 * law.eigenvalues + h
+        isotropic = 1 - h / jnp.sum(law.weights * noised)
+        linear = 1 - h * jnp.sum(law.weights / noised)
+        unknown = jnp.full_like(linear, jnp.nan)
+        best = linear if self.data.knows_score() else unknown
+        return Baselines(jnp.ones_like(linear), isotropic, linear, best)
+
+    def replace(self, **changes: Any) -> "RFDSM":
+        """A changed copy: ``model.replace(psi_p=3.0, lam=1e-4)``.
+
+        Names are fields (``psi_p``, ``data``), the shorthands ``t`` and ``lam`` (the field
+        of that name on the current ingredient), and dotted paths, given as a dictionary:
+        ``model.replace(**{"training.lam": 1e-4, "data.eigenvalues": (1.9, 0.1)})``.
+
+        Raises:
+            ValueError: an unknown name, one that the current ingredient lacks, or one
+                given twice.
+        """
+        fields = {
+            name: getattr(self, name) for name in _parameters(RFDSM) if name not in SHORTHANDS
+        }
+        inside: dict[str, dict[str, Any]] = {}
+        for name, value in changes.items():
+            path = f"{SHORTHANDS[name]}.{name}" if name in SHORTHANDS else name
+            owner, _, field = path.partition(".")
+            if owner not in fields or (field and owner not in INGREDIENTS):
+                raise ValueError(
+                    f"RFDSM has no {name!r}: the names are {', '.join(fields)}, t, lam, "
+                    "and dotted ones such as training.lam."
+                )
+            if not field:
+                fields[owner] = value
+            elif owner in changes:
+                raise ValueError(f"{name} and {owner} were both given: {owner} holds it.")
+            elif field in inside.setdefault(owner, {}):
+                raise ValueError(f"{owner}.{field} was given twice.")
+            else:
+                inside[owner][field] = value
+        for owner, values in inside.items():
+            fields[owner] = _replace_ingredient(owner, fields[owner], values)
+        return RFDSM(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as plain JSON (infinity as "inf"); `from_dict` reads it back.
+
+        Raises:
+            ValueError: traced numbers, a user's own function, or `Samples`.
+        """
+        if is_traced(self):
+            raise ValueError("to_dict needs concrete numbers: call it outside of jit.")
+        numbers = {name: _to_json(getattr(self, name)) for name in ("psi_n", "psi_p", "m")}
+        ingredients = {name: _ingredient_to_dict(getattr(self, name)) for name in INGREDIENTS}
+        return numbers | ingredients
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> "RFDSM":
+        """The model that `to_dict` described.
+
+        Raises:
+            ValueError: a missing or unknown name or kind.
+        """
+        expected = {"psi_n", "psi_p", "m", *INGREDIENTS}
+        if set(description) != expected:
+            raise ValueError(
+                f"a model's description has the names {', '.join(sorted(expected))}; "
+                f"these differ: {', '.join(sorted(set(description) ^ expected))}."
+            )
+        fields = {name: _from_json(description[name]) for name in ("psi_n", "psi_p", "m")}
+        for name, base in INGREDIENTS.items():
+            fields[name] = _ingredient_from_dict(name, base, description[name])
+        return cls(**fields)
+
+    def _theory_arguments(self, inverse_m):
+        if inverse_m is None:
+            u = 1 / self.m
+        else:
+            u = scalar(inverse_m, "inverse_m")
+            require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
+        arguments = (
+            self.psi_n,
+            self.psi_p,
+            u,
+            self.process,
+            self.activation,
+            self.data.law(),
+            self.training,
+        )
+        for leaf in jax.tree.leaves(arguments):
+            if leaf.dtype != jnp.float64:
+                raise TypeError(
+                    f"theory needs float64, this model holds {leaf.dtype}: run "
+                    'jax.config.update("jax_enable_x64", True) before building it.'
+                )
+        return arguments
+
+    def _summary(self) -> str:
+        return f"(psi_n = {self.psi_n:.6g}, psi_p = {self.psi_p:.6g}, m = {self.m:.6g})"
+
+
+def _one_of(shorthand, number, name, ingredient, kind):
+    """The ingredient, given as itself or by its one number."""
+    if number is not None and ingredient is not None:
+        raise ValueError(f"{shorthand} and {name} were both given: {name} holds {shorthand}.")
+    if number is None and ingredient is None:
+        raise ValueError(f"give {shorthand}=... or {name}=rfdsm.{kind.__name__}({shorthand}).")
+    return kind(number) if ingredient is None else ingredient
+
+
+def _parameters(kind: type) -> list[str]:
+    return list(inspect.signature(kind).parameters)
+
+
+def _replace_ingredient(owner, ingredient, values):
+    kind = type(ingredient)
+    names = _parameters(kind)
+    for field in values:
+        if field not in names:
+            raise ValueError(
+                f"{owner} is {kind.__name__}, which has no {field!r}"
+                + (f": it has {', '.join(names)}." if names else " nor any other number.")
+            )
+    return kind(**({name: getattr(ingredient, name) for name in names} | values))
+
+
+def _ingredient_to_dict(ingredient) -> dict[str, Any]:
+    kind = type(ingredient)
+    description: dict[str, Any] = {"kind": kind.__name__}
+    for name in _parameters(kind):
+        value = getattr(ingredient, name)
+        if callable(value) or np.ndim(value) > 1:
+            raise ValueError(
+                f"{kind.__name__} holds a {'function' if callable(value) else 'data set'}, "
+                "which is not plain JSON: store it beside the model."
+            )
+        description[name] = _to_json(value)
+    return description
+
+
+def _ingredient_from_dict(name, base, description):
+    kinds = {kind.__name__: kind for kind in base.__subclasses__()}
+    description = dict(description)
+    kind = kinds.get(description.pop("kind", None))
+    if kind is None:
+        raise ValueError(f"{name} needs a kind, one of {', '.join(sorted(kinds))}.")
+    try:
+        return kind(**{field: _from_json(value) for field, value in description.items()})
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _to_json(value) -> Any:
+    values = np.asarray(value).tolist()
+    if isinstance(values, list):
+        return [_to_json(v) for v in values]
+    return "inf" if math.isinf(values) else values
+
+
+def _from_json(value) -> Any:
+    if isinstance(value, list):
+        return [_from_json(v) for v in value]
+    return math.inf if value == "inf" else value
+
+
+def _warn_if_constants_show(solution: Solution, arguments) -> None:
+    """Warn where the error of the activation's constants moves a result visibly."""
+    if solution.constants_error < 1e-12:
+        return
+    moved = _theory.constants_uncertainty(solution.errors, *arguments)
+    names = ("score_error", "test_loss", "train_loss", "memorization_loss")
+    shares = {
+        name: float(
+            getattr(moved, name) / jnp.maximum(jnp.abs(getattr(solution.errors, name)), 1)
+        )
+        for name in names
+    }
+    name = max(shares, key=lambda key: shares[key])
+    if not shares[name] <= CONSTANTS_SHOW:
+        warnings.warn(
+            f"the activation's constants are good to {solution.constants_error:.1e} only, "
+            f"which moves {name} by about {float(getattr(moved, name)):.1e}: declare where "
+            "the function or its slope jumps (kinks=...), or rescale the preactivations.",
+            stacklevel=3,
+        )

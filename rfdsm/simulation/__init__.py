@@ -1,0 +1,1 @@
+"""The simulation road: every error measured on real networks of finite size."""

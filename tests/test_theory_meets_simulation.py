@@ -1,0 +1,75 @@
+"""The heart: both roads, which share nothing but the ingredients, give the same errors."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+from bank import BANK
+
+import rfdsm
+
+FIELDS = (
+    "score_error",
+    "test_loss",
+    "train_loss",
+    "memorization_loss",
+    "bias2",
+    "variance",
+)
+SIZES = (80, 160)
+TRIALS = 64
+# One of each m, law, activation and regime in the default set; all of it in the slow one.
+QUICK = tuple(BANK[k] for k in (0, 5, 10, 14, 17, 18, 23))
+
+
+def deviations(problem, index):
+    """(difference, standard error, allowance) of each error, extrapolated in 1/d."""
+    model = problem.model()
+    key = jax.random.fold_in(jax.random.key(20250200336), index)
+    runs = [model.simulate(jax.random.fold_in(key, d), d, TRIALS) for d in SIZES]
+    theory = model.asymptotics()
+    for run in runs:
+        assert math.isclose(run.sizes.psi_n, problem.psi_n)
+        assert math.isclose(run.sizes.psi_p, problem.psi_p)
+    limit = rfdsm.extrapolate(*runs)
+    rows = {}
+    for name in FIELDS:
+        value = float(getattr(theory, name))
+        rows[name] = (
+            float(getattr(limit.errors, name)) - value,
+            float(getattr(limit.standard_error, name)),
+            max(0.005 * abs(value), 0.002),
+        )
+    return rows
+
+
+def assert_meets(problem, rows):
+    misses = [
+        f"{name}: off by {difference:+.4f}, standard error {error:.4f}, allowance {allowed:.4f}"
+        for name, (difference, error, allowed) in rows.items()
+        if not abs(difference) <= 3 * error + allowed
+    ]
+    assert not misses, f"{problem}\n" + "\n".join(misses)
+
+
+@pytest.mark.parametrize("problem", QUICK, ids=str)
+def test_theory_meets_simulation(problem):
+    assert_meets(problem, deviations(problem, BANK.index(problem)))
+
+
+@pytest.mark.slow
+def test_the_whole_bank_and_its_z_scores(capsys):
+    tables = {problem: deviations(problem, index) for index, problem in enumerate(BANK)}
+    z = np.array([[row[0] / row[1] for row in rows.values()] for rows in tables.values()])
+    counts, edges = np.histogram(z, bins=[-np.inf, -3, -2, -1, 0, 1, 2, 3, np.inf])
+    with capsys.disabled():
+        print(f"\nz of {z.size} errors, mean {z.mean():+.2f}, sd {z.std():.2f}:")
+        for low, high, count in zip(edges, edges[1:], counts, strict=True):
+            print(f"  {low:+5.0f} .. {high:+4.0f}: {count:3d} {'#' * count}")
+        for problem, row in zip(tables, z, strict=True):
+            print("  " + " ".join(f"{value:+5.1f}" for value in row), problem)
+    for problem, rows in tables.items():
+        assert_meets(problem, rows)
+    # Standard errors that were too large would hide anything: most |z| must not be tiny.
+    assert 0.5 < z.std() < 2.0
