@@ -164,7 +164,7 @@ class Solution(eqx.Module):
         errors: the `Errors`; NaN in value and derivative where status is not success.
         status: a `Status`, per row under vmap; compare with ``== Status.success``.
         residual: the largest |ℓ - log F(ℓ)| of THEORY.md section 4's equations in logs.
-        steps: Newton steps taken (a fixed count).
+        steps: Newton steps taken.
         constants_error: bound on the absolute error of the activation's constants.
     """
 

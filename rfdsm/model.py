@@ -96,10 +96,8 @@ class RFDSM(eqx.Module):
         for name, kind in INGREDIENTS.items():
             given = getattr(self, name)
             if not isinstance(given, kind):
-                hint = " (call it: Tanh())" if isinstance(given, type) else ""
-                raise TypeError(
-                    f"{name} must be one of rfdsm's {name} objects, got {given!r}{hint}."
-                )
+                what = "the class itself: call it" if isinstance(given, type) else type(given)
+                raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {what}.")
         require(self._domain())
 
     def _domain(self):

@@ -15,11 +15,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ..checks import holds
 from ..errors import Errors, Solution, Status
-from .equivalent import STEPS, TOLERANCE, solve_unknowns
+from .equivalent import TOLERANCE, solve_unknowns
 from .population import AveragedPopulation
 from .two_point import two_point
 
@@ -58,7 +58,7 @@ def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Soluti
         eigenvalues=law.eigenvalues,
         weights=law.weights,
     )
-    errors, residual = learning_curve(
+    errors, residual, steps = learning_curve(
         population, training.nodes(), inverse_m, h, a**2 * law.eigenvalues + h
     )
     finite = jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(errors))))
@@ -70,7 +70,7 @@ def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Soluti
     # A product, not a where: its derivative is NaN in both directions.
     poison = jnp.where(status == Status.success, 1.0, jnp.nan)
     errors = jax.tree.map(lambda value: value * poison, errors)
-    return Solution(errors, status, residual, jnp.asarray(STEPS), constants.error)
+    return Solution(errors, status, residual, steps, constants.error)
 
 
 def learning_curve(
@@ -79,8 +79,8 @@ def learning_curve(
     u: Float[Array, ""],
     h: Float[Array, ""],
     noised: Float[Array, " k"],
-) -> tuple[Errors, Float[Array, ""]]:
-    """(errors, residual) of a population under the filter `nodes`.
+) -> tuple[Errors, Float[Array, ""], Int[Array, ""]]:
+    """(errors, residual, Newton steps) of a population under the filter `nodes`.
 
     Args:
         population: the features; nodes: `FilterNodes`; u: 1/m; h: variance of the noise.
@@ -88,21 +88,18 @@ def learning_curve(
     """
 
     def state(lam):
-        return population.state(solve_unknowns(population, lam, u), lam, u)
+        unknowns, steps = solve_unknowns(population, lam, u)
+        return population.state(unknowns, lam, u), steps
 
-    states = jax.vmap(state)(nodes.resolvents)
+    states, steps = jax.vmap(state)(nodes.resolvents)
     residual = jnp.max(jax.vmap(population.mismatch)(states))
 
     def pair(left, right):
-        fresh = two_point(population, left, right, population.fresh_source())
-        training = population.training_source(left, right)
-        return fresh, two_point(population, left, right, training)
-
-    def slope(state):  # K'(λ)
-        return -two_point(population, state, state, population.identity_source())
+        return two_point(population, left, right, population.sources(left, right))
 
     over_right = jax.vmap(pair, in_axes=(None, 0))
-    K_fresh, K_training = jax.vmap(over_right, in_axes=(0, None))(states, states)
+    K_fresh, K_training, K_identity = jax.vmap(over_right, in_axes=(0, None))(states, states)
+    slope = -jnp.diagonal(K_identity)  # K'(λ)
 
     def double_sum(table):
         return jnp.sum(nodes.weights[:, None] * nodes.weights[None, :] * table)
@@ -114,7 +111,7 @@ def learning_curve(
         1
         + jnp.sum(nodes.loss_weights)
         - jnp.sum(nodes.loss_weights * states.one_minus_K)
-        + jnp.sum(nodes.loss_slope_weights * jax.vmap(slope)(states))
+        + jnp.sum(nodes.loss_slope_weights * slope)
     )
     gain = nodes.weights * states.alpha * states.q * population.psi_p
     mean_score = population.linear_noise / h * jnp.sum(gain[:, None] * states.D, axis=0)
@@ -127,4 +124,4 @@ def learning_curve(
         bias2=bias2,
         variance=score_error - bias2,
     )
-    return errors, residual
+    return errors, residual, jnp.max(steps).astype(jnp.int32)

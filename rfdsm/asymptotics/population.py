@@ -20,8 +20,8 @@ The last line is the trace of (U+λ)^{-1}(U+λ) = 1 and replaces 1/q = x + ∫ρ
 singular at u = 0 (m = ∞) or u = 1 (m = 1), so no case is made of them.
 
 A population gives the solver `start`, `state`, `residual`, `newton_step` and `mismatch`, and
-the formulas a state with `alpha`, `mean_coupling` and `one_minus_K`, its three sources and
-their `corner`.
+the formulas a state with `alpha`, `mean_coupling` and `one_minus_K`, the `sources` and their
+`corner`.
 """
 
 from typing import Any
@@ -169,7 +169,11 @@ class AveragedPopulation(eqx.Module):
     def residual(self, state: State) -> tuple[Array, Array, Array]:
         """The equations in the form Newton solves, zero at the solution."""
         trace = state.lam * state.q + state.E0 * state.i0 + (1 - state.u) * state.E1 * state.i1
-        return state.E0_map / state.E0 - 1, state.E1_map / state.E1 - 1, trace - 1
+        return (
+            _log_ratio(state.E0_map, state.E0),
+            _log_ratio(state.E1_map, state.E1),
+            trace - 1,
+        )
 
     def mismatch(self, state: State) -> Float[Array, ""]:
         """The largest |ℓ - log F(ℓ)| of section 4's own equations, with 1/q = x + ∫ρYD."""
@@ -194,26 +198,27 @@ class AveragedPopulation(eqx.Module):
             i0_L i0_R E0_o + (1-u) i1_L i1_R E1_o + λ_L q_o = rhs_2
             Y_o = t I0 + (1-u) b²h I1
 
-        At coinciding points this is the Jacobian of `residual` in the logs of the unknowns,
-        with its sign turned in the first two rows. Signs are fixed: [+ - -], [- + -],
-        [+ + +], and the diagonal is written without its subtraction, using the equations
-        at `right`: 1 = i0 (1 + ratio E0) and 1 - ψ_p q t i0 D = D (1 + ψ_p q (1-u) b²h i1).
+        At coinciding points this is exactly the Jacobian of `residual` in the logs of the
+        unknowns, solution or not, with its sign turned in the first two rows. Signs are fixed:
+        [+ - -], [- + -], [+ + +], and the diagonal is written without its subtraction by
+        1 = i0 + ratio E0 i0 and 1 - ψ_p q Y D = D.
         """
         ratio, psi_p, u, H = self.ratio, self.psi_p, left.u, self.linear_noise
         t, spread = self.linear_mean(u), 1 - u
         P = left.D * right.D
         tP, mass = self.average(t * P), self.average(P)
         coupling = psi_p * left.q * right.q * H
-        m00 = right.i0 + ratio * right.i0 * right.q * (
-            self.isotropic_mean(u) + tP * (1 + psi_p * left.q * spread * H * left.i1)
+        spread_L, mean_L = spread * H * left.i1, left.i0 * t  # the two parts of Y_L
+        own = psi_p * left.q * (spread_L + mean_L * right.i0)
+        m00 = (
+            right.q * (self.isotropic_mean(u) + self.average(t * P * (1 + own))) / right.E0_map
         )
-        m11 = right.i1 + u * ratio * right.i1 * right.q * (
-            self.fresh + H * (mass + psi_p * left.q * left.i0 * tP)
-        )
-        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0
-        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1
-        m0q = -(tP + self.isotropic_mean(u)) * left.q / left.E0
-        m1q = -(H * mass + self.fresh) * left.q / left.E1
+        own = psi_p * left.q * (mean_L + spread_L * right.i1)
+        m11 = right.q * (self.fresh + H * self.average(P * (1 + own))) / right.E1_map
+        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
+        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
+        m0q = -(tP + self.isotropic_mean(u)) * left.q / left.E0_map
+        m1q = -(H * mass + self.fresh) * left.q / left.E1_map
         matrix = [
             [m00, m01, m0q],
             [m10, m11, m1q],
@@ -230,32 +235,25 @@ class AveragedPopulation(eqx.Module):
         mean, contrast, trace = residual
         return jnp.stack(self.linear_solve(state, state, (mean, contrast, -trace)))
 
-    def fresh_source(self) -> Source:
-        """C = E_y f f^T over fresh data."""
-        zero = jnp.zeros_like(self.shared)
-        return Source(
-            features=self.shared + self.fresh,
-            data=self.linear_data,
-            noise=self.linear_noise,
-            mean=zero,
-            cross=zero,
-        )
+    def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
+        """The matrices C that the errors need: fresh data, training points, identity.
 
-    def training_source(self, left: State, right: State) -> Source:
-        """C = (1/n) Σ_i E_z[f f^T | x_i] over the training points with fresh noise."""
-        left_share, right_share = left.i0 * left.eta, right.i0 * right.eta
-        return Source(
-            features=self.fresh,
-            data=jnp.zeros_like(self.fresh),
-            noise=self.linear_noise,
-            mean=left_share * right_share,
-            cross=1 - left_share - right_share,
+        C = E_y f f^T; C = (1/n) Σ_i E_z[f f^T | x_i], the training points with fresh noise;
+        and C = I, whose two-point function at coinciding points is -dK/dλ.
+        """
+        zero, one = jnp.zeros_like(self.shared), jnp.ones_like(self.shared)
+        shares = left.i0 * left.eta, right.i0 * right.eta
+        fresh = Source(
+            self.shared + self.fresh, self.linear_data, self.linear_noise, zero, zero
         )
-
-    def identity_source(self) -> Source:
-        """C = I: the two-point function at coinciding points is then -dK/dλ."""
-        zero = jnp.zeros_like(self.shared)
-        return Source(jnp.ones_like(self.shared), zero, zero, zero, zero)
+        training = Source(
+            self.fresh,
+            zero,
+            self.linear_noise,
+            shares[0] * shares[1],
+            1 - shares[0] - shares[1],
+        )
+        return fresh, training, Source(one, zero, zero, zero, zero)
 
     def corner(self, left: State, right: State, source: Source) -> tuple[Array, Array]:
         """The corners (α_o, G_o) of α and G that a source puts between two states."""
@@ -325,3 +323,8 @@ def _positive_root(A, B, C):
     return jnp.where(
         falling, (root - B) / (2 * safe_A), 2 * C / jnp.where(falling, 1, B + root)
     )
+
+
+def _log_ratio(x, y):
+    """log(x/y) to third order at x = y, and never beyond ±2, where a ratio would run away."""
+    return 2 * (x - y) / (x + y)

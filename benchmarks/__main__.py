@@ -1,0 +1,23 @@
+"""`python -m benchmarks`: every benchmark, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+NAMES = ("theory", "simulation")
+# A fair NumPy/SciPy: these choose an old kernel on some machines.
+UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+
+def main() -> None:
+    """Run all, or those named on the command line."""
+    environment = {k: v for k, v in os.environ.items() if k not in UNSET}
+    environment["JAX_ENABLE_X64"] = "1"
+    for name in sys.argv[1:] or NAMES:
+        print(f"== {name}", flush=True)
+        command = f"from benchmarks import {name}; {name}.run()"
+        subprocess.run([sys.executable, "-c", command], env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main()

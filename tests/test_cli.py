@@ -1,0 +1,166 @@
+"""The command line as a person meets it: output, exit codes, one line for bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rfdsm import cli, plotting
+
+POINT = "point --psi-n 2 --psi-p 1 --m 2 --t 0.2 --lam 1e-2"
+
+
+def rfdsm(*arguments: str, **options):
+    """Run the command as a process; its output is piped, so no progress bar may appear."""
+    command = [sys.executable, "-m", "rfdsm", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def call(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Run the command in this process; (exit code, standard output, standard error)."""
+    old = sys.argv
+    sys.argv = ["rfdsm", *arguments]
+    try:
+        cli.run()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    finally:
+        sys.argv = old
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture(autouse=True)
+def _restore(monkeypatch):
+    import warnings
+
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+
+def test_point_as_a_process():
+    done = rfdsm(*POINT.split(), "--simulate", "d=20,trials=4")
+    assert done.returncode == 0 and done.stderr == ""
+    for name in cli.FIELDS:
+        assert name in done.stdout
+    assert "d = 20" in done.stdout and " z" not in done.stdout
+
+
+def test_point_in_json_with_two_dimensions(capsys):
+    code, out, _ = call(capsys, *POINT.split(), "--simulate", "d=20,40,trials=8", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert [run["d"] for run in report["simulation"]] == [20, 40]
+    for name in cli.FIELDS:
+        theory, limit = report["theory"][name], report["extrapolated"][name]
+        assert report["z"][name] == pytest.approx(
+            (limit - theory) / report["standard_error"][name]
+        )
+
+
+def test_point_with_one_dimension_gives_no_z(capsys):
+    code, out, _ = call(capsys, *POINT.split(), "--simulate", "d=20,trials=4", "--json")
+    report = json.loads(out)
+    assert code == 0 and "z" not in report
+    assert report["expected_order"] == pytest.approx(1 / 20)
+    for name, value in report["difference"].items():
+        mean = report["simulation"][0]["mean"][name]
+        assert value == pytest.approx(mean - report["theory"][name])
+
+
+def test_point_takes_every_ingredient(capsys):
+    code, out, _ = call(
+        capsys, *POINT.split(), "--json", "--activation", "leakyrelu:0.1",
+        "--eigenvalues", "1.9,0.1", "--weights", ".5,.5", "--m", "inf",
+    )  # fmt: skip
+    report = json.loads(out)
+    assert code == 0
+    assert report["model"]["activation"] == {"kind": "LeakyReLU", "slope": 0.1}
+    assert report["model"]["data"]["eigenvalues"] == [1.9, 0.1]
+    assert report["theory"]["train_loss"] == pytest.approx(
+        report["theory"]["memorization_loss"]
+    )
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        ("--lam 0", "lam"),
+        ("--lam nan", "lam"),
+        ("--psi-n -1", "psi_n"),
+        ("--m 0.5", "m, the number"),
+        ("--t 0", "time t"),
+        ("--activation relux", "unknown"),
+        ("--activation leakyrelu:x", "numbers"),
+        ("--eigenvalues 1,-1", "not negative"),
+        ("--eigenvalues 1,x", "--eigenvalues"),
+        ("--weights .5,.5", "one weight"),
+        ("--simulate 80", "d=80"),
+        ("--simulate d=10,20,40", "one or two"),
+        ("--simulate d=20,trials=0", "trials"),
+        ("--simulate d=0", "d "),
+        ("--m 2.5 --simulate d=20", "integer"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(capsys, extra, message):
+    code, out, err = call(capsys, *POINT.split(), *extra.split())
+    assert code == 2 and out == ""
+    assert err.startswith("rfdsm: ") and err.count("\n") == 1 and message in err
+
+
+def test_unknown_options_exit_with_two(capsys):
+    assert call(capsys, "point", "--nope")[0] == 2
+    assert call(capsys, "nope")[0] == 2
+
+
+def test_doctor(capsys):
+    code, out, _ = call(capsys, "doctor")
+    assert code == 0
+    for word in ("jax ", "jaxlib", "equinox", "device", "x64       on", "canary    right"):
+        assert word in out
+
+
+def test_doctor_reports_a_wrong_backend(capsys, monkeypatch):
+    from rfdsm import canary
+
+    monkeypatch.setattr(canary, "checks", lambda: [canary.Check("sum", 0.1, False)])
+    code, out, err = call(capsys, "doctor")
+    assert code == 1 and "WRONG" in out and "wrong numbers" in err
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "figure.png"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), plotting.whole_file(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["figure.png"]
+    with plotting.whole_file(target) as partial:
+        partial.write_text("new")
+    assert target.read_text() == "new" and os.listdir(tmp_path) == ["figure.png"]
+
+
+def test_demo_into_a_place_that_is_a_file(tmp_path, capsys, monkeypatch):
+    (tmp_path / "taken").write_text("")
+    code, _, err = call(capsys, "demo", "--out", str(tmp_path / "taken"))
+    assert code == 2 and err.startswith("rfdsm: ") and err.count("\n") == 1
+
+
+def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
+    """The whole demo at a smaller size."""
+    from rfdsm import demo
+
+    full = demo.settings()
+    small = tuple(
+        s._replace(d=s.d and 12, trials=2, points={m: x[:2] for m, x in s.points.items()})
+        for s in full
+    )
+    monkeypatch.setattr(demo, "settings", lambda: small)
+    code, out, _ = call(capsys, "demo", "--out", str(tmp_path / "new" / "place"))
+    assert code == 0
+    files = {path.name for path in Path(tmp_path / "new" / "place").iterdir()}
+    assert files == {"gaussian.png", "digits.png", "summary.txt"}
+    for word in ("peaks at psi_p", "p = n", "differ by"):
+        assert word in out
