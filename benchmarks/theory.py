@@ -84,5 +84,6 @@ def run() -> None:
     gradient, seconds = compiled(jax.vmap(jax.grad(test_loss, argnums=range(5))), *arguments)
     ours_gradient = POINTS / median_seconds(lambda: gradient(*arguments), REPEATS)
     print(
-        f"test loss with five derivatives: {ours_gradient:.3g} points/s, compiles in {seconds:.1f} s"
+        f"test loss with five derivatives: {ours_gradient:.3g} points/s, "
+        f"compiles in {seconds:.1f} s"
     )

@@ -20,7 +20,7 @@ def median_seconds(call: Callable[[], Any], repeats: int) -> float:
 
 
 def compiled(function: Callable, *arguments: Any) -> tuple[Callable, float]:
-    """`function` compiled for the arguments, and the seconds that tracing and compiling took."""
+    """`function` compiled for the arguments, and the seconds that it took."""
     start = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
     return program, time.perf_counter() - start
