@@ -17,7 +17,89 @@ from jaxtyping import Array, Float
 from .checks import Condition, finite, is_traced, require, vector
 
 WEIGHT_TOLERANCE = 1e-6  # weights of eigenvalues may miss 1 by this much
+TEST_POINTS = 4096  # of the points left out, this many are enough for any measurement
 MEAN_TOLERANCE = 1e-3  # |mean|² above this share of the total variance warns
+
+
+class AbstractSampler(eqx.Module):
+    """A data law in d dimensions, as a simulation draws from it."""
+
+    @abc.abstractmethod
+    def require(self, n: int) -> None:
+        """Raise where n training points cannot be drawn."""
+
+    @abc.abstractmethod
+    def tests(self, n: int, least: int) -> int:
+        """How many test points to take beside n training points; `least` are enough."""
+
+    @abc.abstractmethod
+    def split(
+        self, key: Array, n: int, tests: int
+    ) -> tuple[Float[Array, "n d"], Float[Array, "tests d"]]:
+        """n training points and `tests` points that are not among them."""
+
+    @abc.abstractmethod
+    def score(self, y: Float[Array, "rows d"], a: Any, h: Any) -> Float[Array, "rows d"]:
+        """∇log P_t(y) of the noised law; NaN where it is unknown."""
+
+    @abc.abstractmethod
+    def noised_variances(self, a: Any, h: Any) -> Float[Array, " d"] | None:
+        """σ_t of each coordinate; None where the law is unknown."""
+
+
+class GaussianSampler(AbstractSampler):
+    """Independent Gaussian coordinates of the given variances, shape (d,)."""
+
+    variances: Float[Array, " d"]
+
+    def require(self, n):
+        pass
+
+    def tests(self, n, least):
+        return least
+
+    def split(self, key, n, tests):
+        scale = jnp.sqrt(self.variances)
+        normals = jax.random.normal(key, (n + tests, scale.shape[0]), dtype=jnp.float32)
+        x = normals.astype(scale.dtype) * scale[None, :]
+        return x[:n], x[n:]
+
+    def score(self, y, a, h):
+        return -y / self.noised_variances(a, h)[None, :]
+
+    def noised_variances(self, a, h):
+        return a**2 * self.variances + h
+
+
+class PointSampler(AbstractSampler):
+    """Given points: training points without replacement, test points from the rest."""
+
+    X: Float[Array, "N d"]
+
+    def require(self, n):
+        points, d = self.X.shape
+        if points < n + 1:
+            raise ValueError(
+                f"{n} training points and at least one test point are needed, X has "
+                f"{points}: lower psi_n below {points / d:.4g}."
+            )
+
+    def tests(self, n, least):
+        left_out = self.X.shape[0] - n
+        if left_out < least:
+            return left_out * -(-least // left_out)  # each several times, with fresh noise
+        return min(left_out, max(least, TEST_POINTS))
+
+    def split(self, key, n, tests):
+        order = jax.random.permutation(key, self.X.shape[0])
+        X = jnp.asarray(self.X)
+        return X[order[:n]], X[jnp.resize(order[n:], (tests,))]
+
+    def score(self, y, a, h):
+        return jnp.full_like(y, jnp.nan)
+
+    def noised_variances(self, a, h):
+        return None
 
 
 class AbstractData(eqx.Module):
@@ -44,14 +126,12 @@ class AbstractData(eqx.Module):
         """The dimension of a simulation that was asked for at `d` (None: the data's own)."""
 
     @abc.abstractmethod
-    def spectrum(self, d: int) -> tuple[Float[Array, " d"], tuple[int, ...] | None]:
-        """Variance of each coordinate at dimension d, and how many each atom got."""
+    def counts(self, d: int) -> tuple[int, ...] | None:
+        """How many of d coordinates each eigenvalue gets; None where there are no atoms."""
 
     @abc.abstractmethod
-    def split(
-        self, key: Array, n: int, tests: int, d: int
-    ) -> tuple[Float[Array, "n d"], Float[Array, "tests d"]]:
-        """n training points and `tests` points that are not among them."""
+    def at(self, d: int) -> AbstractSampler:
+        """The law in d dimensions, for drawing from it inside of jit."""
 
     @abc.abstractmethod
     def knows_score(self) -> bool:
@@ -129,20 +209,17 @@ class Gaussian(AbstractData):
             raise ValueError("simulate needs the dimension d, for example d=128.")
         return d
 
-    def spectrum(self, d):
+    def counts(self, d):
         if is_traced(self.weights):
             raise ValueError(
                 "simulate needs concrete weights (they are numbers of coordinates): "
                 "build the model outside of jit, vmap and grad."
             )
-        counts = largest_remainder(np.asarray(self.weights), d)
-        atoms = np.repeat(np.arange(len(counts)), counts)
-        return self.eigenvalues[atoms], counts
+        return largest_remainder(np.asarray(self.weights), d)
 
-    def split(self, key, n, tests, d):
-        scale = jnp.sqrt(self.spectrum(d)[0])
-        x = jax.random.normal(key, (n + tests, d), dtype=scale.dtype) * scale[None, :]
-        return x[:n], x[n:]
+    def at(self, d):
+        atoms = np.repeat(np.arange(self.weights.shape[0]), self.counts(d))
+        return GaussianSampler(self.eigenvalues[atoms])
 
     def knows_score(self):
         return True
@@ -187,20 +264,11 @@ class Samples(AbstractData):
             )
         return own
 
-    def spectrum(self, d):
-        return self.eigenvalues, None
+    def counts(self, d):
+        return None
 
-    def split(self, key, n, tests, d):
-        points = self.X.shape[0]
-        if points < n + 1:
-            raise ValueError(
-                f"{n} training points and at least one test point are needed, X has "
-                f"{points}: lower psi_n below {points / d:.4g}."
-            )
-        order = jax.random.permutation(key, points)
-        left_out = jnp.resize(order[n:], (tests,))  # repeats: each gets fresh noise
-        X = jnp.asarray(self.X)
-        return X[order[:n]], X[left_out]
+    def at(self, d):
+        return PointSampler(self.X)
 
     def knows_score(self):
         return False

@@ -1,4 +1,4 @@
-"""Imports run down DESIGN.md's picture only, and the roads share no code but the ingredients."""
+"""Imports run down DESIGN.md's picture only; the roads share no code but the ingredients."""
 
 import ast
 from pathlib import Path

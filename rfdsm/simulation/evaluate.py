@@ -1,0 +1,60 @@
+"""Errors of a trained network, measured on draws that it has not seen.
+
+A point measures |.|²/d with a relative error √(2/d), and the errors of two trials differ by
+O(1/d): 8 d points measure to half of that, so that averages are limited by the trials.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .network import features, normal
+
+POINTS_PER_DIMENSION = 8
+SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2
+
+
+def score(activation, W, B, y: Float[Array, "rows d"]) -> Float[Array, "rows d"]:
+    """s_A(y) = B f(y)."""
+    return jnp.matmul(features(activation, W, y), B.T, precision="highest")
+
+
+def fresh_losses(key, network, sampler, x, a, h) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """(score_error, test_loss) on the points x with one fresh noise each."""
+    z = normal(key, x.shape, x.dtype)
+    y = a * x + jnp.sqrt(h) * z
+    s = score(*network, y)
+    score_error = jnp.mean((s - sampler.score(y, a, h)) ** 2)
+    return score_error, jnp.mean((jnp.sqrt(h) * s + z) ** 2)
+
+
+def memorization_loss(key, network, x, repeats: int, a, h) -> Float[Array, ""]:
+    """(1/d) E |√h s(y) + z|² over the training points x with `repeats` fresh noises each."""
+
+    def one(key):
+        z = normal(key, x.shape, x.dtype)
+        return jnp.mean((jnp.sqrt(h) * score(*network, a * x + jnp.sqrt(h) * z) + z) ** 2)
+
+    return jnp.mean(jax.lax.map(one, jax.random.split(key, repeats)))
+
+
+def shared_points(key, sampler, points: int, a, h) -> Float[Array, "points d"]:
+    """Noised test points y for bias2, with exactly the right second moment per coordinate.
+
+    Their own fluctuation is not averaged over trials. The mean learned score is linear, and of
+    linear scores the rescaled points measure every squared difference exactly.
+    """
+    of_data, of_noise = jax.random.split(key)
+    _, x = sampler.split(of_data, 0, points)
+    y = a * x + jnp.sqrt(h) * normal(of_noise, x.shape, x.dtype)
+    right = sampler.noised_variances(a, h)
+    return y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]
+
+
+def bias2(deviations: Float[Array, "trials points d"]) -> Float[Array, " trials"]:
+    r"""1/(T-1) Σ_{j≠i} E_y (s_i - s*)·(s_j - s*)/d for each trial i, unbiased; NaN at T = 1."""
+    trials, _, d = deviations.shape
+    if trials == 1:
+        return jnp.full(1, jnp.nan, deviations.dtype)
+    others = jnp.sum(deviations, axis=0)[None] - deviations
+    return jnp.mean(jnp.sum(deviations * others, -1), -1) / (d * (trials - 1))

@@ -1,0 +1,44 @@
+r"""The trained read-out B = -(1/√h) V^T φ(U), by Cholesky in the form of the smaller matrix."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .gram import Gram, lower_product
+from .network import features, normal
+
+
+def ridge_primal(gram: Gram, lam, h) -> tuple[Float[Array, "d p"], Float[Array, ""]]:
+    r"""(B, train loss) from U and V: B (U + λ) = -V^T/√h, a p×p system.
+
+    With that equation the loss (1/(dN)) Σ |√h B f + z|² = noise + (h tr BUB^T + 2√h tr BV)/d
+    needs no U: h tr BUB^T = -√h tr BV - hλ|B|².
+    """
+    d = gram.V.shape[1]
+    factor = _cholesky(gram.U, lam)
+    B = -jax.scipy.linalg.cho_solve((factor, True), gram.V).T / jnp.sqrt(h)
+    loss = gram.noise + (jnp.sqrt(h) * jnp.sum(B * gram.V.T) - h * lam * jnp.sum(B * B)) / d
+    return B, loss
+
+
+def ridge_dual(key, activation, W, x, m: int, a, h, lam):
+    r"""(B, train loss) from the N = n m pairs themselves: an N×N system, for N < p.
+
+    With G = F F^T/N the residuals √h B f + z of the pairs are exactly λ (G + λ)^{-1} z.
+    """
+    n, d = x.shape
+    z = normal(key, (m, n, d), x.dtype)
+    y = (a * x[None] + jnp.sqrt(h) * z).reshape(-1, d)
+    z = z.reshape(-1, d)
+    f = features(activation, W, y)
+    pairs = n * m
+    factor = _cholesky(lower_product(f.T) / pairs, lam)
+    solved = jax.scipy.linalg.cho_solve((factor, True), z)
+    B = -jnp.matmul(solved.T, f, precision="highest") / (pairs * jnp.sqrt(h))
+    return B, lam**2 * jnp.mean(solved**2)
+
+
+def _cholesky(lower, lam):
+    size = lower.shape[0]
+    shifted = lower.at[jnp.arange(size), jnp.arange(size)].add(lam)
+    return jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
