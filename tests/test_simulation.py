@@ -1,0 +1,325 @@
+"""The simulator against naive sums over the same draws, and against exact integrals."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+import rfdsm
+from rfdsm import simulation
+from rfdsm.simulation import evaluate, fit, gram
+from rfdsm.simulation.network import features, normal
+
+A, H = math.exp(-0.2), -math.expm1(-0.4)
+a, h = jnp.asarray(A), jnp.asarray(H)
+
+
+@pytest.fixture
+def model():
+    return rfdsm.RFDSM(psi_n=2.0, psi_p=1.5, m=2, t=0.2, lam=1e-2)
+
+
+def draws(n, p, d, seed=0):
+    keys = jax.random.split(jax.random.key(seed), 3)
+    W = jax.random.normal(keys[0], (p, d))
+    return keys[2], W, jax.random.normal(keys[1], (n, d))
+
+
+def lower(matrix):
+    return np.tril(np.asarray(matrix))
+
+
+@pytest.mark.parametrize("columns", [1, 3, 8, 37])
+def test_lower_product(columns):
+    F = np.random.default_rng(0).normal(size=(20, columns))
+    np.testing.assert_allclose(lower(gram.lower_product(jnp.asarray(F))), lower(F.T @ F))
+
+
+@pytest.mark.parametrize("m, block", [(1, 4096), (6, 4096), (6, 25), (5, 10)])
+def test_stream_over_noises_is_the_sum_over_all_pairs(m, block, monkeypatch):
+    monkeypatch.setattr(gram, "BLOCK_ROWS", block)
+    key, W, x = draws(n=10, p=7, d=5)
+    got = gram.streamed(key, jnp.tanh, W, x, m, a, h)
+    together = {(1, 4096): 1, (6, 4096): 6, (6, 25): 2, (5, 10): 1}[m, block]
+    z = np.concatenate(
+        [normal(k, (together, 10, 5), x.dtype) for k in jax.random.split(key, m // together)]
+    ).reshape(-1, 5)
+    y = A * np.tile(x, (m, 1)) + math.sqrt(H) * z
+    f = np.tanh(y @ np.asarray(W).T / math.sqrt(5))
+    np.testing.assert_allclose(lower(got.U), lower(f.T @ f / len(f)), rtol=1e-12)
+    np.testing.assert_allclose(got.V, f.T @ z / len(f), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(got.noise, np.mean(z * z))
+
+
+@pytest.mark.parametrize("lam", [1e-6, 1e-2, 1.0])
+def test_both_forms_of_the_fit_minimise_the_loss(lam):
+    """Primal and dual against NumPy's solve and brute-force losses, on the same pairs."""
+    n, m, p, d = 6, 2, 9, 4
+    key, W, x = draws(n, p, d)
+    z = np.asarray(normal(key, (m, n, d), x.dtype)).reshape(-1, d)
+    y = A * np.tile(x, (m, 1)) + math.sqrt(H) * z
+    f = np.asarray(features(jnp.tanh, W, jnp.asarray(y)))
+    U, V = f.T @ f / len(f), f.T @ z / len(f)
+    B = -np.linalg.solve(U + lam * np.eye(p), V).T / math.sqrt(H)
+    loss = np.mean((math.sqrt(H) * f @ B.T + z) ** 2)
+
+    of_gram = gram.Gram(jnp.asarray(lower(U)), jnp.asarray(V), jnp.asarray(np.mean(z**2)))
+    for got in (
+        fit.ridge_primal(of_gram, lam, h),
+        fit.ridge_dual(key, jnp.tanh, W, x, m, a, h, lam),
+    ):
+        np.testing.assert_allclose(got[0], B, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(got[1], loss, rtol=1e-8)
+
+    # and the penalised loss of DESIGN's L(A) is stationary there
+    def penalised(B):
+        plain = jnp.mean(jnp.sum((jnp.sqrt(h) * f @ B.T + z) ** 2, 1)) / d
+        return plain + h * lam / d * jnp.sum(B**2)  # |A|² = p |B|²
+
+    np.testing.assert_allclose(jax.grad(penalised)(jnp.asarray(B)), 0, atol=1e-11)
+
+
+def two_dimensional(function, means, deviations, correlation):
+    """E f(u) f(v) for correlated Gaussians, by a fine rule in two dimensions."""
+    g = np.linspace(-9, 9, 1201)
+    w = np.exp(-g * g / 2) / math.sqrt(2 * math.pi) * (g[1] - g[0])
+    u = means[0] + deviations[0] * g
+    v = means[1] + deviations[1] * (
+        correlation * g[:, None] + math.sqrt(1 - correlation**2) * g[None, :]
+    )
+    return (w * function(u)) @ (function(v) @ w)
+
+
+@pytest.mark.parametrize(
+    "activation, tolerance",
+    [
+        (rfdsm.Tanh(), 1e-9),
+        (rfdsm.Polynomial((0.3, 1.0, 0.5)), 1e-9),
+        (rfdsm.ReLU(), 1e-5),  # the reference's rule does not see the kink
+        (rfdsm.Activation(lambda x: jnp.clip(x, -0.5, 1.0), kinks=(-0.5, 1.0)), 1e-5),
+    ],
+)
+def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
+    n, p, d = 3, 6, 40
+    _, W, x = draws(n, p, d)
+    got = gram.exact(activation, W, x, a, h)
+    assert float(got.noise) == 1
+    means = A * np.asarray(x @ W.T) / math.sqrt(d)
+    lengths = np.linalg.norm(W, axis=1)
+    deviations = math.sqrt(H / d) * lengths
+    R = np.asarray(W @ W.T) / np.outer(lengths, lengths)
+
+    def function(values):
+        return np.asarray(activation(jnp.asarray(values)))
+
+    for i in range(p):
+        for j in range(i):
+            exact = np.mean(
+                [
+                    two_dimensional(function, mean[[i, j]], deviations[[i, j]], R[i, j])
+                    for mean in means
+                ]
+            )
+            assert float(got.U[i, j]) == pytest.approx(exact, abs=tolerance)
+    g = np.linspace(-9, 9, 20001)
+    w = np.exp(-g * g / 2) / math.sqrt(2 * math.pi) * (g[1] - g[0])
+    f = function(means[..., None] + deviations[:, None] * g)
+    np.testing.assert_allclose(np.diag(got.U), np.mean(f**2 @ w, 0), rtol=1e-6)
+    stein = np.mean(f @ (w * g), 0)[:, None] * np.asarray(W) / lengths[:, None]
+    np.testing.assert_allclose(got.V, stein, rtol=1e-5, atol=1e-9)
+
+
+def test_hermite_coefficients_of_relu_are_exact():
+    mean, scale = jnp.array([[-0.7, 0.0, 2.0]]), jnp.array([0.3, 1.0, 0.8])
+    C, square = gram.hermite_coefficients(rfdsm.ReLU(), mean, scale, 3)
+    x = np.asarray(mean[0] / scale)
+    Phi, phi = special.ndtr(x), np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    s = np.asarray(scale)
+    np.testing.assert_allclose(C[0, 0], s * (x * Phi + phi), rtol=1e-9)
+    np.testing.assert_allclose(C[1, 0], s * Phi, rtol=1e-9)
+    np.testing.assert_allclose(C[2, 0], s * phi / math.sqrt(2), rtol=1e-8)
+    np.testing.assert_allclose(C[3, 0], -s * x * phi / math.sqrt(6), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(square[0], s**2 * ((1 + x * x) * Phi + x * phi), rtol=1e-9)
+
+
+@pytest.mark.parametrize("d, p", [(16, 64), (40, 120)])
+@pytest.mark.parametrize("activation", [rfdsm.Tanh(), rfdsm.ReLU()])
+def test_truncation_of_the_mehler_series(d, p, activation, monkeypatch):
+    """What the series leaves out is within its stated bound, in operator norm."""
+    _, W, x = draws(5, p, d)
+    short = gram.exact(activation, W, x, a, h)
+    monkeypatch.setattr(gram, "TRUNCATION", 1e-16)
+    long = gram.exact(activation, W, x, a, h)
+    gap = lower(short.U - long.U)
+    gap = gap + np.tril(gap, -1).T
+    scale = float(jnp.mean(jnp.diagonal(long.U)))
+    assert np.linalg.norm(gap, 2) < 1e-6 * scale
+
+
+@pytest.mark.parametrize("changes", [{}, {"psi_p": 5.0}, {"m": jnp.inf}, {"m": 1}])
+def test_every_form_gives_errors(model, changes):
+    runs = model.replace(**changes).simulate(jax.random.key(0), d=12, trials=4)
+    for leaf in jax.tree.leaves(runs):
+        assert leaf.shape == (4,) and np.isfinite(leaf).all()
+    np.testing.assert_allclose(runs.variance, runs.score_error - runs.bias2)
+    assert (runs.sizes.n, runs.sizes.p) == (
+        24,
+        round(float(model.replace(**changes).psi_p) * 12),
+    )
+    if changes.get("m") == jnp.inf:
+        np.testing.assert_array_equal(runs.memorization_loss, runs.train_loss)
+
+
+def test_forms_agree_on_average():
+    """Primal and dual around p = N, and many noises against infinitely many."""
+    problem = rfdsm.RFDSM(psi_n=1.0, psi_p=2.0, m=2, t=0.3, lam=0.1)
+    key = jax.random.key(3)
+    primal = problem.simulate(key, d=24, trials=60)
+    dual = problem.replace(psi_p=2.05).simulate(key, d=24, trials=60)
+    assert (primal.sizes.p, dual.sizes.p) == (48, 49)
+    many = problem.replace(m=64).simulate(key, d=24, trials=60)
+    infinite = problem.replace(m=jnp.inf).simulate(key, d=24, trials=60)
+    for one, two, shift in ((primal, dual, 0.02), (many, infinite, 0.03)):
+        mean, spread = (one.mean(), two.mean()), (one.standard_error(), two.standard_error())
+        for x, y, s, t in zip(*map(jax.tree.leaves, (*mean, *spread)), strict=True):
+            assert abs(x - y) < 4 * math.hypot(s, t) + shift * abs(x)
+
+
+def test_bias2_is_the_mean_over_pairs_of_different_trials():
+    e = np.random.default_rng(0).normal(size=(4, 10, 3))
+    pairs = np.einsum("isd,jsd->ij", e, e) / (10 * 3)
+    np.fill_diagonal(pairs, 0)
+    np.testing.assert_allclose(evaluate.bias2(jnp.asarray(e)), pairs.sum(1) / 3, rtol=1e-12)
+    assert np.isnan(evaluate.bias2(jnp.asarray(e[:1]))).all()
+
+
+def test_shared_points_measure_linear_scores_exactly():
+    sampler = rfdsm.Gaussian((1.9, 0.1)).at(6)
+    y = evaluate.shared_points(jax.random.key(0), sampler, 50, a, h)
+    np.testing.assert_allclose(
+        np.mean(y**2, 0), A**2 * np.repeat([1.9, 0.1], 3) + H, rtol=1e-12
+    )
+
+
+def test_a_single_trial_knows_neither_bias_nor_variance(model):
+    runs = model.simulate(jax.random.key(0), d=10)
+    assert runs.score_error.shape == (1,) and np.isfinite(runs.score_error).all()
+    assert np.isnan(runs.bias2).all() and np.isnan(runs.variance).all()
+    assert np.isnan(float(runs.standard_error().test_loss))
+
+
+def test_a_trial_does_not_depend_on_the_others(model):
+    three = model.simulate(jax.random.key(5), d=10, trials=3)
+    two = model.simulate(jax.random.key(5), d=10, trials=2)
+    for name in ("score_error", "test_loss", "train_loss", "memorization_loss"):
+        np.testing.assert_allclose(getattr(three, name)[:2], getattr(two, name), rtol=1e-12)
+    assert len(np.unique(np.asarray(three.test_loss))) == 3
+    other = model.simulate(jax.random.key(6), d=10, trials=2)
+    assert not np.any(np.asarray(other.test_loss) == np.asarray(two.test_loss))
+
+
+def test_results_do_not_depend_on_how_many_trials_run_at_once(model, monkeypatch):
+    alone = model.simulate(jax.random.key(5), d=10, trials=5)
+    for together in (2, 5):
+        monkeypatch.setattr(simulation, "_side_by_side", lambda *_, k=together: k)
+        jax.clear_caches()
+        batched = model.simulate(jax.random.key(5), d=10, trials=5)
+        for x, y in zip(jax.tree.leaves(alone), jax.tree.leaves(batched), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-9)
+    jax.clear_caches()
+
+
+def test_jit_and_vmap_over_key_lam_and_t(model):
+    def run(key, lam, t):
+        return model.replace(lam=lam, t=t).simulate(key, d=10, trials=2)
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    lams, times = jnp.array([1e-3, 1e-2, 1e-1]), jnp.array([0.1, 0.2, 0.3])
+    batch = jax.jit(jax.vmap(run))(keys, lams, times)
+    assert batch.test_loss.shape == (3, 2)
+    one = run(keys[1], lams[1], times[1])
+    np.testing.assert_allclose(batch.test_loss[1], one.test_loss, rtol=1e-9)
+    assert batch.mean().test_loss.shape == (3,)
+
+
+def test_new_numbers_do_not_recompile(model):
+    model.simulate(jax.random.key(0), d=9, trials=2)
+    before = simulation._run._cache_size()
+    for k in range(3):
+        changed = model.replace(lam=10.0**-k, t=0.1 + k)
+        changed.simulate(jax.random.key(k), d=9, trials=2)
+    assert simulation._run._cache_size() == before
+
+
+def test_single_precision_where_asked(model):
+    single = jax.tree.map(lambda x: x.astype(np.float32), model)
+    runs = single.simulate(jax.random.key(0), d=16, trials=3)
+    double = model.simulate(jax.random.key(0), d=16, trials=3)
+    assert runs.test_loss.dtype == jnp.float32
+    np.testing.assert_allclose(runs.test_loss, double.test_loss, rtol=2e-3)
+
+
+def points(count=60, d=4, seed=0):
+    return rfdsm.standardise(np.random.default_rng(seed).normal(size=(count, d)))
+
+
+def test_samples_train_and_test_on_different_points():
+    X = points()
+    sampler = rfdsm.Samples(X).at(4)
+    for tests in (sampler.tests(50, 8), sampler.tests(50, 100), sampler.tests(10, 8)):
+        x, left = sampler.split(jax.random.key(tests), 50 if tests != 50 else 10, tests)
+        rows = {row.tobytes() for row in np.asarray(x)}
+        assert len(rows) == len(x)  # without replacement
+        assert left.shape == (tests, 4)
+        assert not rows & {row.tobytes() for row in np.asarray(left)}
+    assert sampler.tests(50, 100) == 100 and sampler.tests(50, 8) == 10
+
+
+def test_samples_know_no_score(model):
+    data = model.replace(data=rfdsm.Samples(points()), psi_n=5.0)
+    runs = data.simulate(jax.random.key(0), trials=3)  # d is the data's own
+    assert runs.sizes.d == 4 and runs.sizes.counts is None
+    assert np.isfinite(runs.test_loss).all() and np.isfinite(runs.memorization_loss).all()
+    for name in ("score_error", "bias2", "variance"):
+        assert np.isnan(getattr(runs, name)).all()
+
+
+def test_atoms_share_the_coordinates_by_largest_remainder():
+    law = rfdsm.Gaussian((3.0, 2.0, 1.0), (0.5, 0.3, 0.2))
+    assert law.counts(10) == (5, 3, 2)
+    assert law.counts(11) == (6, 3, 2)
+    assert sum(law.counts(7)) == 7
+    np.testing.assert_array_equal(law.at(10).variances, [3] * 5 + [2] * 3 + [1] * 2)
+
+
+@pytest.mark.parametrize(
+    "changes, arguments, message",
+    [
+        ({}, dict(d=0), "d must be"),
+        ({}, dict(d=10.5), "d must be"),
+        ({}, dict(), "dimension d"),
+        ({}, dict(d=10, trials=0), "trials must be"),
+        ({"m": 2.5}, dict(d=10), "integer m"),
+        ({"psi_n": 0.01}, dict(d=10), "leaves no n"),
+        ({"psi_p": 0.01}, dict(d=10), "leaves no p"),
+        ({"data": rfdsm.Samples(points())}, dict(d=5), "leave d out"),
+        ({"data": rfdsm.Samples(points()), "psi_n": 15.0}, dict(), "lower psi_n"),
+    ],
+)
+def test_bad_input(model, changes, arguments, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        model.replace(**changes).simulate(jax.random.key(0), **arguments)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["psi_n", "psi_p", "m"])
+def test_traced_sizes_are_refused_in_one_line(model, name):
+    def run(x):
+        return model.replace(**{name: x}).simulate(jax.random.key(0), d=10).test_loss
+
+    with pytest.raises(ValueError, match="concrete") as raised:
+        jax.jit(run)(2.0)
+    assert "\n" not in str(raised.value)
