@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: every benchmark, each in a process of its own."""
+"""`python -m benchmarks [NAME ...]`: each benchmark in a process of its own.
+
+Without names the two of speed; `agreement` (ten minutes) says how far finite networks are.
+"""
 
 import os
 import subprocess
@@ -13,6 +16,7 @@ def main() -> None:
     """Run all, or those named on the command line."""
     environment = {k: v for k, v in os.environ.items() if k not in UNSET}
     environment["JAX_ENABLE_X64"] = "1"
+    environment["PYTHONPATH"] = os.pathsep.join((".", "tests"))  # the bank of problems
     for name in sys.argv[1:] or NAMES:
         print(f"== {name}", flush=True)
         command = f"from benchmarks import {name}; {name}.run()"

@@ -140,19 +140,12 @@ def _figure(setting: Setting, curves: list[Curve]):
         if name != "train_loss":
             ax.axhline(baseline, color="0.5", linewidth=0.8, linestyle="--")
         ax.axvline(psi_n, color="0.8", linewidth=0.7, zorder=0)
-        ax.set_ylim(0, 1.75 if name == "test_loss" else 1.05)
-    axes["train_loss"].legend(loc="lower left")
-    axes["memorization_loss"].text(
-        0.98,
-        baseline,
-        "best linear score ",
-        fontsize=7,
-        color="0.35",
-        ha="right",
-        va="bottom",
-        transform=axes["memorization_loss"].get_yaxis_transform(),
-    )
-    axes["memorization_loss"].text(psi_n, 1.0, " $p = n$", fontsize=7, color="0.35")
+        ax.set_ylim(bottom=0)
+    axes["train_loss"].legend(loc="lower left", frameon=False, fontsize=8)
+    ax = axes["memorization_loss"]
+    note = {"fontsize": 7, "color": "0.35"}
+    ax.text(GRID[0], baseline, "best linear score", va="bottom", **note)
+    ax.text(psi_n, 0, " $p = n$", va="bottom", **note)
     return figure
 
 
@@ -163,34 +156,33 @@ def _describe(setting: Setting, curves: list[Curve], path: Path) -> str:
     lines = [f"{path}: lines are theory, dots the trained network ({size})."]
     for curve in curves:
         test = np.asarray(curve.theory.test_loss)
-        peak = int(np.argmax(test))
-        inside = 0 < peak < len(GRID) - 1
-        if inside:
+        peaks = 1 + np.flatnonzero((np.diff(test[:-1]) > 0) & (np.diff(test[1:]) <= 0))
+        if peaks.size:
+            peak = peaks[np.argmax(test[peaks])]
             lines.append(
-                f"  m = {_name(curve.m)}: test loss peaks at psi_p = {GRID[peak]:.3g} "
-                f"(interpolation, m psi_n = {curve.m * psi_n:g}), at {test[peak]:.3g}."
+                f"  m = {_name(curve.m)}: the test loss peaks at psi_p = {GRID[peak]:.3g}, at "
+                f"{test[peak]:.3g}; p = n m, interpolation, is at {curve.m * psi_n:g}."
             )
         else:
-            lines.append(f"  m = {_name(curve.m)}: no interpolation peak up to psi_p = 200.")
-    last = curves[-1]
-    memory = np.asarray(last.theory.memorization_loss)
-    below = GRID[memory < linear]
-    crossover = f"psi_p = {below[0]:.3g}" if below.size else "no psi_p shown"
+            lines.append(f"  m = {_name(curve.m)}: the test loss has no interpolation peak.")
+    infinite = curves[-1].theory
+    gap = np.interp(
+        np.log(psi_n * np.array([1 / 8, 1, 8])),
+        np.log(GRID),
+        np.asarray(infinite.memorization_gap),
+    )
+    memorises = np.asarray(infinite.memorization_loss) < linear
     lines.append(
-        f"  m = ∞: memorization loss falls under the best linear score's {linear:.3g} from "
-        f"{crossover} on, near p = n (psi_p = {psi_n:g}): a crossover, nothing is singular."
+        f"  m = ∞: the crossover at p = n (psi_p = {psi_n:g}) is smooth: test loss minus "
+        f"memorization loss is {gap[0]:.2f} at p = n/8, {gap[1]:.2f} at p = n, {gap[2]:.2f} at "
+        f"p = 8 n. From psi_p = {GRID[np.argmax(memorises)]:.3g} on, training points are "
+        f"denoised better than the best linear score can ({linear:.3g}): memorisation."
     )
     for name in NAMES:
-        gaps = np.concatenate(
-            [
-                np.asarray(getattr(c.means, name) / getattr(c.theory_at_x, name) - 1)
-                for c in curves
-            ]
-        )
+        gaps = np.concatenate([_gaps(curve, name) for curve in curves])
         lines.append(
             f"  {plotting.LABELS[name]}: network and theory differ by "
-            f"{100 * np.median(np.abs(gaps)):.1f} % in the median, "
-            f"{100 * np.max(np.abs(gaps)):.0f} % at most."
+            f"{100 * np.median(gaps):.1f} % in the median, {100 * np.max(gaps):.0f} % at most."
         )
     if setting.d is None:
         lines.append(
@@ -198,3 +190,10 @@ def _describe(setting: Setting, curves: list[Curve], path: Path) -> str:
             "values differ by what is not Gaussian in them."
         )
     return "\n".join(lines)
+
+
+def _gaps(curve: Curve, name: str) -> np.ndarray:
+    """Relative differences; of losses under 0.1, relative to 0.1."""
+    theory = np.asarray(getattr(curve.theory_at_x, name))
+    network = np.asarray(getattr(curve.means, name))
+    return np.abs(network - theory) / np.maximum(theory, 0.1)
