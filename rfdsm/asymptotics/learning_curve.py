@@ -23,6 +23,10 @@ from .equivalent import TOLERANCE, solve_unknowns
 from .population import AveragedPopulation
 from .two_point import two_point
 
+# Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
+# unknowns that have logarithms. Far below rounding of anything, with powers that are floats.
+ABSENT = 1e-100
+
 
 @jax.jit
 def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Solution:
@@ -53,8 +57,8 @@ def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Soluti
         psi_p=psi_p,
         linear_data=(constants.b * a) ** 2,
         linear_noise=constants.b**2 * h,
-        shared=constants.v2,
-        fresh=constants.s2,
+        shared=constants.v2 + ABSENT,
+        fresh=constants.s2 + ABSENT,
         eigenvalues=law.eigenvalues,
         weights=law.weights,
     )

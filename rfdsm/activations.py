@@ -1,0 +1,493 @@
+r"""Activation functions ϱ and the constants by which the theory knows them (THEORY.md 3).
+
+With Γ² = shared + fresh the variance of a preactivation, of which `shared` = a² σx² is common
+to the noisy copies of a data point and `fresh` = h is not, r = shared/Γ² and g ~ N(0, 1),
+
+    μ0 = E ϱ(Γg),   b = E[ϱ(Γg) g]/Γ,   c_k = E ϱ(Γg) He_k(g)/√k!
+    v² = Σ_{k≥2} c_k² r^k,   s² = Σ_{k≥2} c_k² (1 - r^k)
+
+The sums are never taken as differences of kernels: at large t v² is tiny, at small t s² is,
+and both are accurate relatively, in value and in derivatives. Where a closed form exists it
+is written in `shared` and `fresh` so that nothing cancels; else `quadrature` has a table.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from . import quadrature
+from .checks import finite, float_array, is_traced, require, scalar, vector
+
+
+class Constants(eqx.Module):
+    """Gaussian constants of an activation at one noise level; all O(1) scalars.
+
+    Attributes:
+        mu0: μ0, the mean; it drops out of the theory.
+        b: slope of the linear part.
+        v2: v², variance of the nonlinear part that the copies of a point share.
+        s2: s², variance of the nonlinear part that is fresh for every noise.
+        error: bound on the absolute error of any of them; 0 for closed forms.
+    """
+
+    mu0: Float[Array, ""]
+    b: Float[Array, ""]
+    v2: Float[Array, ""]
+    s2: Float[Array, ""]
+    error: Float[Array, ""]
+
+
+class AbstractActivation(eqx.Module):
+    """An elementwise function with its Gaussian constants.
+
+    Attributes:
+        kinks: where the function or its derivative jumps, increasing.
+    """
+
+    kinks: eqx.AbstractVar[tuple[float, ...]]
+
+    @abc.abstractmethod
+    def __call__(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+        """ϱ(x), elementwise."""
+
+    @abc.abstractmethod
+    def constants(self, shared: Any, fresh: Any) -> Constants:
+        """The constants at Γ² = shared + fresh; differentiable at least twice.
+
+        Args:
+            shared: a² σx² >= 0, the variance common to the copies of a data point.
+            fresh: h > 0, the variance that each noise adds.
+        """
+
+
+class Tanh(AbstractActivation):
+    """tanh x; constants from a table, good to 1e-13 up to Γ = 10, out of range beyond 16."""
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jnp.tanh(x)
+
+    def constants(self, shared, fresh):
+        return _from_table(_tanh_table(), *_floats(shared, fresh))
+
+
+class Sigmoid(AbstractActivation):
+    """1/(1 + e^{-x}) = (1 + tanh(x/2))/2; constants from the table of tanh, up to Γ = 32."""
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jax.nn.sigmoid(x)
+
+    def constants(self, shared, fresh):
+        shared, fresh = _floats(shared, fresh)
+        tanh = _from_table(_tanh_table(), shared / 4, fresh / 4)
+        mu0 = (1 + tanh.mu0) / 2
+        return Constants(mu0, tanh.b / 4, tanh.v2 / 4, tanh.s2 / 4, tanh.error / 4)
+
+
+class SiLU(AbstractActivation):
+    """x/(1 + e^{-x}) = x/2 + x tanh(x/2)/2; the even part from a table, up to Γ = 16."""
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jax.nn.silu(x)
+
+    def constants(self, shared, fresh):
+        even = _from_table(_silu_table(), *_floats(shared, fresh))
+        return Constants(even.mu0, even.b + 0.5, even.v2, even.s2, even.error)
+
+
+class ReLU(AbstractActivation):
+    """max(x, 0); the arc-cosine kernel (Cho and Saul, 2009), as in `LeakyReLU` with slope 0."""
+
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
+
+    def __call__(self, x):
+        return jnp.maximum(x, 0)
+
+    def constants(self, shared, fresh):
+        return _leaky_relu(0.0, *_floats(shared, fresh))
+
+
+class LeakyReLU(AbstractActivation):
+    r"""x for x > 0, slope·x else: (1+slope)/2 x + (1-slope)/2 |x|; the arc-cosine kernel.
+
+    With θ = arccos r and β = (1-slope)/2, μ0 = βΓ√(2/π), b = (1+slope)/2,
+
+        v² = (2/π) β² Γ² (r arcsin r - r²/(1 + √(1-r²)))
+        s² = (2/π) β² Γ² ((π/2)(1-r) - (sin θ - θ cos θ))
+
+    Args:
+        slope: of the left half; traced, differentiable.
+
+    Raises:
+        ValueError: slope is not finite, or not one number.
+        TypeError: slope is not a number.
+    """
+
+    slope: Float[Array, ""]
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
+
+    def __init__(self, slope: Any):
+        self.slope = scalar(slope, "slope")
+        require([(finite(self.slope), f"slope must be finite, got {self.slope}.")])
+
+    def __call__(self, x):
+        return jnp.where(x > 0, x, self.slope.astype(x.dtype) * x)
+
+    def constants(self, shared, fresh):
+        return _leaky_relu(self.slope, *_floats(shared, fresh))
+
+
+class Erf(AbstractActivation):
+    r"""erf x = (2/√π) ∫_0^x e^{-u²} du; the arcsine kernel (Williams, 1997).
+
+    With w = 1 + 2Γ², sin B = 2 shared/w and sin(B + D) = 2Γ²/w, b = 2/√(πw),
+
+        v² = (2/π)(B - sin B),   s² = (2/π)(D - sin(B+D) + sin B)
+    """
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jax.lax.erf(x)
+
+    def constants(self, shared, fresh):
+        shared, fresh = _floats(shared, fresh)
+        gamma2 = shared + fresh
+        w = 1 + 2 * gamma2
+        sin_B, step = 2 * shared / w, 2 * fresh / w
+        cos_B = jnp.sqrt((1 + 2 * fresh) * (w + 2 * shared)) / w
+        cos_A = jnp.sqrt(1 + 4 * gamma2) / w  # A = B + D
+        sin_A = sin_B + step
+        sin_D = step * (cos_B + sin_B * (sin_A + sin_B) / (cos_A + cos_B))
+        B = jnp.arctan2(sin_B, cos_B)
+        D = jnp.arctan2(sin_D, cos_A * cos_B + sin_A * sin_B)
+
+        def excess(start, width):  # width - (sin(start + width) - sin(start)), term by term
+            half = width / 2
+            bend = jnp.sin(half) * jnp.sin((start + half) / 2) ** 2
+            return 2 * _cubic_remainder(half, -(half**2)) + 4 * bend
+
+        b = 2 / jnp.sqrt(math.pi * w)
+        v2, s2 = 2 / math.pi * excess(0.0, B), 2 / math.pi * excess(B, D)
+        return _closed_form(jnp.zeros_like(b), b, v2, s2)
+
+
+class Sin(AbstractActivation):
+    r"""sin x; E ϱϱ' = e^{-Γ²} sinh(shared), b = e^{-Γ²/2}, and with m = shared + fresh/2
+
+    v² = e^{-Γ²}(sinh(shared) - shared)
+    s² = e^{-Γ²}(2 sinh(fresh/2) - fresh) + (1 - e^{-fresh})(1 - e^{-m})²/2
+    """
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jnp.sin(x)
+
+    def constants(self, shared, fresh):
+        shared, fresh = _floats(shared, fresh)
+        b = jnp.exp(-(shared + fresh) / 2)
+        middle = shared + fresh / 2
+        v2 = jnp.exp(-fresh) * _damped_sinh_remainder(shared)
+        s2 = (
+            2 * jnp.exp(-middle) * _damped_sinh_remainder(fresh / 2)
+            - jnp.expm1(-fresh) * jnp.expm1(-middle) ** 2 / 2
+        )
+        return _closed_form(jnp.zeros_like(b), b, v2, s2)
+
+
+class Cos(AbstractActivation):
+    r"""cos x; E ϱϱ' = e^{-Γ²} cosh(shared), μ0 = e^{-Γ²/2}, b = 0, and
+
+    v² = e^{-fresh}(1 - e^{-shared})²/2
+    s² = (1 - e^{-fresh})(1 - e^{-2 shared - fresh})/2
+    """
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jnp.cos(x)
+
+    def constants(self, shared, fresh):
+        shared, fresh = _floats(shared, fresh)
+        mu0 = jnp.exp(-(shared + fresh) / 2)
+        v2 = jnp.exp(-fresh) * jnp.expm1(-shared) ** 2 / 2
+        s2 = jnp.expm1(-fresh) * jnp.expm1(-2 * shared - fresh) / 2
+        return _closed_form(mu0, jnp.zeros_like(mu0), v2, s2)
+
+
+class GELU(AbstractActivation):
+    r"""xΦ(x) = x/2 + x erf(x/√2)/2, exactly; b = 1/2.
+
+    Differentiating the arcsine kernel of erf(x/√2) gives, with W = 1 + Γ², t = shared and
+    R(t) = √(W² - t²),
+
+        2π E[even part · even part'] = t arcsin(t/W) + R + 1/R - 2R/W + const
+
+    v² is its growth from 0 to shared and s² from there to Γ²; μ0 = Γ²/√(2πW).
+    """
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __call__(self, x):
+        return jax.nn.gelu(x, approximate=False)
+
+    def constants(self, shared, fresh):
+        shared, fresh = _floats(shared, fresh)
+        gamma2 = shared + fresh
+        W = 1 + gamma2
+        R = jnp.sqrt((1 + fresh) * (W + shared))
+        R_end = jnp.sqrt(1 + 2 * gamma2)  # at t = Γ²
+        fall = fresh * (gamma2 + shared) / (R + R_end)  # R - R_end
+        angle, angle_end = jnp.arctan2(shared, R), jnp.arctan2(gamma2, R_end)
+        turn = jnp.arctan2(
+            (fresh * R + shared * fall) / W**2, (R * R_end + shared * gamma2) / W**2
+        )  # angle_end - angle
+        v2 = shared * angle + (shared / W) ** 2 * (1 / R - gamma2**2 / (W + R))
+        s2 = fresh * angle_end + shared * turn + fall * (1 / (R * R_end) + 2 / W - 1)
+        mu0 = gamma2 / jnp.sqrt(2 * math.pi * W)
+        return _closed_form(
+            mu0, jnp.full_like(mu0, 0.5), v2 / (2 * math.pi), s2 / (2 * math.pi)
+        )
+
+
+class Polynomial(AbstractActivation):
+    r"""Σ_n p_n x^n; c_k = Γ^k e_k with e_k = Σ_j p_{k+2j} (k+2j)!/(2^j j! √k!) Γ^{2j}.
+
+    μ0 = e_0, b = e_1, and by c_k² r^k = e_k² shared^k
+
+        v² = Σ_{k≥2} e_k² shared^k,   s² = Σ_{k≥2} e_k² (Γ^{2k} - shared^k)
+
+    Args:
+        coefficients: p_n, low order first, shape (n,); traced, differentiable.
+
+    Raises:
+        ValueError: no coefficients, or one that is not finite.
+        TypeError: not numbers.
+    """
+
+    coefficients: Float[Array, " n"]
+    kinks: ClassVar[tuple[float, ...]] = ()
+
+    def __init__(self, coefficients: Any):
+        self.coefficients = vector(coefficients, "coefficients")
+        xp = jnp if is_traced(self.coefficients) else np
+        message = f"coefficients must be finite, got {self.coefficients}."
+        require([(xp.all(finite(self.coefficients)), message)])
+
+    def __call__(self, x):
+        coefficients = self.coefficients.astype(x.dtype)
+        value = jnp.full_like(x, coefficients[-1])
+        for n in range(len(coefficients) - 2, -1, -1):
+            value = value * x + coefficients[n]
+        return value
+
+    def constants(self, shared, fresh):
+        shared, fresh = _floats(shared, fresh)
+        gamma2 = shared + fresh
+        zero = jnp.zeros_like(gamma2)
+        mu0, b = (self._reduced(k, gamma2) for k in (0, 1))
+        # Γ^{2k} - shared^k = fresh Σ_i Γ^{2(k-1-i)} shared^i, by its recurrence in k.
+        v2, s2, power, quotient = zero, zero, shared, zero + 1
+        for k in range(2, len(self.coefficients)):
+            power, quotient = power * shared, gamma2 * quotient + power
+            square = self._reduced(k, gamma2) ** 2
+            v2, s2 = v2 + square * power, s2 + square * fresh * quotient
+        return _closed_form(mu0, b, v2, s2)
+
+    def _reduced(self, k, gamma2):
+        """e_k, a polynomial in Γ²."""
+        value = jnp.zeros_like(gamma2)
+        for j in reversed(range((len(self.coefficients) - k + 1) // 2)):
+            n = k + 2 * j
+            count = math.factorial(n) // (2**j * math.factorial(j))  # an integer
+            factor = count / math.sqrt(math.factorial(k))
+            value = value * gamma2 + factor * self.coefficients[n]
+        return value
+
+
+class Activation(AbstractActivation):
+    r"""A function of your own, with constants from a table built at its first use.
+
+    The table takes 0.2 s, with kinks about one second, is kept for the function, and covers
+    Γ <= 16. Its error is measured: `Constants.error`.
+
+    Args:
+        function: elementwise JAX function; a static field, so that two different lambdas
+            are two activations, each with its own table and compiled programs.
+        kinks: where it or its derivative jumps; without them the constants of such a
+            function are inaccurate, and say so.
+
+    Raises:
+        TypeError: function is not callable, fails on an array or depends on traced values;
+            kinks are not numbers.
+        ValueError: function is not elementwise, or NaN or infinite on [-8, 8]; a kink is
+            not finite.
+    """
+
+    function: Callable[[Array], Array] = eqx.field(static=True)
+    kinks: tuple[float, ...] = eqx.field(static=True)
+
+    def __init__(self, function: Callable[[Array], Array], kinks: Any = ()):
+        _check_function(function)
+        self.function = function
+        self.kinks = _checked_kinks(kinks)
+
+    def __call__(self, x):
+        return self.function(x)
+
+    def constants(self, shared, fresh):
+        table = _function_table(self.function, self.kinks)
+        return _from_table(table, *_floats(shared, fresh))
+
+
+# Checks of a user's function.
+
+
+def _check_function(function):
+    if not callable(function):
+        raise TypeError(f"function must be an elementwise JAX function, got {function!r}.")
+    try:
+        hash(function)
+    except TypeError:
+        raise TypeError("function must be hashable, as a plain function or lambda is.") from None
+    grid = np.linspace(-8, 8, 65).astype(jnp.result_type(float)).reshape(5, 13)
+    with jax.ensure_compile_time_eval():
+        try:
+            compiled = jax.jit(function)
+            values = np.asarray(compiled(grid))
+            if values.shape == grid.shape:
+                alone = np.asarray(compiled(grid[::-1, 4]))
+        except Exception as error:
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            raise TypeError(
+                f"function must be an elementwise JAX function of concrete parameters; "
+                f"on an array it failed: {reason}"
+            ) from error
+    if values.shape != grid.shape or values.dtype != grid.dtype:
+        raise ValueError(
+            f"function must return the shape and dtype it was given: {grid.shape} "
+            f"{grid.dtype} became {values.shape} {values.dtype}."
+        )
+    if not np.all(np.isfinite(values)):
+        bad = grid[~np.isfinite(values)][0]
+        raise ValueError(f"function must be finite on [-8, 8], but is not at {bad}.")
+    if not np.allclose(alone, values[::-1, 4], rtol=1e-5, atol=1e-5):
+        raise ValueError("function must be elementwise: its values depend on other entries.")
+
+
+def _checked_kinks(kinks):
+    if is_traced(kinks):
+        raise TypeError("kinks must be concrete numbers: they shape the table.")
+    kinks = float_array(kinks, "kinks") if np.size(kinks) else np.zeros(0)
+    require([(np.all(np.isfinite(kinks)), f"kinks must be finite, got {kinks}.")])
+    return tuple(sorted({float(kink) for kink in kinks.ravel()}))
+
+
+# Tables, one for each function, built at first use.
+
+
+@cache
+def _tanh_table():
+    return quadrature.build(np.tanh)
+
+
+@cache
+def _silu_table():
+    return quadrature.build(lambda x: x * np.tanh(x / 2) / 2)
+
+
+@lru_cache(maxsize=64)
+def _function_table(function, kinks):
+    return quadrature.build(quadrature.on_host(function), kinks)
+
+
+def _from_table(table, shared, fresh):
+    return Constants(*quadrature.evaluate(table, *_split(shared, fresh)))
+
+
+# Parts of the closed forms.
+
+
+def _floats(shared, fresh):
+    """Both as arrays of one float dtype; Python numbers are welcome."""
+    dtype = jnp.result_type(float, shared, fresh)
+    return jnp.asarray(shared, dtype), jnp.asarray(fresh, dtype)
+
+
+def _closed_form(mu0, b, v2, s2):
+    return Constants(mu0, b, v2, s2, jnp.zeros_like(s2))
+
+
+@jax.custom_jvp
+def _split(shared, fresh):
+    """(Γ², r, 1-r)."""
+    gamma2 = shared + fresh
+    return gamma2, shared / gamma2, fresh / gamma2
+
+
+@_split.defjvp
+def _split_jvp(primals, tangents):
+    # Differentiating the quotient shared/(shared + fresh) would cancel where fresh is small.
+    gamma2, r, one_minus_r = _split(*primals)
+    d_shared, d_fresh = tangents
+    d_r = (one_minus_r * d_shared - r * d_fresh) / gamma2
+    return (gamma2, r, one_minus_r), (d_shared + d_fresh, d_r, -d_r)
+
+
+def _leaky_relu(slope, shared, fresh):
+    gamma2, r, one_minus_r = _split(shared, fresh)
+    half = (1 - slope) / 2
+    scale = 2 / math.pi * half**2 * gamma2
+    grown, left = _arc_cosine(r, one_minus_r)
+    b = jnp.broadcast_to((1 + slope) / 2, gamma2.shape).astype(gamma2.dtype)
+    return _closed_form(half * jnp.sqrt(2 / math.pi * gamma2), b, scale * grown, scale * left)
+
+
+@jax.custom_jvp
+def _arc_cosine(r, one_minus_r):
+    """∫ arcsin from 0 to r, and from r to 1: r arcsin r + √(1-r²) - 1, and the rest."""
+    sine = jnp.sqrt(one_minus_r * (1 + r))
+    angle = jnp.arctan2(sine, r)
+    grown = r * jnp.arctan2(r, sine) - r**2 / (1 + sine)
+    # sin θ - θ cos θ = Σ (-1)^{n+1} θ^{2n+1} 2n/(2n+1)!
+    series = 0.0
+    for n in range(9, 0, -1):
+        series = (-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) + angle**2 * series
+    lens = jnp.where(angle < 1, angle**3 * series, sine - angle * r)
+    return grown, math.pi / 2 * one_minus_r - lens
+
+
+@_arc_cosine.defjvp
+def _arc_cosine_jvp(primals, tangents):
+    r, one_minus_r = primals
+    slope = jnp.arctan2(r, jnp.sqrt(one_minus_r * (1 + r)))
+    return _arc_cosine(r, one_minus_r), (slope * tangents[0], slope * tangents[1])
+
+
+def _cubic_remainder(x, y):
+    """x - sin x with y = -x², sinh x - x with y = x²; for |x| <= 1."""
+    series = 1.0
+    for n in range(8, 1, -1):
+        series = 1 + y / (2 * n * (2 * n + 1)) * series
+    return x**3 / 6 * series
+
+
+def _damped_sinh_remainder(x):
+    """e^{-x} (sinh x - x) for x >= 0."""
+    small = jnp.minimum(x, 1)
+    series = jnp.exp(-small) * _cubic_remainder(small, small**2)
+    return jnp.where(x < 1, series, -jnp.expm1(-2 * x) / 2 - x * jnp.exp(-x))
