@@ -363,7 +363,9 @@ def _check_function(function):
     try:
         hash(function)
     except TypeError:
-        raise TypeError("function must be hashable, as a plain function or lambda is.") from None
+        raise TypeError(
+            "function must be hashable, as a plain function or lambda is."
+        ) from None
     grid = np.linspace(-8, 8, 65).astype(jnp.result_type(float)).reshape(5, 13)
     with jax.ensure_compile_time_eval():
         try:

@@ -81,6 +81,7 @@ def run(out: Path, advance: Callable[[str], None] = lambda step: None) -> str:
         out: the folder, made where it is missing.
         advance: called with the name of each finished step, `steps()` in all.
     """
+    out.mkdir(parents=True, exist_ok=True)  # a bad place is refused before the work, not after
     paragraphs = []
     for setting in settings():
         curves = []

@@ -62,7 +62,7 @@ class RFDSM(eqx.Module):
         >>> import rfdsm
         >>> model = rfdsm.RFDSM(psi_n=8, psi_p=16, m=4, t=0.1, lam=1e-3)
         >>> print(f"{model.asymptotics().test_loss:.4f}")
-        0.8898
+        1.8322
     """
 
     psi_n: Float[Array, ""]

@@ -94,34 +94,24 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
     i, u = _locate(jnp.log1p(STRETCH_GAMMA * gamma), X_MAX, X_CELLS)
     j, v = _locate(jnp.arcsinh(STRETCH_ANGLE * theta), Y_MAX, Y_CELLS)
 
-    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
-    plane = jnp.asarray(table.plane, gamma.dtype)
-    lines = jnp.asarray(table.lines, gamma.dtype)
-    error = jnp.asarray(table.error, gamma.dtype)
-    cell = (i * Y_CELLS + j) * len(TERMS)
-    term = {key: _take(plane, cell + k) for k, key in enumerate(TERMS)}
-    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
-    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
-
-    def line(number):
-        start = (3 * i + number) * (DEGREE + 1)
-        return _horner([_take(lines, start + k) for k in range(DEGREE + 1)], u)
+    plane, lines, error = (jnp.asarray(part, gamma.dtype) for part in table[:3])
+    stored, mean, slope, total = _polynomials(plane, lines, i, j, u, v)
 
     # Every polynomial ends in a division: XLA duplicates cheap operations into each of their
     # users, divisions not, and then runs each polynomial as one loop. (Ten times faster.)
     powers = table.powers
     growth = gamma**powers.gamma
-    total = growth * (line(2) / (1 + gamma) ** (powers.gamma + 1))
+    total = growth * (total / (1 + gamma) ** (powers.gamma + 1))
     stored = growth * (stored / (1 + gamma) ** (powers.gamma + 1))
     fresh = stored * (jnp.sqrt(one_minus_r) if powers.jumps else one_minus_r)
     shared = stored * r**powers.shared
-    slope = line(1) / (gamma if powers.jumps else 1 + gamma)
+    slope = slope / (gamma if powers.jumps else 1 + gamma)
     holds_fresh = j < FRESH_CELLS
 
     inside = gamma <= GAMMA_MAX
     poison = jnp.where(inside, 1.0, jnp.nan)  # a factor: NaN derivatives in both modes
     return (
-        poison * line(0),
+        poison * mean,
         poison * slope,
         poison * jnp.where(holds_fresh, total - fresh, shared),
         poison * jnp.where(holds_fresh, fresh, total - shared),
@@ -151,13 +141,43 @@ def _locate(coordinate, end, cells):
     return cell.astype(jnp.int32), 2 * (position - cell) - 1
 
 
+@jax.custom_jvp
+def _polynomials(plane, lines, i, j, u, v):
+    """The plane in cell (i, j) at (u, v), and the three lines in cell i at u."""
+    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
+    cell, start = (i * Y_CELLS + j) * len(TERMS), i * (3 * (DEGREE + 1))
+    plane = [_take(plane, cell + k) for k in range(len(TERMS))]
+    return _sum_terms(plane, [_take(lines, start + k) for k in range(3 * (DEGREE + 1))], u, v)
+
+
+@_polynomials.defjvp
+def _polynomials_jvp(primals, tangents):
+    # Derivatives take a cell's coefficients at once: far less to compile, and as fast.
+    plane, lines, i, j, u, v = primals
+    plane = _take(plane.reshape(-1, len(TERMS)), i * Y_CELLS + j)
+    lines = _take(lines.reshape(X_CELLS, -1), i)
+
+    def along(u, v):
+        return _sum_terms(jnp.moveaxis(plane, -1, 0), jnp.moveaxis(lines, -1, 0), u, v)
+
+    return jax.jvp(along, (u, v), tangents[4:])
+
+
+def _sum_terms(plane, lines, u, v):
+    term = dict(zip(TERMS, plane, strict=True))
+    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
+    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
+    starts = range(0, 3 * (DEGREE + 1), DEGREE + 1)
+    return stored, *(_horner(lines[start : start + DEGREE + 1], u) for start in starts)
+
+
 def _take(values, index):
     return values.at[index].get(mode="promise_in_bounds")
 
 
 def _horner(coefficients, t):
     total = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
+    for coefficient in coefficients[-2::-1]:
         total = total * t + coefficient
     return total
 
@@ -288,10 +308,10 @@ def _plane(function, kinks, spectrum, theta, rule):
     squares = spectrum.coefficients**2
     k = np.arange(squares.shape[1])
     plane = np.empty((len(squares), len(theta)))
-    plane[:, fresh] = squares @ -np.expm1(np.outer(k, log_r[fresh]))
+    plane[:, fresh] = _product(squares, -np.expm1(np.outer(k, log_r[fresh])))
     plane[:, fresh] += np.outer(spectrum.tail, -np.expm1(len(k) * log_r[fresh]))
     low = k[:BLOCK]  # r^256 < 1e-28
-    plane[:, ~fresh] = squares[:, low] @ np.exp(np.outer(low, log_r[~fresh]))
+    plane[:, ~fresh] = _product(squares[:, low], np.exp(np.outer(low, log_r[~fresh])))
     plane[~np.isfinite(spectrum.total)] = np.nan
     if kinks:
         plane[:, double] = _double_integral(function, kinks, spectrum, theta[double], rule)
@@ -397,7 +417,7 @@ def _spectrum(function, kinks, gamma, rule) -> _Spectrum:
     for number, (shared, own) in enumerate(blocks):
         own = own[:, active]
         for parity, part in enumerate((even[active], odd[active])):
-            block = part[:, :size] @ shared[parity::2].T
+            block = _product(part[:, :size], shared[parity::2].T)
             block += np.einsum("gx,kgx->gk", part[:, size:], own[parity::2])
             start = number * BLOCK + parity
             coefficients[active, start : start + BLOCK : 2] = block
@@ -410,6 +430,20 @@ def _spectrum(function, kinks, gamma, rule) -> _Spectrum:
     coefficients = coefficients[:, : (number + 1) * BLOCK]
     tail = np.where(total - found > 1e-14 * total, total - found, 0)
     return _Spectrum(gamma, mean, slope, total, coefficients, tail, outermost)
+
+
+def _product(a, b, rows=32, inner=256):
+    """a @ b in pieces of 32 x 256 x 32, for which BLAS keeps to one thread.
+
+    Its threads wait for each other by spinning: ten times slower where other programs run.
+    """
+    product = np.zeros((a.shape[0], b.shape[1]))
+    for k in range(0, a.shape[1], inner):
+        for i in range(0, a.shape[0], rows):
+            left = a[i : i + rows, k : k + inner]
+            for j in range(0, b.shape[1], rows):
+                product[i : i + rows, j : j + rows] += left @ b[k : k + inner, j : j + rows]
+    return product
 
 
 def _half_line(gamma, kinks, panels):
@@ -518,7 +552,9 @@ def _outer_rule(places, sigma, gamma, step):
     # Guesses from places that lie ever closer together at the kinks, then Newton.
     closer = np.sinh(np.linspace(-1, 1, 101) * np.arcsinh(2 * REACH / sigma))
     grid = places[:, :, None] + sigma[:, :, None] * closer[:, None, :]
-    grid = np.concatenate([grid.reshape(len(sigma), -1), np.tile([[-REACH, REACH]], sigma.shape)], axis=1)
+    grid = np.concatenate(
+        [grid.reshape(len(sigma), -1), np.tile([[-REACH, REACH]], sigma.shape)], axis=1
+    )
     grid = np.sort(np.clip(grid, -2 * REACH, 2 * REACH), axis=1)
     on_grid = tau(grid)[0]
     first, last = (tau(np.full_like(sigma, end))[0] for end in (-REACH, REACH))

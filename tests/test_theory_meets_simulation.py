@@ -1,5 +1,6 @@
 """The heart: both roads, which share nothing but the ingredients, give the same errors."""
 
+import itertools
 import math
 
 import jax
@@ -65,7 +66,7 @@ def test_the_whole_bank_and_its_z_scores(capsys):
     counts, edges = np.histogram(z, bins=[-np.inf, -3, -2, -1, 0, 1, 2, 3, np.inf])
     with capsys.disabled():
         print(f"\nz of {z.size} errors, mean {z.mean():+.2f}, sd {z.std():.2f}:")
-        for low, high, count in zip(edges, edges[1:], counts, strict=True):
+        for (low, high), count in zip(itertools.pairwise(edges), counts, strict=True):
             print(f"  {low:+5.0f} .. {high:+4.0f}: {count:3d} {'#' * count}")
         for problem, row in zip(tables, z, strict=True):
             print("  " + " ".join(f"{value:+5.1f}" for value in row), problem)
