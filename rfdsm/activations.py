@@ -322,8 +322,8 @@ class Polynomial(AbstractActivation):
 class Activation(AbstractActivation):
     r"""A function of your own, with constants from a table built at its first use.
 
-    The table takes 0.2 s, with kinks about one second, is kept for the function, and covers
-    Γ <= 16. Its error is measured: `Constants.error`.
+    The table takes 0.2 s, with kinks about one second for each, is kept for the function,
+    and covers Γ <= 16. Its error is measured: `Constants.error`.
 
     Args:
         function: elementwise JAX function; a static field, so that two different lambdas

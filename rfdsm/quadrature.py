@@ -94,24 +94,34 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
     i, u = _locate(jnp.log1p(STRETCH_GAMMA * gamma), X_MAX, X_CELLS)
     j, v = _locate(jnp.arcsinh(STRETCH_ANGLE * theta), Y_MAX, Y_CELLS)
 
-    plane, lines, error = (jnp.asarray(part, gamma.dtype) for part in table[:3])
-    stored, mean, slope, total = _polynomials(plane, lines, i, j, u, v)
+    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
+    plane = jnp.asarray(table.plane, gamma.dtype)
+    lines = jnp.asarray(table.lines, gamma.dtype)
+    error = jnp.asarray(table.error, gamma.dtype)
+    cell = (i * Y_CELLS + j) * len(TERMS)
+    term = {key: _take(plane, cell + k) for k, key in enumerate(TERMS)}
+    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
+    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
+
+    def line(number):
+        start = (3 * i + number) * (DEGREE + 1)
+        return _horner([_take(lines, start + k) for k in range(DEGREE + 1)], u)
 
     # Every polynomial ends in a division: XLA duplicates cheap operations into each of their
     # users, divisions not, and then runs each polynomial as one loop. (Ten times faster.)
     powers = table.powers
     growth = gamma**powers.gamma
-    total = growth * (total / (1 + gamma) ** (powers.gamma + 1))
+    total = growth * (line(2) / (1 + gamma) ** (powers.gamma + 1))
     stored = growth * (stored / (1 + gamma) ** (powers.gamma + 1))
     fresh = stored * (jnp.sqrt(one_minus_r) if powers.jumps else one_minus_r)
     shared = stored * r**powers.shared
-    slope = slope / (gamma if powers.jumps else 1 + gamma)
+    slope = line(1) / (gamma if powers.jumps else 1 + gamma)
     holds_fresh = j < FRESH_CELLS
 
     inside = gamma <= GAMMA_MAX
     poison = jnp.where(inside, 1.0, jnp.nan)  # a factor: NaN derivatives in both modes
     return (
-        poison * mean,
+        poison * line(0),
         poison * slope,
         poison * jnp.where(holds_fresh, total - fresh, shared),
         poison * jnp.where(holds_fresh, fresh, total - shared),
@@ -141,43 +151,13 @@ def _locate(coordinate, end, cells):
     return cell.astype(jnp.int32), 2 * (position - cell) - 1
 
 
-@jax.custom_jvp
-def _polynomials(plane, lines, i, j, u, v):
-    """The plane in cell (i, j) at (u, v), and the three lines in cell i at u."""
-    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
-    cell, start = (i * Y_CELLS + j) * len(TERMS), i * (3 * (DEGREE + 1))
-    plane = [_take(plane, cell + k) for k in range(len(TERMS))]
-    return _sum_terms(plane, [_take(lines, start + k) for k in range(3 * (DEGREE + 1))], u, v)
-
-
-@_polynomials.defjvp
-def _polynomials_jvp(primals, tangents):
-    # Derivatives take a cell's coefficients at once: far less to compile, and as fast.
-    plane, lines, i, j, u, v = primals
-    plane = _take(plane.reshape(-1, len(TERMS)), i * Y_CELLS + j)
-    lines = _take(lines.reshape(X_CELLS, -1), i)
-
-    def along(u, v):
-        return _sum_terms(jnp.moveaxis(plane, -1, 0), jnp.moveaxis(lines, -1, 0), u, v)
-
-    return jax.jvp(along, (u, v), tangents[4:])
-
-
-def _sum_terms(plane, lines, u, v):
-    term = dict(zip(TERMS, plane, strict=True))
-    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
-    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
-    starts = range(0, 3 * (DEGREE + 1), DEGREE + 1)
-    return stored, *(_horner(lines[start : start + DEGREE + 1], u) for start in starts)
-
-
 def _take(values, index):
     return values.at[index].get(mode="promise_in_bounds")
 
 
 def _horner(coefficients, t):
     total = coefficients[-1]
-    for coefficient in coefficients[-2::-1]:
+    for coefficient in reversed(coefficients[:-1]):
         total = total * t + coefficient
     return total
 

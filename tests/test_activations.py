@@ -27,13 +27,36 @@ NAMED = {
     "leaky_relu_0_1": rfdsm.LeakyReLU(0.1),
     "polynomial": rfdsm.Polynomial((0.3, 1.0, -0.5, 0.2)),
 }
+DIFFERENTIATED = [name for name in NAMED if name != "sigmoid"]  # its table is that of tanh
 ORACLE = {
     "leaky_relu_0_1": ("leaky_relu", 0.1),
     "polynomial": ("polynomial", (0.3, 1, -0.5, 0.2)),
 }
 # (variance shared by the copies, fresh variance): small and large times, Γ from 0.5 to 2
 POINTS = ((0.8, 0.2), (1.0 - 2e-4, 2e-4), (2e-9, 1.0), (0.25, 1e-3), (3.0, 1.0), (0.05, 0.2))
+# Γ = 0.3 and 3 with almost nothing fresh, and almost nothing shared
+EXTREMES = ((0.09, 9e-8), (9e-11, 0.09), (9.0, 9e-6), (9e-9, 9.0))
 FIELDS = ("mu0", "b", "v2", "s2")
+
+
+@functools.cache
+def programs(name):
+    """b, v², s² as a function of (shared, fresh), with first and second derivatives."""
+
+    def stacked(x):
+        c = NAMED[name].constants(x[0], x[1])
+        return jnp.stack([c.b, c.v2, c.s2])
+
+    second = jax.jacfwd(jax.jacrev(stacked))
+    return tuple(map(jax.jit, (stacked, jax.jacfwd(stacked), jax.jacrev(stacked), second)))
+
+
+def hard_tanh(x):
+    return jnp.clip(x, -1, 1)
+
+
+def rectify(x):
+    return jnp.maximum(x, 0)
 
 
 @functools.cache
@@ -56,13 +79,12 @@ def test_tabulated_values(row):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_constants_are_relatively_accurate(name):
-    for shared, fresh in POINTS:
+    for shared, fresh in POINTS + EXTREMES:
         got = NAMED[name].constants(shared, fresh)
         assert float(got.error) < 1e-12
         for field, value in zip(FIELDS, exact(name, shared, fresh), strict=True):
-            assert float(getattr(got, field)) == pytest.approx(float(value), rel=1e-11, abs=1e-30), (
-                field, shared, fresh,
-            )  # fmt: skip
+            expected = pytest.approx(float(value), rel=1e-11, abs=1e-30)
+            assert float(getattr(got, field)) == expected, (field, shared, fresh)
 
 
 @pytest.mark.parametrize("name", ["tanh", "silu"])
@@ -87,16 +109,10 @@ def test_large_preactivations_are_as_good_as_reported(name):
         assert abs(float(getattr(got, field)) - value) < 1e-8, field
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", DIFFERENTIATED)
 def test_derivatives(name):
     """First and second, forward and reverse, against five-point differences."""
-
-    def stacked(x):
-        c = NAMED[name].constants(x[0], x[1])
-        return jnp.stack([c.b, c.v2, c.s2])
-
-    values, first = jax.jit(stacked), jax.jit(jax.jacfwd(stacked))
-    reverse, second = jax.jit(jax.jacrev(stacked)), jax.jit(jax.jacfwd(jax.jacrev(stacked)))
+    values, first, reverse, second = programs(name)
     for x in np.array([(0.7, 0.3), (0.9, 2e-3), (1e-3, 1.0)]):
         np.testing.assert_allclose(first(x), reverse(x), rtol=1e-9, atol=1e-14)
         for k in range(2):
@@ -109,6 +125,46 @@ def test_derivatives(name):
 
             np.testing.assert_allclose(first(x)[:, k], slope(values), rtol=1e-7, atol=1e-10)
             np.testing.assert_allclose(second(x)[..., k], slope(first), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIATED)
+def test_derivatives_at_extremes(name):
+    """Almost nothing fresh, almost nothing shared: against differences of the oracle."""
+    _, first, reverse, second = programs(name)
+    for shared, fresh in ((1.0, 1e-6), (1e-6, 1.0)):
+        x = np.array([shared, fresh])
+        gradient, reverse_gradient, hessian = first(x), reverse(x), second(x)
+        with mp.workdps(40):
+            steps = mp.mpf(shared) / 2**17, mp.mpf(fresh) / 2**17
+
+            def at(i, j, shared=shared, fresh=fresh, steps=steps):
+                s, f = mp.mpf(shared) + i * steps[0], mp.mpf(fresh) + j * steps[1]
+                return oracle.constants(ORACLE.get(name, name), 1, f, s, dps=34)[1:]
+
+            center, sides = at(0, 0), [(at(1, 0), at(-1, 0)), (at(0, 1), at(0, -1))]
+            for row, value in enumerate(center):
+                scale = float(abs(value))
+                for k, (after, before) in enumerate(sides):
+                    slope = float((after[row] - before[row]) / (2 * steps[k]))
+                    bend = float((after[row] - 2 * value + before[row]) / steps[k] ** 2)
+                    for got in (gradient, reverse_gradient):
+                        off = abs(float(got[row, k]) - slope)
+                        assert off <= 1e-9 * max(abs(slope), scale), (row, k)
+                    off = abs(float(hessian[row, k, k]) - bend)
+                    assert off <= 1e-6 * max(abs(bend), scale), (row, k)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_both_parts_add_up_to_the_variance(name):
+    """v² + s² + b² Γ² + μ0² = E ϱ², by Gauss-Legendre panels from the kink outwards."""
+    node, weight = np.polynomial.legendre.leggauss(30)
+    g = (np.arange(12)[:, None] + (1 + node) / 2).ravel()
+    w = np.tile(weight / 2, 12) * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
+    for shared, fresh in ((0.8, 0.2), (1.0, 1.5)):
+        c, gamma = NAMED[name].constants(shared, fresh), np.sqrt(shared + fresh)
+        power = w @ sum(np.asarray(NAMED[name](sign * gamma * g)) ** 2 for sign in (-1, 1))
+        parts = float(c.v2 + c.s2 + c.b**2 * (shared + fresh) + c.mu0**2)
+        assert parts == pytest.approx(power, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", [*NAMED, "user"])
@@ -128,7 +184,7 @@ def test_edges_have_derivatives(name):
 
 @pytest.mark.parametrize("kinks, function, reference", [
     ((), jnp.tanh, rfdsm.Tanh()),
-    ((0.0,), lambda x: jnp.maximum(x, 0), rfdsm.ReLU()),
+    ((0.0,), rectify, rfdsm.ReLU()),
     ((), lambda x: 0.3 + x - 0.5 * x**2 + 0.2 * x**3, NAMED["polynomial"]),
 ])  # fmt: skip
 def test_functions_of_ones_own(kinks, function, reference):
@@ -141,16 +197,26 @@ def test_functions_of_ones_own(kinks, function, reference):
             assert abs(float(getattr(got, field)) - float(getattr(expected, field))) < 1e-11
 
 
-def test_hard_tanh_against_integrals():
-    own = rfdsm.Activation(lambda x: jnp.clip(x, -1, 1), kinks=(1.0, -1.0))
+@pytest.mark.parametrize("gamma2", [0.3, 1.0, 9.0])
+def test_hard_tanh_against_integrals(gamma2):
+    """Price: (d/dr)² E ϱϱ' is Γ⁴ times the density of the pair at the kinks, with signs."""
+    own = rfdsm.Activation(hard_tanh, kinks=(1.0, -1.0))
     assert own.kinks == (-1.0, 1.0)
-    got = own.constants(0.7, 0.3)
-    clip = lambda x: max(min(x, mp.mpf(1)), mp.mpf(-1))  # noqa: E731
-    value = oracle.constants(
-        clip, mp.mpf(1), mp.mpf("0.3"), mp.mpf("0.7"), dps=20, kinks=(-1, 1)
-    )
-    for field, expected in zip(FIELDS, value, strict=True):
-        assert abs(float(getattr(got, field)) - float(expected)) < 1e-11
+
+    def second(r):
+        same, opposite = (mp.exp(-1 / (gamma2 * (1 + sign * r))) for sign in (1, -1))
+        return (same - opposite) * gamma2 / (mp.pi * mp.sqrt(1 - r**2))
+
+    def grown(r):  # v² at r, and T at 1
+        return float(mp.quad(lambda x: (r - x) * second(x), mp.linspace(0, r, 5)))
+
+    for r in (0.05, 0.7, 0.999):
+        got = own.constants(gamma2 * r, gamma2 * (1 - r))
+        slope = float(mp.erf(1 / mp.sqrt(2 * gamma2)))
+        expected = (0.0, slope, grown(r), grown(1) - grown(r))
+        assert float(got.error) < 1e-10
+        for field, value in zip(FIELDS, expected, strict=True):
+            assert abs(float(getattr(got, field)) - value) < 1e-12, field
 
 
 def test_a_step_function():
@@ -164,11 +230,24 @@ def test_a_step_function():
         assert abs(float(got.s2) - (2 / np.pi * np.arccos(r) - b2 * fresh)) < 1e-10
 
 
-def test_an_undeclared_kink_is_reported():
-    got = rfdsm.Activation(lambda x: jnp.abs(x - 0.5)).constants(0.7, 0.3)
-    right = rfdsm.Activation(lambda x: jnp.abs(x - 0.5), kinks=(0.5,)).constants(0.7, 0.3)
-    actual = max(abs(float(getattr(got, f)) - float(getattr(right, f))) for f in FIELDS)
-    assert float(right.error) < 1e-11 < actual <= float(got.error)
+@pytest.mark.parametrize(
+    "function, declared, all_kinks",
+    [
+        (lambda x: jnp.abs(x - 0.5), (), (0.5,)),
+        (hard_tanh, (-1.0,), (-1.0, 1.0)),
+        (lambda x: jnp.sign(x - 0.3), (), (0.3,)),
+        (rectify, (), (0.0,)),
+    ],
+    ids=["slope", "one of two", "step", "at zero"],
+)
+def test_an_undeclared_kink_is_reported(function, declared, all_kinks):
+    careless = rfdsm.Activation(function, kinks=declared)
+    careful = rfdsm.Activation(function, kinks=all_kinks)
+    for shared, fresh in ((0.7, 0.3), (1.0, 1e-4)):
+        got, right = careless.constants(shared, fresh), careful.constants(shared, fresh)
+        actual = max(abs(float(getattr(got, f)) - float(getattr(right, f))) for f in FIELDS)
+        assert float(right.error) < 1e-11 and actual <= float(got.error)
+    assert float(got.error) > 1e-8 * float(got.s2 + got.v2)
 
 
 def test_beyond_the_table_nothing_is_claimed():
@@ -211,6 +290,10 @@ def test_traced_slopes_and_coefficients():
         -2 * 0.9 * float(NAMED["relu"].constants(0.7, 0.3).v2), rel=1e-12
     )
 
+    assert float(jax.grad(jax.grad(of_slope))(0.1)) == pytest.approx(
+        2 * float(NAMED["relu"].constants(0.7, 0.3).v2), rel=1e-12
+    )
+
     def of_coefficients(c):
         return rfdsm.Polynomial(c).constants(0.7, 0.3).s2
 
@@ -235,6 +318,10 @@ def test_activations_keep_shape_and_dtype(activation):
         lambda: rfdsm.Activation(3),
         lambda: rfdsm.Activation(lambda x: jnp.log(x)),
         lambda: rfdsm.Activation(lambda x: jnp.sum(x)),
+        lambda: rfdsm.Activation(jax.nn.softmax),
+        lambda: rfdsm.Activation(np.tanh),
+        lambda: rfdsm.Activation(lambda x: x.astype(jnp.float32)),
+        lambda: jax.jit(lambda k: rfdsm.Activation(lambda x: k * x).constants(0.5, 0.5))(2.0),
         lambda: rfdsm.Activation(jnp.abs, kinks=("a",)),
         lambda: rfdsm.Activation(jnp.abs, kinks=(float("nan"),)),
     ],
