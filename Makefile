@@ -10,10 +10,10 @@ demo: $(READY)
 	$(BIN)/rfdsm demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "slow or not slow"
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -145,7 +145,7 @@ def _figure(setting: Setting, curves: list[Curve]):
     axes["train_loss"].legend(loc="lower left", frameon=False, fontsize=8)
     ax = axes["memorization_loss"]
     note = {"fontsize": 7, "color": "0.35"}
-    ax.text(GRID[0], baseline, "best linear score", va="bottom", **note)
+    ax.text(GRID[0], 0.97 * baseline, "best linear score", va="top", **note)
     ax.text(psi_n, 0, " $p = n$", va="bottom", **note)
     return figure
 

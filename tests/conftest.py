@@ -9,7 +9,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_collection_modifyitems(items):
-    """The canary first: with a wrong backend nothing else means anything."""
+    """The canary first (of each worker): with a wrong backend nothing else means anything."""
     items.sort(key=lambda item: item.path.name != "test_canary.py")
 
 
