@@ -10,7 +10,7 @@ from bank import BANK  # tests/bank.py
 
 import rfdsm
 
-DIMENSIONS, TRIALS = (40, 80, 160), 64
+DIMENSIONS, TRIALS = (40, 80, 160), 16
 FIELDS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
 
 

@@ -145,9 +145,9 @@ def test_hermite_coefficients_of_relu_are_exact():
     np.testing.assert_allclose(square[0], s**2 * ((1 + x * x) * Phi + x * phi), rtol=1e-9)
 
 
-@pytest.mark.parametrize("d, p", [(16, 64), (40, 120)])
+@pytest.mark.parametrize("d, p, bound", [(16, 64, 1e-5), (40, 120, 1e-7)])
 @pytest.mark.parametrize("activation", [rfdsm.Tanh(), rfdsm.ReLU()])
-def test_truncation_of_the_mehler_series(d, p, activation, monkeypatch):
+def test_truncation_of_the_mehler_series(d, p, bound, activation, monkeypatch):
     """What the series leaves out is within its stated bound, in operator norm."""
     _, W, x = draws(5, p, d)
     short = gram.exact(activation, W, x, a, h)
@@ -156,7 +156,7 @@ def test_truncation_of_the_mehler_series(d, p, activation, monkeypatch):
     gap = lower(short.U - long.U)
     gap = gap + np.tril(gap, -1).T
     scale = float(jnp.mean(jnp.diagonal(long.U)))
-    assert np.linalg.norm(gap, 2) < 1e-6 * scale
+    assert np.linalg.norm(gap, 2) < bound * scale
 
 
 @pytest.mark.parametrize("changes", [{}, {"psi_p": 5.0}, {"m": jnp.inf}, {"m": 1}])

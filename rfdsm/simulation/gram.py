@@ -82,7 +82,9 @@ def mehler_orders(p: int, d: int) -> int:
 
     R off the diagonal has entries of size 1/√d: what is left out, entries of size R^{K+1},
     has an operator norm of about √p d^{-(K+1)/2}, times the mass Σ_{k>K} C_k² < E ϱ². The
-    order makes that `TRUNCATION`.
+    order makes that `TRUNCATION`. In small dimensions rare pairs of nearly parallel rows, R
+    far above 1/√d, add to it: measured in operator norm and relative to E ϱ², all that is left
+    out is under 1e-5 at d = 16 and 1e-7 from d = 40 on for ReLU, and far less for smooth ϱ.
     """
     return max(4, math.ceil(2 * math.log(math.sqrt(p) / TRUNCATION) / math.log(max(d, 4))) - 1)
 
