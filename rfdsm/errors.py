@@ -75,6 +75,9 @@ class Errors(eqx.Module):
         """test_loss - memorization_loss: what fresh noise on the training points hides."""
         return self.test_loss - self.memorization_loss
 
+    def __repr__(self) -> str:
+        return eqx.tree_pformat(self, short_arrays=False)  # the numbers, not their shapes
+
     def mean(self, axis: int = -1) -> "Errors":
         """The mean over trials (the last axis unless told), without `sizes`."""
         return jax.tree.map(lambda x: jnp.mean(x, axis), self.without_sizes())
@@ -128,6 +131,9 @@ class Baselines(eqx.Module):
     isotropic: Float[Array, ""]
     linear: Float[Array, ""]
     best: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        return eqx.tree_pformat(self, short_arrays=False)
 
     def memorises(self, errors: Errors) -> Bool[Array, " *shape"]:
         """Whether the score beats on its training points what a generalising one can do.

@@ -121,6 +121,12 @@ def test_errors_properties_and_statistics():
     assert float(errors.mean().bias2) == pytest.approx(bias2.mean())
 
 
+def test_errors_show_their_numbers(model):
+    errors = model.asymptotics()
+    assert f"{errors.test_loss:.4f}" in repr(errors)
+    assert f"{model.baselines().linear:.4f}" in repr(model.baselines())
+
+
 def test_replace(model):
     assert model.replace(psi_p=3.0).psi_p == 3.0
     assert model.replace(t=0.5).process.t == 0.5
