@@ -60,8 +60,7 @@ class GaussianSampler(AbstractSampler):
 
     def split(self, key, n, tests):
         scale = jnp.sqrt(self.variances)
-        normals = jax.random.normal(key, (n + tests, scale.shape[0]), dtype=jnp.float32)
-        x = normals.astype(scale.dtype) * scale[None, :]
+        x = jax.random.normal(key, (n + tests, scale.shape[0]), scale.dtype) * scale[None, :]
         return x[:n], x[n:]
 
     def score(self, y, a, h):

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from ..checks import is_traced
 from ..errors import Errors, Sizes
 from . import evaluate, fit, gram
-from .network import normal
+from .network import BLOCK_ROWS
 
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
 
@@ -71,9 +71,10 @@ def _sizes(d, trials, psi_n, psi_p, m, data) -> Sizes:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
     m = float(m)
-    if math.isfinite(m) and m != round(m):
+    if not m >= 1 or (math.isfinite(m) and m != round(m)):
         raise ValueError(
-            f"simulate needs an integer m or infinity, got {m:g}: theory alone takes any m."
+            f"simulate needs an integer m of at least 1, or infinity, got {m:g}: "
+            "theory alone takes any m >= 1."
         )
     n, p = round(float(psi_n) * d), round(float(psi_p) * d)
     for name, ratio, value in (("n", psi_n, n), ("p", psi_p, p)):
@@ -114,10 +115,10 @@ def _run(key, process, activation, sampler, training, sizes: Sizes, trials: int)
 
 def _trial(key, a, h, activation, sampler, training, sizes, shared):
     d, n, p = sizes.d, sizes.n, sizes.p
-    dtype = h.dtype
     of_W, of_data, of_noise, of_test, of_memory = jax.random.split(key, 5)
-    W = normal(of_W, (p, d), dtype)
-    x, x_test = sampler.split(of_data, n, sampler.tests(n, evaluate.POINTS_PER_DIMENSION * d))
+    enough = evaluate.POINTS_PER_DIMENSION * d
+    W = jax.random.normal(of_W, (p, d), h.dtype)
+    x, x_test = sampler.split(of_data, n, sampler.tests(n, enough))
     if math.isinf(sizes.m):
         B, train_loss = fit.ridge_primal(gram.exact(activation, W, x, a, h), training.lam, h)
     elif n * sizes.m < p:
@@ -128,12 +129,12 @@ def _trial(key, a, h, activation, sampler, training, sizes, shared):
         streamed = gram.streamed(of_noise, activation, W, x, int(sizes.m), a, h)
         B, train_loss = fit.ridge_primal(streamed, training.lam, h)
     network = activation, W, B
-    score_error, test_loss = evaluate.fresh_losses(of_test, network, sampler, x_test, a, h)
+    score_error, test_loss = evaluate.losses(of_test, network, sampler, x_test, a, h)
     memory = train_loss
     if not math.isinf(sizes.m):
-        repeats = -(-evaluate.POINTS_PER_DIMENSION * d // n)
-        memory = evaluate.memorization_loss(of_memory, network, x, repeats, a, h)
-    deviation = jnp.zeros((0, d), dtype)
+        again = jnp.tile(x, (-(-enough // n), 1))
+        _, memory = evaluate.losses(of_memory, network, sampler, again, a, h)
+    deviation = jnp.zeros((0, d), h.dtype)
     if shared is not None:
         deviation = evaluate.score(*network, shared) - sampler.score(shared, a, h)
     return score_error, test_loss, train_loss, memory, deviation
@@ -143,5 +144,5 @@ def _side_by_side(sizes: Sizes, trials: int) -> int | None:
     """Trials to run at once: one after the other on CPU, where each fills the machine."""
     if jax.default_backend() == "cpu":
         return None
-    each = 8 * (3 * sizes.p**2 + 4 * sizes.p * max(sizes.n, sizes.d))
+    each = 8 * sizes.p * (3 * sizes.p + 3 * BLOCK_ROWS + 4 * sizes.d)
     return max(1, min(trials, MEMORY // each))

@@ -8,45 +8,43 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .network import features, normal
+from .network import BLOCK_ROWS, features, noised, product
 
 POINTS_PER_DIMENSION = 8
 SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2
 
 
 def score(activation, W, B, y: Float[Array, "rows d"]) -> Float[Array, "rows d"]:
-    """s_A(y) = B f(y)."""
-    return jnp.matmul(features(activation, W, y), B.T, precision="highest")
+    """s_A(y) = B f(y), a block of rows at a time."""
+
+    def one(y):
+        return product(B, features(activation, W, y[None]))[:, 0]
+
+    return jax.lax.map(one, y, batch_size=BLOCK_ROWS)
 
 
-def fresh_losses(key, network, sampler, x, a, h) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """(score_error, test_loss) on the points x with one fresh noise each."""
-    z = normal(key, x.shape, x.dtype)
-    y = a * x + jnp.sqrt(h) * z
+def losses(key, network, sampler, x, a, h) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """(score_error, loss) over the points x with one fresh noise each.
+
+    score_error = E|s - ∇log P_t(y)|²/d and the loss E|√h s + z|²/d, which is test_loss on
+    points left out and memorization_loss on training points.
+    """
+    y, z = noised(key, x, a, h)
     s = score(*network, y)
     score_error = jnp.mean((s - sampler.score(y, a, h)) ** 2)
     return score_error, jnp.mean((jnp.sqrt(h) * s + z) ** 2)
 
 
-def memorization_loss(key, network, x, repeats: int, a, h) -> Float[Array, ""]:
-    """(1/d) E |√h s(y) + z|² over the training points x with `repeats` fresh noises each."""
-
-    def one(key):
-        z = normal(key, x.shape, x.dtype)
-        return jnp.mean((jnp.sqrt(h) * score(*network, a * x + jnp.sqrt(h) * z) + z) ** 2)
-
-    return jnp.mean(jax.lax.map(one, jax.random.split(key, repeats)))
-
-
 def shared_points(key, sampler, points: int, a, h) -> Float[Array, "points d"]:
     """Noised test points y for bias2, with exactly the right second moment per coordinate.
 
-    Their own fluctuation is not averaged over trials. The mean learned score is linear, and of
-    linear scores the rescaled points measure every squared difference exactly.
+    Their own fluctuation is not averaged over trials. The mean learned score is -κ_σ y to
+    leading order, diagonal in these coordinates (THEORY.md section 4), and of such scores the
+    rescaled points measure every squared difference exactly.
     """
     of_data, of_noise = jax.random.split(key)
     _, x = sampler.split(of_data, 0, points)
-    y = a * x + jnp.sqrt(h) * normal(of_noise, x.shape, x.dtype)
+    y, _ = noised(of_noise, x, a, h)
     right = sampler.noised_variances(a, h)
     return y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .gram import Gram, lower_product
-from .network import features, normal
+from .gram import Gram, lower_product, pairs
+from .network import features, product
 
 
 def ridge_primal(gram: Gram, lam, h) -> tuple[Float[Array, "d p"], Float[Array, ""]]:
@@ -15,8 +15,7 @@ def ridge_primal(gram: Gram, lam, h) -> tuple[Float[Array, "d p"], Float[Array, 
     needs no U: h tr BUB^T = -√h tr BV - hλ|B|².
     """
     d = gram.V.shape[1]
-    factor = _cholesky(gram.U, lam)
-    B = -jax.scipy.linalg.cho_solve((factor, True), gram.V).T / jnp.sqrt(h)
+    B = -_solve(gram.U, lam, gram.V).T / jnp.sqrt(h)
     loss = gram.noise + (jnp.sqrt(h) * jnp.sum(B * gram.V.T) - h * lam * jnp.sum(B * B)) / d
     return B, loss
 
@@ -26,19 +25,17 @@ def ridge_dual(key, activation, W, x, m: int, a, h, lam):
 
     With G = F F^T/N the residuals √h B f + z of the pairs are exactly λ (G + λ)^{-1} z.
     """
-    n, d = x.shape
-    z = normal(key, (m, n, d), x.dtype)
-    y = (a * x[None] + jnp.sqrt(h) * z).reshape(-1, d)
-    z = z.reshape(-1, d)
+    count = x.shape[0] * m
+    y, z = pairs(key, x, 0, count, a, h)
     f = features(activation, W, y)
-    pairs = n * m
-    factor = _cholesky(lower_product(f.T) / pairs, lam)
-    solved = jax.scipy.linalg.cho_solve((factor, True), z)
-    B = -jnp.matmul(solved.T, f, precision="highest") / (pairs * jnp.sqrt(h))
+    solved = _solve(lower_product(f.T) / count, lam, z)
+    B = -product(f, solved).T / (count * jnp.sqrt(h))
     return B, lam**2 * jnp.mean(solved**2)
 
 
-def _cholesky(lower, lam):
-    size = lower.shape[0]
-    shifted = lower.at[jnp.arange(size), jnp.arange(size)].add(lam)
-    return jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
+def _solve(lower, lam, right):
+    """(A + λ)^{-1} right, for a positive definite A of which the lower triangle is read."""
+    diagonal = jnp.arange(lower.shape[0])
+    shifted = lower.at[diagonal, diagonal].add(lam)
+    factor = jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
+    return jax.scipy.linalg.cho_solve((factor, True), right)

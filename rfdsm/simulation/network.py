@@ -1,19 +1,44 @@
-"""The network and what it is fed: random weights, features, noised pairs."""
+"""The network and what it is fed: noised points, features, and blocks of them."""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+BLOCK_ROWS = 4096  # points whose features are held at a time
 
-def normal(key: Array, shape: tuple[int, ...], dtype) -> Float[Array, " *shape"]:
-    """Standard normals, drawn in float32 and widened.
 
-    A resolution of 1e-7 is far below what any average here can see, and five times faster
-    than float64 draws, which would take longer than the matrix products.
+def noised(key: Array, x: Float[Array, "rows d"], a, h):
+    """(y, z) with y = a x + √h z and one fresh z ~ N(0, I) for each row of x."""
+    z = jax.random.normal(key, x.shape, x.dtype)
+    return a * x + jnp.sqrt(h) * z, z
+
+
+def product(left: Float[Array, "p k"], right: Float[Array, "k q"]) -> Float[Array, "p q"]:
+    """The matrix product in full precision on every device."""
+    return jnp.matmul(left, right, precision="highest")
+
+
+def preactivations(W: Float[Array, "p d"], y: Float[Array, "rows d"]) -> Float[Array, "p rows"]:
+    """W y/√d, a column for each point, entries O(1).
+
+    Columns, because XLA on CPU multiplies twice as fast by matrices that it need not
+    transpose on the left, and F F^T is where the time goes.
     """
-    return jax.random.normal(key, shape, dtype=jnp.float32).astype(dtype)
+    return product(W, y.T) / jnp.sqrt(jnp.asarray(W.shape[1], W.dtype))
 
 
 def features(activation, W: Float[Array, "p d"], y: Float[Array, "rows d"]):
-    """f = ϱ(W y/√d), shape (rows, p), entries O(1)."""
-    return activation(y @ W.T / jnp.sqrt(jnp.asarray(W.shape[1], W.dtype)))
+    """f = ϱ(W y/√d), shape (p, rows), entries O(1)."""
+    return activation(preactivations(W, y))
+
+
+def stream(add: Callable[[Any, Any, int], Any], total: Any, count: int, block: int) -> Any:
+    """`total = add(total, start, size)` over blocks of range(count), the last one smaller."""
+    whole, rest = divmod(count, block)
+    if whole:
+        starts = block * jnp.arange(whole)
+        total, _ = jax.lax.scan(lambda t, s: (add(t, s, block), None), total, starts)
+    return add(total, whole * block, rest) if rest else total
