@@ -12,8 +12,8 @@ import oracle
 import pytest
 
 import rfdsm
-from rfdsm.asymptotics.equivalent import STEPS, solve_unknowns
-from rfdsm.asymptotics.population import AveragedPopulation
+from rfdsm.asymptotics.averaged import AveragedPopulation
+from rfdsm.asymptotics.equivalent import solve_unknowns
 
 FIELDS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
 VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())
@@ -63,7 +63,8 @@ def test_every_moderate_point_converges(atoms):
     solution = solve(*points(MODERATE, 50_000, atoms, seed=atoms))
     assert successes(solution).all()
     assert float(jnp.max(solution.residual)) < 1e-12
-    assert int(jnp.max(solution.steps)) <= (STEPS if atoms == 1 else STEPS + 2)
+    steps = AveragedPopulation.fixed_steps
+    assert int(jnp.max(solution.steps)) <= (steps if atoms == 1 else steps + 2)
     for name in FIELDS:
         values = np.asarray(getattr(solution.errors, name))
         assert np.all(np.isfinite(values)) and np.all(values > -1e-8), name
@@ -92,7 +93,7 @@ def test_nearly_linear_features_converge():
 
     features = AveragedPopulation(
         psi_n, psi_p, b2 * a2, b2 * h, nonlinear * a2**2, nonlinear * -np.expm1(-4 * t),
-        sigma, weights,
+        sigma, weights, h, a2[:, None] * sigma + h[:, None],
     )  # fmt: skip
     features = jax.tree.map(jnp.asarray, features)
     assert float(jnp.max(jax.jit(jax.vmap(mismatch))(features, lam, u))) < 1e-12
@@ -190,6 +191,8 @@ def test_resolvent_of_two_points_by_divided_differences():
             s2,
             jnp.array([0.0, 0.5, 2.0]),
             jnp.array([0.2, 0.5, 0.3]),
+            noise=1.0,
+            noised=jnp.ones(3),
         )
         one, two = (
             features.state(solve_unknowns(features, lam, u)[0], lam, u) for lam in (lam1, lam2)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import rfdsm
+from rfdsm.asymptotics.averaged import AveragedPopulation
 from rfdsm.asymptotics.equivalent import solve_unknowns
-from rfdsm.asymptotics.population import AveragedPopulation
 from rfdsm.asymptotics.two_point import two_point
 
 TWO_ATOMS = rfdsm.Gaussian((1.9, 0.1))
@@ -27,7 +27,7 @@ def population(problem):
     c = problem.activation.constants(a**2 * sigma_x2, h)
     return AveragedPopulation(
         problem.psi_n, problem.psi_p, c.b**2 * a**2, c.b**2 * h, c.v2, c.s2,
-        law.eigenvalues, law.weights,
+        law.eigenvalues, law.weights, h, a**2 * law.eigenvalues + h,
     )  # fmt: skip
 
 
@@ -194,10 +194,10 @@ def test_fresh_data_deform_by_the_noised_covariance_and_not_by_the_identity():
     features, solved = state(problem)
     right, _, _ = features.sources(solved, solved)
     b2 = right.noise / problem.process.scales()[1]
-    printed = rfdsm.asymptotics.population.Source(
+    printed = rfdsm.asymptotics.averaged.Source(
         right.features, jnp.zeros_like(b2), b2, right.mean, right.cross
     )
-    aligned = 1 - 2 * solved.alpha * solved.mean_coupling
+    aligned = 1 - 2 * solved.alignment
     losses = [float(aligned + K) for K in two_point(features, solved, solved, (printed, right))]
     assert losses[0] == pytest.approx(1.3367, abs=5e-5)
     assert losses[1] == pytest.approx(0.74998, abs=5e-6)

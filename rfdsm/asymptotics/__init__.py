@@ -1,4 +1,4 @@
-"""The asymptotic road: exact errors for d, n, p → ∞ together. See `learning_curve`."""
+"""The asymptotic road: exact errors for d, n, p → ∞ together. See `solution`."""
 
-from .learning_curve import solve as solve
+from .solution import solve as solve
 from .uncertainty import constants_uncertainty as constants_uncertainty

@@ -2,7 +2,7 @@ r"""The deterministic equivalent of (U+λ)^{-1}: Newton on the one-point equatio
 
 The unknowns are positive; the equations are monotone and sub-homogeneous in them, so the
 root is unique and the Jacobian in their logs is nonsingular (THEORY.md section 11). From a
-population's own start eight Newton steps reach rounding error everywhere in psi 1e-3..1e3,
+averaged population's start eight Newton steps reach rounding error everywhere in psi 1e-3..1e3,
 lam 1e-12..1e3, t 1e-4..10, m in [1, ∞] for features like those of tanh: their number does
 not depend on the data, and a batch does not wait for its slowest row. Features that are
 linear but for 1e-6 and less take up to sixteen; only a batch that holds such a row goes on.
@@ -11,14 +11,13 @@ Derivatives of every order come from one rule, the implicit function theorem on 
 converged equations; the iterations are never differentiated.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-STEPS = 8  # one more than the worst of 4·10^5 points of that box needed
-MORE_STEPS = 32  # at most, where those were not enough; nothing seen needs more than 8
+from .population import AbstractPopulation
+
+MORE_STEPS = 32  # at most, after the population's fixed ones; nothing seen needs more than 8
 STEP_LIMIT = 4.0  # in the logs
 RESIDUAL = 1e-13  # of the equations as Newton has them: rounding, at which steps end
 TOLERANCE = 1e-12  # on |ℓ - log F(ℓ)|, to count as solved; converged rows have 1e-15
@@ -26,7 +25,7 @@ TOLERANCE = 1e-12  # on |ℓ - log F(ℓ)|, to count as solved; converged rows h
 
 @jax.custom_jvp
 def solve_unknowns(
-    population: Any, lam: Float[Array, ""], u: Float[Array, ""]
+    population: AbstractPopulation, lam: Float[Array, ""], u: Float[Array, ""]
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
     r"""The positive solution of the population's one-point equations at λ and u = 1/m.
 
@@ -34,8 +33,7 @@ def solve_unknowns(
     is itself differentiated for higher orders.
 
     Args:
-        population: what the equations know of the features, for example
-            `AveragedPopulation`.
+        population: what the equations know of the features.
         lam: λ > 0; u: 1/m in [0, 1].
 
     Returns:
@@ -52,15 +50,17 @@ def solve_unknowns(
         residual = population.residual(population.state(unknowns, lam, u))
         largest = jnp.max(jnp.abs(jnp.stack(residual)))
         # A NaN is not larger than anything: a hopeless row ends at once.
-        return (largest > RESIDUAL) & (count < STEPS + MORE_STEPS)
+        return (largest > RESIDUAL) & (count < population.fixed_steps + MORE_STEPS)
 
     # The carry is one array: XLA runs a loop over several seven times slower.
     start = population.start(lam, u)
-    unknowns = jax.lax.fori_loop(0, STEPS, lambda _, unknowns: step(unknowns), start)
+    unknowns = jax.lax.fori_loop(
+        0, population.fixed_steps, lambda _, unknowns: step(unknowns), start
+    )
     return jax.lax.while_loop(
         unfinished,
         lambda carry: (step(carry[0]), carry[1] + 1),
-        (unknowns, jnp.full_like(start[0], STEPS)),
+        (unknowns, jnp.full_like(start[0], population.fixed_steps)),
     )
 
 

@@ -7,8 +7,9 @@ order written,
 
     (XZ)_o = X_L Z_o + X_o Z_R,          (X^{-1})_o = -X_L^{-1} X_o X_R^{-1},
 
-so the corners of the unknowns solve a small linear system (`population.linear_solve`), and
-those of α and G follow. From K = 1 - α + α G α, with the sign of a resolvent's derivative,
+so the corners of the unknowns solve a small linear system, and that of K follows (the
+population's `corner`). With the sign of a resolvent's derivative K_C = -K_o; where
+K = 1 - α + α G α,
 
     K_C = -( -α_o + α_L G_o α_R + α_L G_L α_o + α_o G_R α_R ).
 
@@ -27,20 +28,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .population import AbstractPopulation
+
 
 def two_point(
-    population: Any, left: Any, right: Any, sources: tuple[Any, ...]
+    population: AbstractPopulation, left: Any, right: Any, sources: tuple[Any, ...]
 ) -> tuple[Float[Array, ""], ...]:
-    """K_C between two states for each source C; symmetric in the states, O(1)."""
+    """K_C between two responses for each source C; symmetric in the two, O(1)."""
 
     def functional(source):
-        alpha, G = population.corner(left, right, source)
-        return (
-            alpha
-            - left.alpha * G * right.alpha
-            - left.alpha * left.mean_coupling * alpha
-            - alpha * right.mean_coupling * right.alpha
-        )
+        return -population.corner(left, right, source)
 
     coefficients = jax.grad(functional)(jax.tree.map(jnp.zeros_like, sources[0]))
 

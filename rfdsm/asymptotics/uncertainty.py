@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import Errors
-from .learning_curve import solve
+from .solution import solve
 
 
 class _Shifted(eqx.Module):

@@ -1,0 +1,349 @@
+r"""What the equations know of the features, with the weights W averaged (THEORY.md 3-5, 13).
+
+Rotating the m noisy copies of one data point into their mean direction and m-1 contrasts
+makes two independent populations of features with jointly diagonal covariances. For each
+direction of the data with eigenvalue σ, per feature,
+
+    mean direction:  t(σ) = b²(a²σ + u h) in W's direction,   v² + u s² isotropic
+    contrasts:       b² h                                     s²
+
+and the deterministic equivalent of (U+λ)^{-1} has three positive unknowns,
+
+    E0 = q [∫ρ t D + v² + u s²],     E1 = q [b²h ∫ρ D + s²],     q = (1/p) tr (U+λ)^{-1}
+
+(δ0 = ratio·E0 and δ1 = u·ratio·E1 in the paper's symbols, ratio = ψ_p/ψ_n) with
+
+    i0 = 1/(1 + ratio E0),   i1 = 1/(1 + u ratio E1),   Y = t i0 + (1-u) b²h i1,
+    D = 1/(1 + ψ_p q Y),     λ q + E0 i0 + (1-u) E1 i1 = 1.
+
+The last line is the trace of (U+λ)^{-1}(U+λ) = 1 and replaces 1/q = x + ∫ρ Y D. Nothing is
+singular at u = 0 (m = ∞) or u = 1 (m = 1), so no case is made of them.
+
+Besides, the law of the data is known here, and with it the true score and the mean learned
+one: score_error, bias2 and variance follow.
+"""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .population import AbstractPopulation
+
+
+class Source(eqx.Module):
+    r"""A matrix C whose ε-multiple is added to U, as section 5's corner sees it.
+
+    Per unit ε it adds `features` (e_x) to x, `data`·σ + `noise` (e_Σ σ + e_I) to Y, and,
+    where C is made of the training points themselves, `mean` to the corner M of i0 and
+    `cross` (g) to the shared part of the features.
+    """
+
+    features: Float[Array, ""]
+    data: Float[Array, ""]
+    noise: Float[Array, ""]
+    mean: Float[Array, ""]
+    cross: Float[Array, ""]
+
+
+class State(eqx.Module):
+    """The one-point equations at given unknowns: every scalar that a formula reads.
+
+    Attributes:
+        E0, E1, q: the unknowns, O(1); i0, i1 and D(σ), shape (k,), follow from them.
+        lam, u: the resolvent argument λ and 1/m they belong to.
+        E0_map, E1_map: the right-hand sides of the unknowns' equations.
+        eta: (1/n) tr of (U+λ)^{-1} with the part of the features shared by the copies.
+        alpha: α = u i0 + (1-u) i1.
+        coupling: G = b²h ψ_p q ∫ρD = (1/d) tr T^T Q T.
+        alignment: α G.
+        one_minus_K: the penalised train loss, without cancellation.
+    """
+
+    E0: Float[Array, ""]
+    E1: Float[Array, ""]
+    q: Float[Array, ""]
+    i0: Float[Array, ""]
+    i1: Float[Array, ""]
+    D: Float[Array, " k"]
+    lam: Float[Array, ""]
+    u: Float[Array, ""]
+    E0_map: Float[Array, ""]
+    E1_map: Float[Array, ""]
+    eta: Float[Array, ""]
+    alpha: Float[Array, ""]
+    coupling: Float[Array, ""]
+    alignment: Float[Array, ""]
+    one_minus_K: Float[Array, ""]
+
+
+class AveragedPopulation(AbstractPopulation):
+    """Features of random weights, averaged over W, on data of any eigenvalue law.
+
+    Attributes:
+        psi_n, psi_p: n/d and p/d.
+        linear_data, linear_noise: A = b²a² and H = b²h.
+        shared, fresh: v² and s², the nonlinear part per data point and per noise.
+        eigenvalues, weights: the law ρ, shape (k,).
+        noise: h, the variance of the noise.
+        noised: σ_t = a²σ + h of each eigenvalue, shape (k,).
+    """
+
+    # One more than the worst of 4·10^5 points of `equivalent`'s box needed.
+    fixed_steps: ClassVar[int] = 8
+
+    psi_n: Float[Array, ""]
+    psi_p: Float[Array, ""]
+    linear_data: Float[Array, ""]
+    linear_noise: Float[Array, ""]
+    shared: Float[Array, ""]
+    fresh: Float[Array, ""]
+    eigenvalues: Float[Array, " k"]
+    weights: Float[Array, " k"]
+    noise: Float[Array, ""]
+    noised: Float[Array, " k"]
+
+    @property
+    def ratio(self) -> Float[Array, ""]:
+        """ψ_p/ψ_n = p/n."""
+        return self.psi_p / self.psi_n
+
+    def average(self, values: Float[Array, " k"]) -> Float[Array, ""]:
+        """∫ρ f = Σ_k w_k f(σ_k)."""
+        return jnp.sum(self.weights * values)
+
+    def linear_mean(self, u: Float[Array, ""]) -> Float[Array, " k"]:
+        """t(σ) = b²(a²σ + u h)."""
+        return self.linear_data * self.eigenvalues + u * self.linear_noise
+
+    def isotropic_mean(self, u: Float[Array, ""]) -> Float[Array, ""]:
+        """v² + u s²."""
+        return self.shared + u * self.fresh
+
+    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, "3"]:
+        r"""Unknowns from which Newton converges everywhere (THEORY.md section 13).
+
+        With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are
+        linear in q, and the trace identity is bounded by two quadratics in q:
+
+            λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
+            λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
+
+        The larger root is the start.
+        """
+        ratio, tiny = self.ratio, jnp.finfo(jnp.result_type(lam)).tiny
+        t = self.linear_mean(u)
+        spread = 1 - u
+        x = lam + self.shared + self.fresh
+        D = x / (x + self.psi_p * (t + spread * self.linear_noise))
+        c0 = self.average(t * D) + self.isotropic_mean(u)
+        c1 = self.linear_noise * self.average(D) + self.fresh
+        rest = lam + spread * c1
+        q_mean = _positive_root(rest * ratio * c0, rest + c0 - ratio * c0, 1.0)
+        room = jnp.maximum(1 - 1 / ratio, 0)
+        steep = u * ratio * c1
+        q_contrast = _positive_root(lam * steep, rest - room * steep, room)
+        q = jnp.maximum(jnp.maximum(q_mean, q_contrast), tiny)
+        state = self.state(jnp.stack([c0 * q, c1 * q, q]), lam, u)
+        return jnp.stack([state.E0_map, state.E1_map, q])
+
+    def state(self, unknowns, lam, u) -> State:
+        """Every scalar of section 4 at the unknowns (E0, E1, q)."""
+        E0, E1, q = unknowns[0], unknowns[1], unknowns[2]
+        i0 = 1 / (1 + self.ratio * E0)
+        i1 = 1 / (1 + u * self.ratio * E1)
+        t, spread = self.linear_mean(u), 1 - u
+        D = 1 / (1 + self.psi_p * q * (t * i0 + spread * self.linear_noise * i1))
+        mass = self.average(D)
+        data = self.linear_data * self.average(self.eigenvalues * D)
+        noise = self.linear_noise * mass
+        alpha, coupling = u * i0 + spread * i1, self.psi_p * q * noise
+        return State(
+            E0=E0,
+            E1=E1,
+            q=q,
+            i0=i0,
+            i1=i1,
+            D=D,
+            lam=lam,
+            u=u,
+            E0_map=q * (data + u * noise + self.isotropic_mean(u)),
+            E1_map=q * (noise + self.fresh),
+            eta=self.ratio * q * (data + self.shared),
+            alpha=alpha,
+            coupling=coupling,
+            alignment=alpha * coupling,
+            one_minus_K=alpha * (mass + self.psi_p * q * i0 * data),
+        )
+
+    def residual(self, state: State) -> tuple[Array, Array, Array]:
+        trace = state.lam * state.q + state.E0 * state.i0 + (1 - state.u) * state.E1 * state.i1
+        return (
+            _log_ratio(state.E0_map, state.E0),
+            _log_ratio(state.E1_map, state.E1),
+            trace - 1,
+        )
+
+    def mismatch(self, state: State) -> Float[Array, ""]:
+        # Section 4's own equations, with 1/q = x + ∫ρYD.
+        t, spread = self.linear_mean(state.u), 1 - state.u
+        x = state.lam + self.isotropic_mean(state.u) * state.i0 + spread * self.fresh * state.i1
+        Y = t * state.i0 + spread * self.linear_noise * state.i1
+        ratios = (
+            state.E0_map / state.E0,
+            state.E1_map / state.E1,
+            state.q * (x + self.average(Y * state.D)),
+        )
+        return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
+
+    def linear_solve(self, left: State, right: State, rhs) -> tuple[Array, Array, Array]:
+        r"""Solve the linear system of section 5's corners for (E0, E1, q)_o in units of `left`.
+
+        With P = D_L D_R, Q = q_L q_R and the corners of i0 and i1
+        I0 = -ratio i0_L E0_o i0_R, I1 = -u ratio i1_L E1_o i1_R:
+
+            E0_o - ∫ρ t P (q_o - ψ_p Q Y_o) - (v²+us²) q_o = rhs_0 E0_L
+            E1_o - b²h ∫ρ P (q_o - ψ_p Q Y_o) - s² q_o     = rhs_1 E1_L
+            i0_L i0_R E0_o + (1-u) i1_L i1_R E1_o + λ_L q_o = rhs_2
+            Y_o = t I0 + (1-u) b²h I1
+
+        At coinciding points this is exactly the Jacobian of `residual` in the logs of the
+        unknowns, solution or not, with its sign turned in the first two rows. Signs are fixed:
+        [+ - -], [- + -], [+ + +], and the diagonal is written without its subtraction by
+        1 = i0 + ratio E0 i0 and 1 - ψ_p q Y D = D.
+        """
+        ratio, psi_p, u, H = self.ratio, self.psi_p, left.u, self.linear_noise
+        t, spread = self.linear_mean(u), 1 - u
+        P = left.D * right.D
+        tP, mass = self.average(t * P), self.average(P)
+        coupling = psi_p * left.q * right.q * H
+        spread_L, mean_L = spread * H * left.i1, left.i0 * t  # the two parts of Y_L
+        own = psi_p * left.q * (spread_L + mean_L * right.i0)
+        m00 = (
+            right.q * (self.isotropic_mean(u) + self.average(t * P * (1 + own))) / right.E0_map
+        )
+        own = psi_p * left.q * (mean_L + spread_L * right.i1)
+        m11 = right.q * (self.fresh + H * self.average(P * (1 + own))) / right.E1_map
+        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
+        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
+        m0q = -(tP + self.isotropic_mean(u)) * left.q / left.E0_map
+        m1q = -(H * mass + self.fresh) * left.q / left.E1_map
+        matrix = [
+            [m00, m01, m0q],
+            [m10, m11, m1q],
+            [
+                left.i0 * right.i0 * left.E0,
+                spread * left.i1 * right.i1 * left.E1,
+                left.lam * left.q,
+            ],
+        ]
+        return eliminate(matrix, rhs)
+
+    def newton_step(self, state: State, residual) -> Float[Array, "3"]:
+        mean, contrast, trace = residual
+        return jnp.stack(self.linear_solve(state, state, (mean, contrast, -trace)))
+
+    def response(self, state: State) -> State:
+        return state
+
+    def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
+        zero, one = jnp.zeros_like(self.shared), jnp.ones_like(self.shared)
+        shares = left.i0 * left.eta, right.i0 * right.eta
+        fresh = Source(
+            self.shared + self.fresh, self.linear_data, self.linear_noise, zero, zero
+        )
+        training = Source(
+            self.fresh,
+            zero,
+            self.linear_noise,
+            shares[0] * shares[1],
+            1 - shares[0] - shares[1],
+        )
+        return fresh, training, Source(one, zero, zero, zero, zero)
+
+    def corner(self, left: State, right: State, source: Source) -> Array:
+        psi_p, u, H = self.psi_p, left.u, self.linear_noise
+        t, spread, ratio = self.linear_mean(u), 1 - u, self.ratio
+        P, Q = left.D * right.D, left.q * right.q
+        added = (
+            t * source.mean
+            + self.linear_data * self.eigenvalues * source.cross
+            + source.data * self.eigenvalues
+            + source.noise
+        )  # to Y_o, beside the unknowns' own part
+        loss = psi_p * Q * added * P
+        trace = (
+            source.mean * right.E0
+            + source.cross * right.eta / ratio
+            + right.q
+            * (
+                source.features
+                + self.average((source.data * self.eigenvalues + source.noise) * right.D)
+            )
+        )
+        e0, e1, eq = self.linear_solve(
+            left,
+            right,
+            (
+                -self.average(t * loss) / left.E0,
+                -H * self.average(loss) / left.E1,
+                -trace,
+            ),
+        )
+        I0 = -ratio * left.i0 * right.i0 * left.E0 * e0
+        I1 = -u * ratio * left.i1 * right.i1 * left.E1 * e1
+        M = I0 + source.mean
+        Y = added + t * I0 + spread * H * I1
+        alpha = u * M + spread * I1
+        G = H * psi_p * self.average(P * (left.q * eq - psi_p * Q * Y))
+        # K = 1 - α + α G α
+        return (
+            -alpha
+            + left.alpha * G * right.alpha
+            + left.alpha * left.coupling * alpha
+            + alpha * right.coupling * right.alpha
+        )
+
+    def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
+        score_error = self.average(1 / self.noised) + test_gain / self.noise
+        gain = nodes.weights * states.alpha * states.q * self.psi_p
+        mean_score = self.linear_noise / self.noise * jnp.sum(gain[:, None] * states.D, axis=0)
+        bias2 = self.average(self.noised * (1 / self.noised - mean_score) ** 2)
+        return score_error, bias2
+
+
+def eliminate(matrix: list[list[Any]], rhs) -> tuple[Any, ...]:
+    """Gaussian elimination on scalars, unrolled, without pivoting.
+
+    For the systems above no pivot is needed: the leading block is an M-matrix and the last
+    row is positive, so the last pivot is a sum of positive terms.
+    """
+    rows = [[*row, value] for row, value in zip(matrix, rhs, strict=True)]
+    size = len(rows)
+    for k in range(size):
+        for i in range(k + 1, size):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = [*rows[i][: k + 1]] + [
+                rows[i][j] - factor * rows[k][j] for j in range(k + 1, size + 1)
+            ]
+    solution: list[Any] = [None] * size
+    for k in reversed(range(size)):
+        known = sum(rows[k][j] * solution[j] for j in range(k + 1, size))
+        solution[k] = (rows[k][size] - known) / rows[k][k]
+    return tuple(solution)
+
+
+def _positive_root(A, B, C):
+    """The positive root of A x² + B x = C (A, C >= 0), by the branch that does not cancel."""
+    root = jnp.sqrt(B * B + 4 * A * C)
+    falling = B < 0
+    safe_A = jnp.where(falling, A, 1)  # A = 0 occurs with B > 0 only
+    return jnp.where(
+        falling, (root - B) / (2 * safe_A), 2 * C / jnp.where(falling, 1, B + root)
+    )
+
+
+def _log_ratio(x, y):
+    """log(x/y) to third order at x = y, and never beyond ±2, where a ratio would run away."""
+    return 2 * (x - y) / (x + y)

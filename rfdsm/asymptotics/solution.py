@@ -1,0 +1,82 @@
+"""The road's two entries: the errors of a model's population, with the status of the solve."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..checks import holds
+from ..errors import Solution, Status
+from .averaged import AveragedPopulation
+from .equivalent import TOLERANCE
+from .learning_curve import learning_curve
+
+# Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
+# unknowns that have logarithms. Far below rounding of anything, with powers that are floats.
+ABSENT = 1e-100
+
+
+@jax.jit
+def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Solution:
+    """The errors in the limit of large dimension, with the status of the solve.
+
+    Args:
+        psi_n, psi_p: n/d and p/d, > 0; inverse_m: u = 1/m in [0, 1].
+        process, activation, training: ingredients; law: the `Gaussian` law of the data.
+
+    Returns:
+        A `Solution`. Never raises; rows that failed are NaN in value and derivative.
+    """
+    domain = [*_ratios(psi_n, psi_p, inverse_m)]
+    for ingredient in (process, training, law):
+        domain += ingredient.domain()
+    a, h = process.scales()
+    sigma_x2 = jnp.sum(law.weights * law.eigenvalues)
+    constants = activation.constants(a**2 * sigma_x2, h)
+    tabulated = jnp.isfinite(constants.b + constants.v2 + constants.s2)
+    population = AveragedPopulation(
+        psi_n=psi_n,
+        psi_p=psi_p,
+        linear_data=(constants.b * a) ** 2,
+        linear_noise=constants.b**2 * h,
+        shared=constants.v2 + ABSENT,
+        fresh=constants.s2 + ABSENT,
+        eigenvalues=law.eigenvalues,
+        weights=law.weights,
+        noise=h,
+        noised=a**2 * law.eigenvalues + h,
+    )
+    outcome = learning_curve(population, training.nodes(), inverse_m)
+    needs = [
+        (_finite(outcome[0]), Status.not_finite),
+        (outcome[1] <= TOLERANCE, Status.not_converged),
+        (tabulated, Status.constants_out_of_range),
+        (holds(domain), Status.invalid_input),
+    ]
+    return _judged(*outcome, needs, constants.error)
+
+
+def _ratios(psi_n, psi_p, inverse_m):
+    return [
+        ((psi_n > 0) & jnp.isfinite(psi_n), ""),
+        ((psi_p > 0) & jnp.isfinite(psi_p), ""),
+        ((inverse_m >= 0) & (inverse_m <= 1), ""),
+    ]
+
+
+def _finite(errors):
+    return jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(errors))))
+
+
+def _judged(errors, residual, steps, needs: list[tuple[Any, Any]], constants_error) -> Solution:
+    """The solution with its status: of the `needs` that do not hold, the last one's.
+
+    A comparison with NaN does not hold: a NaN is never a success.
+    """
+    status = Status.success
+    for holding, otherwise in needs:
+        status = Status.where(holding, status, otherwise)
+    # A product, not a where: its derivative is NaN in both directions.
+    poison = jnp.where(status == Status.success, 1.0, jnp.nan)
+    errors = jax.tree.map(lambda value: value * poison, errors)
+    return Solution(errors, status, residual, steps, constants_error)
