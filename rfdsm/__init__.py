@@ -28,6 +28,7 @@ from .errors import (
     Status as Status,
 )
 from .model import RFDSM as RFDSM
+from .moments import Moments as Moments
 from .processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from .training import Ridge as Ridge
 

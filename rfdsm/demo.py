@@ -13,6 +13,7 @@ from . import plotting
 from .activations import Tanh
 from .data import Gaussian, Samples, standardise
 from .errors import Errors, Status
+from .files import whole_file
 from .model import RFDSM
 
 NAMES = ("test_loss", "train_loss", "memorization_loss")
@@ -91,7 +92,7 @@ def run(out: Path, advance: Callable[[str], None] = lambda step: None) -> str:
         advance(setting.file)
         paragraphs.append(_describe(setting, curves, out / setting.file))
     summary = "\n\n".join(paragraphs) + "\n"
-    with plotting.whole_file(out / "summary.txt") as partial:
+    with whole_file(out / "summary.txt") as partial:
         partial.write_text(summary, encoding="utf-8")
     return summary
 

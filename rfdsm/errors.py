@@ -54,7 +54,9 @@ class Errors(eqx.Module):
         sizes: the integers of a simulation (static); None from theory and after `mean()`.
 
     A field that a road cannot know is NaN: score_error, bias2, variance in simulation on
-    `Samples` (their true score is unknown), bias2 and variance of a single trial.
+    `Samples` and from `Moments` (their true score is unknown), bias2 and variance of a single
+    trial. From moments of N points that the training points are drawn from, test_loss is that
+    of the points left out.
     """
 
     score_error: Float[Array, " *shape"]
@@ -151,6 +153,10 @@ class Status(eqx.Enumeration):
     invalid_input = (
         "a number of the model is outside of its domain (psi > 0, m >= 1, lam > 0, t > 0, "
         "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
+    )
+    other_moments = (
+        "psi_p, the process or the activation is not the one that the moments were measured "
+        "with, or psi_n asks for more points than were measured: measure again."
     )
     constants_out_of_range = (
         "the activation's Gaussian constants are not tabulated at this preactivation "

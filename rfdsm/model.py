@@ -4,8 +4,6 @@ Each method is a line or two that calls a road with numbers and ingredients; the
 not know this class.
 """
 
-import inspect
-import math
 import warnings
 from typing import Any
 
@@ -20,7 +18,9 @@ from .activations import AbstractActivation, Tanh
 from .checks import finite, is_traced, require, scalar
 from .data import AbstractData, Gaussian
 from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
+from .moments import Moments
 from .processes import AbstractProcess, OrnsteinUhlenbeck
+from .serialise import from_description, from_json, parameters, to_description, to_json
 from .training import AbstractTraining, Ridge
 
 SHORTHANDS = {"t": "process", "lam": "training"}
@@ -117,44 +117,59 @@ class RFDSM(eqx.Module):
             ),
         ]
 
-    def solve(self, *, inverse_m: Any = None) -> Solution:
+    def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
         """The asymptotic errors with the status of the solve; never raises on a failure.
 
         Args:
             inverse_m: u = 1/m in [0, 1], overriding m; differentiable at 0 (m = ∞), where
                 the derivative in m itself is 0.
+            moments: measured moments of the features, which replace the Gaussian theory of
+                the data (THEORY.md section 12). psi_p, process and activation must be the
+                measured ones, derivatives in them (and in the data) are NaN; score_error,
+                bias2 and variance are NaN. Inside of a jit pass them as an argument.
 
         Returns:
-            A `Solution` of scalars; under vmap every row has its own status, and a row
-            that failed is NaN in value and derivative.
+            A `Solution` of scalars, or of shape (draws,) where the moments have several;
+            under vmap every row has its own status, and a row that failed is NaN in value
+            and derivative.
 
         Raises:
             TypeError: float32 numbers, which cannot carry the answer.
+            ValueError: moments of another width, process or activation, or of fewer points
+                than the model asks for. (Traced, that is a status.)
         """
-        return _theory.solve(*self._theory_arguments(inverse_m))
+        arguments = self._theory_arguments(inverse_m, moments)
+        if moments is None:
+            return _theory.solve(*arguments)
+        require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
+        return _theory.solve_measured(*arguments, moments)
 
-    def asymptotics(self, *, inverse_m: Any = None) -> Errors:
-        """The asymptotic errors (THEORY.md section 6), differentiable in every number.
+    def asymptotics(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Errors:
+        """The asymptotic errors (THEORY.md sections 6, 12), differentiable in every number.
 
         Args:
-            inverse_m: as in `solve`.
+            inverse_m, moments: as in `solve`.
 
         Raises:
             NotConverged: the solve was not a success. Traced calls (under jit, vmap or
                 grad) never raise: there the failed rows are NaN.
-            TypeError: float32 numbers, which cannot carry the answer.
+            TypeError, ValueError: as `solve`.
 
         Warns:
             UserWarning: the activation's constants are so inaccurate that it shows in an
                 error (`Solution.constants_error`).
         """
-        arguments = self._theory_arguments(inverse_m)
-        solution = _theory.solve(*arguments)
+        solution = self.solve(inverse_m=inverse_m, moments=moments)
         if is_traced(solution):
             return solution.errors
-        if solution.status != Status.success:
-            raise NotConverged(f"{Status[solution.status]} {self._summary()}")
-        _warn_if_constants_show(solution, arguments)
+        failed = solution.status != Status.success
+        if failed.any():
+            first = jax.tree.map(
+                lambda s: s[jnp.argmax(failed)] if s.ndim else s, solution.status
+            )
+            raise NotConverged(f"{Status[first]} {self._summary()}")
+        if moments is None:
+            _warn_if_constants_show(solution, self._theory_arguments(inverse_m, None))
         return solution.errors
 
     def simulate(self, key: Array, d: int | None = None, trials: int = 1) -> Errors:
@@ -219,7 +234,7 @@ class RFDSM(eqx.Module):
                 given twice.
         """
         fields = {
-            name: getattr(self, name) for name in _parameters(RFDSM) if name not in SHORTHANDS
+            name: getattr(self, name) for name in parameters(RFDSM) if name not in SHORTHANDS
         }
         inside: dict[str, dict[str, Any]] = {}
         for name, value in changes.items():
@@ -250,8 +265,8 @@ class RFDSM(eqx.Module):
         """
         if is_traced(self):
             raise ValueError("to_dict needs concrete numbers: call it outside of jit.")
-        numbers = {name: _to_json(getattr(self, name)) for name in ("psi_n", "psi_p", "m")}
-        ingredients = {name: _ingredient_to_dict(getattr(self, name)) for name in INGREDIENTS}
+        numbers = {name: to_json(getattr(self, name)) for name in ("psi_n", "psi_p", "m")}
+        ingredients = {name: to_description(getattr(self, name)) for name in INGREDIENTS}
         return numbers | ingredients
 
     @classmethod
@@ -267,12 +282,12 @@ class RFDSM(eqx.Module):
                 f"a model's description has the names {', '.join(sorted(expected))}; "
                 f"these differ: {', '.join(sorted(set(description) ^ expected))}."
             )
-        fields = {name: _from_json(description[name]) for name in ("psi_n", "psi_p", "m")}
+        fields = {name: from_json(description[name]) for name in ("psi_n", "psi_p", "m")}
         for name, base in INGREDIENTS.items():
-            fields[name] = _ingredient_from_dict(name, base, description[name])
+            fields[name] = from_description(name, base, description[name])
         return cls(**fields)
 
-    def _theory_arguments(self, inverse_m):
+    def _theory_arguments(self, inverse_m, moments):
         if inverse_m is None:
             u = 1 / self.m
         else:
@@ -287,7 +302,7 @@ class RFDSM(eqx.Module):
             self.data.law(),
             self.training,
         )
-        for leaf in jax.tree.leaves(arguments):
+        for leaf in jax.tree.leaves((arguments, moments)):
             if leaf.dtype != jnp.float64:
                 raise TypeError(
                     f"theory needs float64, this model holds {leaf.dtype}: run "
@@ -308,13 +323,9 @@ def _one_of(shorthand, number, name, ingredient, kind):
     return kind(number) if ingredient is None else ingredient
 
 
-def _parameters(kind: type) -> list[str]:
-    return list(inspect.signature(kind).parameters)
-
-
 def _replace_ingredient(owner, ingredient, values):
     kind = type(ingredient)
-    names = _parameters(kind)
+    names = parameters(kind)
     for field in values:
         if field not in names:
             raise ValueError(
@@ -322,45 +333,6 @@ def _replace_ingredient(owner, ingredient, values):
                 + (f": it has {', '.join(names)}." if names else " nor any other number.")
             )
     return kind(**({name: getattr(ingredient, name) for name in names} | values))
-
-
-def _ingredient_to_dict(ingredient) -> dict[str, Any]:
-    kind = type(ingredient)
-    description: dict[str, Any] = {"kind": kind.__name__}
-    for name in _parameters(kind):
-        value = getattr(ingredient, name)
-        if callable(value) or np.ndim(value) > 1:
-            raise ValueError(
-                f"{kind.__name__} holds a {'function' if callable(value) else 'data set'}, "
-                "which is not plain JSON: store it beside the model."
-            )
-        description[name] = _to_json(value)
-    return description
-
-
-def _ingredient_from_dict(name, base, description):
-    kinds = {kind.__name__: kind for kind in base.__subclasses__()}
-    description = dict(description)
-    kind = kinds.get(description.pop("kind", None))
-    if kind is None:
-        raise ValueError(f"{name} needs a kind, one of {', '.join(sorted(kinds))}.")
-    try:
-        return kind(**{field: _from_json(value) for field, value in description.items()})
-    except TypeError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _to_json(value) -> Any:
-    values = np.asarray(value).tolist()
-    if isinstance(values, list):
-        return [_to_json(v) for v in values]
-    return "inf" if math.isinf(values) else values
-
-
-def _from_json(value) -> Any:
-    if isinstance(value, list):
-        return [_from_json(v) for v in value]
-    return math.inf if value == "inf" else value
 
 
 def _warn_if_constants_show(solution: Solution, arguments) -> None:

@@ -1,9 +1,6 @@
-"""Figures, and files that are written whole or not at all."""
+"""Figures."""
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .errors import Errors
+from .files import whole_file
 
 LABELS = {
     "score_error": "score error",
@@ -32,24 +30,6 @@ STYLE = {
     "savefig.dpi": 200,
     "lines.linewidth": 1.4,
 }
-
-
-@contextlib.contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
-    """A path to write to, renamed to `path` only when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def save(figure: Figure, path: Path | str) -> None:

@@ -48,7 +48,7 @@ def solve_unknowns(
     def unfinished(carry):
         unknowns, count = carry
         residual = population.residual(population.state(unknowns, lam, u))
-        largest = jnp.max(jnp.abs(jnp.stack(residual)))
+        largest = jnp.max(jnp.abs(jnp.asarray(residual)))
         # A NaN is not larger than anything: a hopeless row ends at once.
         return (largest > RESIDUAL) & (count < population.fixed_steps + MORE_STEPS)
 

@@ -1,15 +1,18 @@
 """The road's two entries: the errors of a model's population, with the status of the solve."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ..checks import holds
-from ..errors import Solution, Status
+from ..derivatives import fixed
+from ..errors import Errors, Solution, Status
 from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE
 from .learning_curve import learning_curve
+from .measured import MeasuredPopulation
 
 # Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
 # unknowns that have logarithms. Far below rounding of anything, with powers that are floats.
@@ -54,6 +57,54 @@ def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Soluti
         (holds(domain), Status.invalid_input),
     ]
     return _judged(*outcome, needs, constants.error)
+
+
+def solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training, moments):
+    """The errors of features whose moments were measured, with the status of the solve.
+
+    psi_n, inverse_m and training are free. psi_p, process, activation and law belong to the
+    measurement: others are a status, and derivatives in them NaN.
+
+    Args:
+        moments: `Moments`; with several draws of W the `Solution` has their axis in front.
+        psi_n, psi_p, inverse_m, process, activation, law, training: as in `solve`.
+    """
+    arguments = (psi_n, psi_p, inverse_m, process, activation, law, training)
+    if moments.draws is None:
+        return _solve_measured(*arguments, moments)
+    axes = moments.axes_of_draws()
+    return jax.vmap(_solve_measured, in_axes=(*[None] * len(arguments), axes))(
+        *arguments, moments
+    )
+
+
+@jax.jit
+def _solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training, moments):
+    measured = moments.conditions(psi_n, psi_p, process, activation)
+    domain = [*_ratios(psi_n, psi_p, inverse_m), *training.domain()]
+    population = MeasuredPopulation(psi_n * moments.d, moments.rotated)
+    errors, residual, steps = learning_curve(population, training.nodes(), inverse_m)
+    errors = _left_out(errors, population.n, moments.population)
+    conditions = [psi_p, *jax.tree.leaves((process, activation, law))]
+    condition = jnp.prod(jnp.stack([jnp.prod(fixed(leaf)) for leaf in conditions]))
+    errors = jax.tree.map(lambda value: value * condition, errors)
+    known = (errors.test_loss, errors.train_loss, errors.memorization_loss)
+    needs = [
+        (_finite(known), Status.not_finite),
+        (residual <= TOLERANCE, Status.not_converged),
+        (holds(measured), Status.other_moments),
+        (holds(domain), Status.invalid_input),
+    ]
+    return _judged(errors, residual, steps, needs, jnp.zeros_like(residual))
+
+
+def _left_out(errors: Errors, n, population) -> Errors:
+    """With test_loss on the points that were not drawn, of N_pop from which n are drawn."""
+    if population is None:
+        return errors
+    share = n / population
+    test_loss = (errors.test_loss - share * errors.memorization_loss) / (1 - share)
+    return dataclasses.replace(errors, test_loss=test_loss)
 
 
 def _ratios(psi_n, psi_p, inverse_m):

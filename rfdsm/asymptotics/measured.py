@@ -1,0 +1,323 @@
+r"""What the equations know of any features on any data: measured moments (THEORY.md 12).
+
+With the features' weights fixed and classes c of points, shares π_c, the moments are
+
+    S_g,c = E[E_z f (E_z f)^T],    S_s,c = E Cov_z f,    T_c = E f z^T          (p×p, p×p, p×d)
+
+and the one-point equations have 2C positive unknowns, E0_c = δ0_c and E1_c = δ1_c/u,
+
+    E0_c = (1/n) tr (S_g,c + u S_s,c) Q̄,      E1_c = (1/n) tr S_s,c Q̄,
+    Q̄ = (λ + Σ_c π_c [i0_c S_g,c + α_c S_s,c])^{-1},
+    i0_c = 1/(1 + E0_c),   i1_c = 1/(1 + u E1_c),   α_c = u i0_c + (1-u) i1_c.
+
+In the eigenbasis of Σ_c π_c (S_g,c + S_s,c) all these matrices are diagonal but for a few
+percent. So the equations with the diagonals alone, vectors of length p, give a start within
+percents of the root, and with the Jacobian of those vectors every inversion of the true matrix
+gains about a digit and a half. That replaces all but a few of Newton's own steps, which cost
+2C products of p×p matrices each.
+"""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..derivatives import unknown
+from ..linalg import inverse, product
+from .population import AbstractPopulation
+
+FLOOR = 1e-100  # of diagonals, far below rounding of any
+DIAGONAL_STEPS = 60  # at most; five are usual
+DIAGONAL_RESIDUAL = 1e-10
+QUICK_STEPS = 40  # inversions at most; six to twelve are usual
+QUICK_RESIDUAL = 3e-14
+SLOW = 0.5  # a step that leaves more of the residual than this is Newton's business
+STEP_LIMIT = 3.0  # in the logs
+
+
+class Source(eqx.Module):
+    r"""A matrix C = Σ_c [shared_c S_g,c + fresh_c S_s,c] + identity·I whose ε-multiple joins U.
+
+    Where C is made of the training points themselves, `mean` is the extra corner M_c of i0_c,
+    and `cross` g_c that of S_g,c (shape (C,) each).
+    """
+
+    shared: Float[Array, " C"]
+    fresh: Float[Array, " C"]
+    identity: Float[Array, ""]
+    mean: Float[Array, " C"]
+    cross: Float[Array, " C"]
+
+
+class State(eqx.Module):
+    """The one-point equations at given unknowns; vectors are of shape (C,), one per class.
+
+    Attributes:
+        E0, E1: the unknowns; E0_map, E1_map: their equations' right-hand sides.
+        i0, i1, alpha: as above; lam, u: λ and 1/m.
+        resolvent: Q̄, shape (p, p).
+        read_out: Q̄ T̃ with T̃ = Σ_c π_c α_c T_c, shape (p, d).
+        eta: η_c = (1/n) tr S_g,c Q̄.
+        coupling: (1/d) tr T_c^T Q̄ T̃.
+        alignment: (1/d) tr T^T Q̄ T̃ = Σ_c π_c coupling_c.
+        one_minus_K: the penalised train loss Σ_c π_c α_c (1 - coupling_c).
+    """
+
+    E0: Float[Array, " C"]
+    E1: Float[Array, " C"]
+    E0_map: Float[Array, " C"]
+    E1_map: Float[Array, " C"]
+    i0: Float[Array, " C"]
+    i1: Float[Array, " C"]
+    alpha: Float[Array, " C"]
+    lam: Float[Array, ""]
+    u: Float[Array, ""]
+    resolvent: Float[Array, "p p"]
+    read_out: Float[Array, "p d"]
+    eta: Float[Array, " C"]
+    coupling: Float[Array, " C"]
+    alignment: Float[Array, ""]
+    one_minus_K: Float[Array, ""]
+
+
+class Response(eqx.Module):
+    """A state with the products that pairs of states are made of, S_g's before S_s's.
+
+    Attributes:
+        products: S_a Q̄, shape (2C, p, p).
+        images: S_a Q̄ T̃, shape (2C, p, d).
+    """
+
+    state: State
+    products: Float[Array, "2C p p"]
+    images: Float[Array, "2C p d"]
+
+
+class MeasuredPopulation(AbstractPopulation):
+    """Features of which the second moments are given, in classes of points.
+
+    Attributes:
+        n: the number of training points.
+        moments: S_g, S_s, T and π_c in their eigenbasis, with `shared` and `fresh` of shape
+            (C, p, p), `cross` (C, p, d) and `weights` (C,).
+    """
+
+    fixed_steps: ClassVar[int] = 0  # a look at the residual is an inversion, a step is more
+
+    n: Float[Array, ""]
+    moments: Any
+
+    @property
+    def weights(self) -> Float[Array, " C"]:
+        """π_c."""
+        return self.moments.weights
+
+    def diagonals(self) -> Float[Array, "2C p"]:
+        """The diagonals of S_g,c and S_s,c; positive, for what has noise has logarithms."""
+        both = jnp.concatenate([self.moments.shared, self.moments.fresh])
+        return jnp.maximum(jnp.diagonal(both, axis1=1, axis2=2), FLOOR)
+
+    def start(self, lam, u):
+        """The root up to rounding where the diagonals are a good guide, else a guess."""
+        diagonals = self.diagonals()
+
+        def diagonal_step(carry):
+            unknowns, _, count = carry
+            maps, step = self._on_diagonals(diagonals, unknowns, lam, u)
+            residual = jnp.log(maps / unknowns)
+            return _move(unknowns, step(residual)), _largest(residual), count + 1
+
+        def rough(carry):
+            return (carry[1] > DIAGONAL_RESIDUAL) & (carry[2] < DIAGONAL_STEPS)
+
+        def residual(unknowns):
+            return self.residual(self.state(unknowns, lam, u))
+
+        def quick_step(carry):
+            unknowns, before, _, count = carry
+            _, step = self._on_diagonals(diagonals, unknowns, lam, u)
+            moved = _move(unknowns, step(before))
+            after = residual(moved)
+            gain = _largest(after) / _largest(before)
+            better = gain < 1
+            kept = jnp.where(better, moved, unknowns), jnp.where(better, after, before)
+            return *kept, gain, count + 1
+
+        def gaining(carry):
+            _, residual, gain, count = carry
+            return (_largest(residual) > QUICK_RESIDUAL) & (gain < SLOW) & (count < QUICK_STEPS)
+
+        traces = jnp.split(jnp.sum(diagonals, 1) / lam, 2)
+        guess = jnp.concatenate(self._maps(*traces, u))
+        never, none = jnp.full_like(lam, jnp.inf), jnp.zeros((), int)
+        unknowns, _, _ = jax.lax.while_loop(rough, diagonal_step, (guess, never, none))
+        first = (unknowns, residual(unknowns), jnp.zeros_like(lam), none)
+        return jax.lax.while_loop(gaining, quick_step, first)[0]
+
+    def state(self, unknowns, lam, u) -> State:
+        E0, E1, i0, i1, alpha = self._scalars(unknowns, u)
+        p, d = self.moments.cross.shape[1:]
+        total = _combine(self.weights * i0, self.moments.shared)
+        total += _combine(self.weights * alpha, self.moments.fresh)
+        resolvent = inverse(total + lam * jnp.eye(p, dtype=total.dtype))
+        of_shared, of_fresh = (
+            _pair("cxy,xy->c", S, resolvent) for S in (self.moments.shared, self.moments.fresh)
+        )
+        E0_map, E1_map = self._maps(of_shared, of_fresh, u)
+        read_out = product(resolvent, _combine(self.weights * alpha, self.moments.cross))
+        coupling = _pair("cxi,xi->c", self.moments.cross, read_out) / d
+        return State(
+            E0=E0,
+            E1=E1,
+            E0_map=E0_map,
+            E1_map=E1_map,
+            i0=i0,
+            i1=i1,
+            alpha=alpha,
+            lam=lam,
+            u=u,
+            resolvent=resolvent,
+            read_out=read_out,
+            eta=of_shared / self.n,
+            coupling=coupling,
+            alignment=jnp.sum(self.weights * coupling),
+            one_minus_K=jnp.sum(self.weights * alpha * (1 - coupling)),
+        )
+
+    def residual(self, state: State) -> Array:
+        return jnp.log(jnp.concatenate([state.E0_map / state.E0, state.E1_map / state.E1]))
+
+    def mismatch(self, state: State) -> Float[Array, ""]:
+        return _largest(self.residual(state))
+
+    def newton_step(self, state: State, residual) -> Array:
+        unknowns = jnp.concatenate([state.E0, state.E1])
+        maps = jnp.concatenate([state.E0_map, state.E1_map])
+        products = self._products(state.resolvent)
+        overlaps = _pair("axy,byx->ab", products, products)
+        return self._newton_step(unknowns, maps, overlaps, residual, state.u)
+
+    def response(self, state: State) -> Response:
+        images = [_times(S, state.read_out) for S in (self.moments.shared, self.moments.fresh)]
+        return Response(state, self._products(state.resolvent), jnp.concatenate(images))
+
+    def sources(self, left: Response, right: Response) -> tuple[Source, Source, Source]:
+        w, zero = self.weights, jnp.zeros_like(self.weights)
+        none, one = jnp.zeros_like(self.n), jnp.ones_like(self.n)
+        shares = left.state.i0 * left.state.eta, right.state.i0 * right.state.eta
+        return (
+            Source(w, w, none, zero, zero),
+            Source(zero, w, none, shares[0] * shares[1], 1 - shares[0] - shares[1]),
+            Source(zero, zero, one, zero, zero),
+        )
+
+    def corner(self, left: Response, right: Response, source: Source) -> Array:
+        r"""K_o, from Q_o = -Q̄_L X_o Q̄_R with
+
+            X_o = Σ_c [π_c (M_c + g_c) + shared_c] S_g,c
+                  + Σ_c [π_c (u M_c + (1-u) I1_c) + fresh_c] S_s,c + identity·I,
+            M_c = mean_c - i0_L δ0_o i0_R,    I1_c = -i1_L δ1_o i1_R,
+
+        where δ0_o and δ1_o are the traces of Q_o: a linear system of 2C equations.
+        """
+        L, R, u, w = left.state, right.state, left.state.u, self.weights
+        overlaps = _pair("axy,byx->ab", left.products, right.products)
+        zero = jnp.zeros_like(w)
+
+        def coefficients(mean, contrast, source):
+            """(x, spread): x of X_o in all S_a, and the corners of α."""
+            spread = u * mean + (1 - u) * contrast
+            shared = w * (mean + source.cross) + source.shared
+            return jnp.concatenate([shared, w * spread + source.fresh]), spread
+
+        own, _ = coefficients(source.mean, zero, source)
+        of_identity = _pair("axy,yx->a", left.products, R.resolvent)
+        traces = product(overlaps, own) + source.identity * of_identity
+        mean, contrast = L.i0 * R.i0, u * L.i1 * R.i1
+        E_o = -jnp.linalg.solve(
+            jnp.eye(2 * w.shape[0], dtype=own.dtype)
+            - self._feedback(overlaps, mean, contrast, u),
+            jnp.concatenate(self._maps(*jnp.split(traces, 2), u)),
+        )
+        E0_o, E1_o = jnp.split(E_o, 2)
+        x, spread = coefficients(source.mean - mean * E0_o, -contrast * E1_o, source)
+        deformed = jnp.sum(x * _pair("axi,xi->a", left.images, R.read_out))
+        deformed += source.identity * jnp.sum(L.read_out * R.read_out)
+        through = w * spread * (L.coupling + R.coupling - 1)
+        return jnp.sum(through) - deformed / self.moments.cross.shape[2]
+
+    def score(self, nodes, states, test_gain):
+        return unknown(test_gain), unknown(test_gain)
+
+    def _scalars(self, unknowns, u):
+        """(E0, E1, i0, i1, α) per class."""
+        E0, E1 = jnp.split(unknowns, 2)
+        i0, i1 = 1 / (1 + E0), 1 / (1 + u * E1)
+        return E0, E1, i0, i1, u * i0 + (1 - u) * i1
+
+    def _maps(self, of_shared, of_fresh, u):
+        """The unknowns' right-hand sides from tr S_g,c Q̄ and tr S_s,c Q̄."""
+        return (of_shared + u * of_fresh) / self.n, of_fresh / self.n
+
+    def _feedback(self, overlaps, mean, contrast, u):
+        r"""∂(E0, E1)_map/∂(E0, E1), where i0 and i1 fall by `mean` and `contrast` per unit.
+
+        `overlaps` are tr S_a Q̄ S_b Q̄ = -∂(tr S_a Q̄)/∂(coefficient of S_b), shape (2C, 2C).
+        """
+        w, nothing = self.weights, jnp.zeros_like(overlaps[: len(mean), : len(mean)])
+        falls = jnp.block(
+            [
+                [jnp.diag(w * mean), nothing],
+                [jnp.diag(u * w * mean), jnp.diag(w * contrast * (1 - u))],
+            ]
+        )
+        of_shared, of_fresh = jnp.split(product(overlaps, falls), 2)
+        return jnp.concatenate(self._maps(of_shared, of_fresh, u))
+
+    def _newton_step(self, unknowns, maps, overlaps, residual, u):
+        """(I - ∂log map/∂log E)^{-1} residual."""
+        _, _, i0, i1, _ = self._scalars(unknowns, u)
+        feedback = self._feedback(overlaps, i0 * i0, u * i1 * i1, u)
+        matrix = jnp.eye(len(maps), dtype=maps.dtype) - feedback * (
+            unknowns[None, :] / maps[:, None]
+        )
+        return jnp.linalg.solve(matrix, residual)
+
+    def _products(self, resolvent):
+        """S_a Q̄, S_g's before S_s's."""
+        return jnp.concatenate(
+            [_times(self.moments.shared, resolvent), _times(self.moments.fresh, resolvent)]
+        )
+
+    def _on_diagonals(self, diagonals, unknowns, lam, u):
+        """(maps, step): the equations with the diagonals alone; step of a residual."""
+        _, _, i0, _, alpha = self._scalars(unknowns, u)
+        coefficients = jnp.concatenate([self.weights * i0, self.weights * alpha])
+        products = diagonals / (lam + coefficients @ diagonals)[None, :]
+        maps = jnp.concatenate(self._maps(*jnp.split(jnp.sum(products, 1), 2), u))
+        overlaps = product(products, products.T)
+        return maps, lambda residual: self._newton_step(unknowns, maps, overlaps, residual, u)
+
+
+def _pair(subscripts: str, left, right):
+    return jnp.einsum(subscripts, left, right, precision="highest")
+
+
+def _combine(coefficients, matrices):
+    """Σ_c coefficient_c matrix_c."""
+    return jnp.tensordot(coefficients, matrices, 1, precision="highest")
+
+
+def _times(matrices, right):
+    """S_c right for each c, as one product."""
+    return jnp.tensordot(matrices, right, 1, precision="highest")
+
+
+def _move(unknowns, step):
+    return unknowns * jnp.exp(jnp.clip(step, -STEP_LIMIT, STEP_LIMIT))
+
+
+def _largest(residual):
+    return jnp.max(jnp.abs(residual))

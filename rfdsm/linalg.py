@@ -1,0 +1,63 @@
+"""The inverse of a positive definite matrix, as XLA on a CPU does it best.
+
+XLA hands Cholesky to LAPACK, whose threads wait for each other: beside any other running
+program that takes twenty times its time. Here all is matrix products and elementwise.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+BLOCK = 128  # pivots swept at once
+
+
+@jax.custom_jvp
+def inverse(A: Float[Array, "p p"]) -> Float[Array, "p p"]:
+    r"""A^{-1} of a symmetric positive definite A, by block sweeps; 2p³ operations.
+
+    A sweep of the block k turns [[A_kk, A_kr], [A_rk, A_rr]] into
+    [[-A_kk^{-1}, A_kk^{-1} A_kr], [., A_rr - A_rk A_kk^{-1} A_kr]]; all of them leave -A^{-1}.
+    The pivots are Schur complements, positive definite: no pivoting is needed. The error is
+    rounding times the condition number of A scaled to a diagonal of ones, so give A in a
+    basis in which it is nearly diagonal.
+
+    Derivative: -A^{-1} dA A^{-1}.
+    """
+    scale = jax.lax.rsqrt(jnp.diagonal(A))
+    scale = scale[:, None] * scale[None, :]
+    return scale * _swept(scale * A, BLOCK)
+
+
+@inverse.defjvp
+def _derivative(primals, tangents):
+    Q = inverse(*primals)
+    return Q, -product(Q, product(tangents[0], Q))
+
+
+def product(left: Array, right: Array) -> Array:
+    """The matrix product in full precision on every device."""
+    return jnp.matmul(left, right, precision="highest")
+
+
+def _swept(A, block):
+    size = len(A)
+    block = min(block, size)
+    blocks = -(-size // block)
+    pad = blocks * block - size
+    A = jnp.pad(A, ((0, pad), (0, pad)))
+    A += jnp.diag(jnp.pad(jnp.zeros(size, A.dtype), (0, pad), constant_values=1))
+
+    def sweep(k, A):
+        start = k * block
+        rows = jax.lax.dynamic_slice(A, (start, 0), (block, len(A)))
+        pivot = jax.lax.dynamic_slice(rows, (0, start), (block, block))
+        inverted = 1 / pivot if block == 1 else _swept(pivot, 1)
+        scaled = product(inverted, rows)
+        # With a 0 for the pivot the product leaves the block's own rows and columns alone.
+        rest = jax.lax.dynamic_update_slice(rows, jnp.zeros_like(pivot), (0, start))
+        A = A - product(rest.T, scaled)
+        scaled = jax.lax.dynamic_update_slice(scaled, -inverted, (0, start))
+        A = jax.lax.dynamic_update_slice(A, scaled, (start, 0))
+        return jax.lax.dynamic_update_slice(A, scaled.T, (0, start))
+
+    return -jax.lax.fori_loop(0, blocks, sweep, A)[:size, :size]
