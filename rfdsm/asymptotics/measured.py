@@ -12,9 +12,9 @@ and the one-point equations have 2C positive unknowns, E0_c = δ0_c and E1_c = �
 
 In the eigenbasis of Σ_c π_c (S_g,c + S_s,c) all these matrices are diagonal but for a few
 percent. So the equations with the diagonals alone, vectors of length p, give a start within
-percents of the root, and with the Jacobian of those vectors every inversion of the true matrix
-gains about a digit and a half. That replaces all but a few of Newton's own steps, which cost
-2C products of p×p matrices each.
+percents of the root, and their Jacobian serves Broyden's method for the true ones: it costs
+one inversion a step, and replaces nearly all of Newton's steps, which cost 2C products of p×p
+matrices each.
 """
 
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ from .population import AbstractPopulation
 FLOOR = 1e-100  # of diagonals, far below rounding of any
 DIAGONAL_STEPS = 60  # at most; five are usual
 DIAGONAL_RESIDUAL = 1e-10
-QUICK_STEPS = 40  # inversions at most; six to twelve are usual
+QUICK_STEPS = 40  # inversions at most; four to seven are usual
 QUICK_RESIDUAL = 3e-14
 SLOW = 0.5  # a step that leaves more of the residual than this is Newton's business
 STEP_LIMIT = 3.0  # in the logs
@@ -125,9 +125,10 @@ class MeasuredPopulation(AbstractPopulation):
 
         def diagonal_step(carry):
             unknowns, _, count = carry
-            maps, step = self._on_diagonals(diagonals, unknowns, lam, u)
+            maps, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
             residual = jnp.log(maps / unknowns)
-            return _move(unknowns, step(residual)), _largest(residual), count + 1
+            step = _bounded(jnp.linalg.solve(matrix, residual))
+            return unknowns * jnp.exp(step), _largest(residual), count + 1
 
         def rough(carry):
             return (carry[1] > DIAGONAL_RESIDUAL) & (carry[2] < DIAGONAL_STEPS)
@@ -136,24 +137,28 @@ class MeasuredPopulation(AbstractPopulation):
             return self.residual(self.state(unknowns, lam, u))
 
         def quick_step(carry):
-            unknowns, before, _, count = carry
-            _, step = self._on_diagonals(diagonals, unknowns, lam, u)
-            moved = _move(unknowns, step(before))
+            unknowns, before, matrix, _, count = carry
+            step = _bounded(jnp.linalg.solve(matrix, before))
+            moved = unknowns * jnp.exp(step)
             after = residual(moved)
+            # Broyden: the least change of the matrix that explains this step.
+            unexplained = before - after - product(matrix, step)
+            matrix += unexplained[:, None] * (step / jnp.sum(step * step))[None, :]
             gain = _largest(after) / _largest(before)
             better = gain < 1
             kept = jnp.where(better, moved, unknowns), jnp.where(better, after, before)
-            return *kept, gain, count + 1
+            return *kept, matrix, gain, count + 1
 
         def gaining(carry):
-            _, residual, gain, count = carry
+            _, residual, _, gain, count = carry
             return (_largest(residual) > QUICK_RESIDUAL) & (gain < SLOW) & (count < QUICK_STEPS)
 
         traces = jnp.split(jnp.sum(diagonals, 1) / lam, 2)
         guess = jnp.concatenate(self._maps(*traces, u))
         never, none = jnp.full_like(lam, jnp.inf), jnp.zeros((), int)
         unknowns, _, _ = jax.lax.while_loop(rough, diagonal_step, (guess, never, none))
-        first = (unknowns, residual(unknowns), jnp.zeros_like(lam), none)
+        _, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
+        first = (unknowns, residual(unknowns), matrix, jnp.zeros_like(lam), none)
         return jax.lax.while_loop(gaining, quick_step, first)[0]
 
     def state(self, unknowns, lam, u) -> State:
@@ -197,7 +202,7 @@ class MeasuredPopulation(AbstractPopulation):
         maps = jnp.concatenate([state.E0_map, state.E1_map])
         products = self._products(state.resolvent)
         overlaps = _pair("axy,byx->ab", products, products)
-        return self._newton_step(unknowns, maps, overlaps, residual, state.u)
+        return jnp.linalg.solve(self._jacobian(unknowns, maps, overlaps, state.u), residual)
 
     def response(self, state: State) -> Response:
         images = [_times(S, state.read_out) for S in (self.moments.shared, self.moments.fresh)]
@@ -276,14 +281,12 @@ class MeasuredPopulation(AbstractPopulation):
         of_shared, of_fresh = jnp.split(product(overlaps, falls), 2)
         return jnp.concatenate(self._maps(of_shared, of_fresh, u))
 
-    def _newton_step(self, unknowns, maps, overlaps, residual, u):
-        """(I - ∂log map/∂log E)^{-1} residual."""
+    def _jacobian(self, unknowns, maps, overlaps, u):
+        """I - ∂log map/∂log E: minus the Jacobian of `residual` in the logs."""
         _, _, i0, i1, _ = self._scalars(unknowns, u)
         feedback = self._feedback(overlaps, i0 * i0, u * i1 * i1, u)
-        matrix = jnp.eye(len(maps), dtype=maps.dtype) - feedback * (
-            unknowns[None, :] / maps[:, None]
-        )
-        return jnp.linalg.solve(matrix, residual)
+        scale = unknowns[None, :] / maps[:, None]
+        return jnp.eye(len(maps), dtype=maps.dtype) - feedback * scale
 
     def _products(self, resolvent):
         """S_a Q̄, S_g's before S_s's."""
@@ -292,13 +295,13 @@ class MeasuredPopulation(AbstractPopulation):
         )
 
     def _on_diagonals(self, diagonals, unknowns, lam, u):
-        """(maps, step): the equations with the diagonals alone; step of a residual."""
+        """(maps, `_jacobian`) of the equations with the diagonals alone."""
         _, _, i0, _, alpha = self._scalars(unknowns, u)
         coefficients = jnp.concatenate([self.weights * i0, self.weights * alpha])
         products = diagonals / (lam + coefficients @ diagonals)[None, :]
         maps = jnp.concatenate(self._maps(*jnp.split(jnp.sum(products, 1), 2), u))
         overlaps = product(products, products.T)
-        return maps, lambda residual: self._newton_step(unknowns, maps, overlaps, residual, u)
+        return maps, self._jacobian(unknowns, maps, overlaps, u)
 
 
 def _pair(subscripts: str, left, right):
@@ -315,8 +318,8 @@ def _times(matrices, right):
     return jnp.tensordot(matrices, right, 1, precision="highest")
 
 
-def _move(unknowns, step):
-    return unknowns * jnp.exp(jnp.clip(step, -STEP_LIMIT, STEP_LIMIT))
+def _bounded(step):
+    return jnp.clip(step, -STEP_LIMIT, STEP_LIMIT)
 
 
 def _largest(residual):
