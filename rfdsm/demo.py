@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import plotting
+from . import files, plotting
 from .activations import Tanh
+from .comparison import relative_gap
 from .data import Gaussian, Samples, standardise
 from .errors import Errors, Status
 from .model import RFDSM
@@ -91,7 +92,7 @@ def run(out: Path, advance: Callable[[str], None] = lambda step: None) -> str:
         advance(setting.file)
         paragraphs.append(_describe(setting, curves, out / setting.file))
     summary = "\n\n".join(paragraphs) + "\n"
-    with plotting.whole_file(out / "summary.txt") as partial:
+    with files.whole_file(out / "summary.txt") as partial:
         partial.write_text(summary, encoding="utf-8")
     return summary
 
@@ -180,7 +181,7 @@ def _describe(setting: Setting, curves: list[Curve], path: Path) -> str:
         f"denoised better than the best linear score can ({linear:.3g}): memorisation."
     )
     for name in NAMES:
-        gaps = np.concatenate([_gaps(curve, name) for curve in curves])
+        gaps = np.concatenate([relative_gap(c.means, c.theory_at_x, name) for c in curves])
         lines.append(
             f"  {plotting.LABELS[name]}: network and theory differ by "
             f"{100 * np.median(gaps):.1f} % in the median, {100 * np.max(gaps):.0f} % at most."
@@ -191,10 +192,3 @@ def _describe(setting: Setting, curves: list[Curve], path: Path) -> str:
             "values differ by what is not Gaussian in them."
         )
     return "\n".join(lines)
-
-
-def _gaps(curve: Curve, name: str) -> np.ndarray:
-    """Relative differences; of losses under 0.1, relative to 0.1."""
-    theory = np.asarray(getattr(curve.theory_at_x, name))
-    network = np.asarray(getattr(curve.means, name))
-    return np.abs(network - theory) / np.maximum(theory, 0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rfdsm import cli, plotting
+from rfdsm import cli, files
 
 POINT = "point --psi-n 2 --psi-p 1 --m 2 --t 0.2 --lam 1e-2"
 
@@ -133,11 +133,11 @@ def test_doctor_reports_a_wrong_backend(capsys, monkeypatch):
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     target = tmp_path / "figure.png"
     target.write_text("old")
-    with pytest.raises(RuntimeError), plotting.whole_file(target) as partial:
+    with pytest.raises(RuntimeError), files.whole_file(target) as partial:
         partial.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and os.listdir(tmp_path) == ["figure.png"]
-    with plotting.whole_file(target) as partial:
+    with files.whole_file(target) as partial:
         partial.write_text("new")
     assert target.read_text() == "new" and os.listdir(tmp_path) == ["figure.png"]
 
