@@ -269,7 +269,9 @@ def curve(
     )
     names = _error_names(errors)
     request = _curve_request(simulate)
-    markers = _curve.markers(grid, request["d"], request["points"]) if request else ()
+    markers = ()
+    if request:
+        markers = _curve.markers(grid, request["d"], request["points"], lines)
     if out_file:
         files.require_writable(out_file, plotting.SUFFIXES)
     if data_file:
@@ -285,10 +287,11 @@ def curve(
             runs = _curve.simulate(result, markers, d, trials, seed, advance)
     if message := _curve.failures(result):
         _show_warning(message)
-    if data_file:
-        storage.save(_curve.dataset(result, runs), data_file)
+    data = _curve.dataset(result, runs) if data_file else None
     if out_file:
         plotting.save(_curve.figure(result, runs, names, log_y=log_y), out_file)
+    if data_file:
+        storage.save(data, data_file)
     out.print(_curve.table(result, names))
     print("\n".join(["", *_curve.summary(result, runs, names)]))
 

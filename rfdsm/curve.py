@@ -28,6 +28,7 @@ STATUSES = (
     "not_finite",
 )
 MOST_POINTS = 1_000_000
+LARGEST = 1e200  # beyond it a figure's logarithmic axis overflows
 TABLE_ROWS = 12
 LINEAR_COMPARES_WITH = ("test_loss", "memorization_loss")  # losses on noise that is fresh
 
@@ -109,6 +110,8 @@ def parse(text: str, *, log: bool = True) -> Grid:
         raise ValueError(f"the grid's count must lie in 2 to {MOST_POINTS}, got {points}.")
     if not (np.all(np.isfinite(ends)) and ends[0] < ends[1]):
         raise ValueError(f"the grid must run from a number to a larger one, got {numbers!r}.")
+    if max(map(abs, ends)) > LARGEST or (log and 0 < ends[0] < 1 / LARGEST):
+        raise ValueError(f"the grid's ends must be of moderate size, got {numbers!r}.")
     if log and ends[0] <= 0:
         raise ValueError(
             f"a logarithmic grid starts above 0, got {start}: start higher, or take --linear."
@@ -116,14 +119,18 @@ def parse(text: str, *, log: bool = True) -> Grid:
     return Grid(parameter, (np.geomspace if log else np.linspace)(*ends, points), log)
 
 
-def markers(grid: Grid, d: int, points: int) -> np.ndarray:
+def markers(grid: Grid, d: int, points: int, m: Sequence[float] = ()) -> np.ndarray:
     """Where to simulate: spread evenly over the grid, at values that d can realise.
 
     Ratios are multiples of 1/d and m is an integer, so close points may fall together.
 
     Raises:
-        ValueError: d or points is not positive, or d is too small for the grid.
+        ValueError: d or points is not positive, d is too small for the grid, or one of the
+            lines' m is neither an integer nor infinite.
     """
+    for value in m:
+        if math.isfinite(value) and value != round(value):
+            raise ValueError(f"a simulation needs an integer m, or infinity, got {value:g}.")
     if d < 1 or not 1 <= points <= len(grid.x):
         raise ValueError(
             f"--simulate takes d of at least 1 and points from 1 to the grid's "
@@ -243,11 +250,13 @@ def figure(
 ) -> Figure:
     """A panel per error: a line per m, markers with one standard error where simulated."""
     grid = swept.grid
+    title = plotting.describe(swept.model, without=(grid.parameter, "m"))
     drawn, axes = plotting.panels(
         names,
-        plotting.describe(swept.model, without=(grid.parameter, "m")),
+        title if len(names) > 1 else title.replace(", $", ",\n$", 1),
         parameter=grid.parameter,
         xscale="log" if grid.log else "linear",
+        margin=1.4,
     )
     handles = []
     colours = plotting.colours(len(swept.labels()))
@@ -266,6 +275,7 @@ def figure(
     for name, ax in axes.items():
         plotting.set_ordinate(ax, getattr(swept.errors, name), log=log_y)
         ax.set_xlim(_around(grid))
+        plotting.plain_ticks(ax.xaxis)
     if handles:
         with plotting.style():
             drawn.legend(handles=handles, loc="outside right center")
@@ -282,11 +292,13 @@ def table(swept: Sweep, names: Sequence[str] = NAMES, rows: int = TABLE_ROWS) ->
     points = len(swept.grid.x)
     chosen = np.unique(np.round(np.linspace(0, points - 1, min(rows, points))).astype(int))
     for line in range(len(swept.labels())):
+        if line:
+            drawn.add_row()
         for i in chosen:
             cells = [_text(swept.m[line])] if swept.m else []
             cells.append(f"{swept.grid.x[i]:.4g}")
             cells += [f"{getattr(swept.errors, name)[line, i]:.5g}" for name in names]
-            drawn.add_row(*cells, end_section=bool(i == chosen[-1]))
+            drawn.add_row(*cells)
     return drawn
 
 
@@ -310,6 +322,7 @@ def summary(
             f"networks of d = {simulation.d}, {simulation.trials} trials, against theory at "
             "the ratios they realise:"
         )
+        lines += _rounding(swept, simulation.d)
         for name in names:
             gaps = 100 * relative_gap(simulation.means, simulation.theory, name)
             gaps = gaps[np.isfinite(gaps)]
@@ -372,7 +385,11 @@ def dataset(swept: Sweep, simulation: Simulation | None = None) -> Any:
                 variables[f"{name}_{suffix}"] = variable(
                     getattr(errors, name), along, kind="simulation", column=column
                 )
-        attributes |= {"d": simulation.d, "trials": simulation.trials, "seed": simulation.seed}
+        seed = simulation.seed  # netCDF 3 has integers of 32 bits only
+        seed = seed if abs(seed) < 2**31 else str(seed)
+        attributes |= {"d": simulation.d, "trials": simulation.trials, "seed": seed}
+        for name, ratio in _realised(swept, simulation.d).items():
+            attributes[f"simulated_{name}"] = ratio
     return xr.Dataset(variables, coordinates, attributes)
 
 
@@ -395,6 +412,22 @@ def _lines(grid: Grid, m: Sequence[float]) -> tuple[float, ...]:
 
 def _line(errors: Errors, line: int) -> Errors:
     return jax.tree.map(lambda values: values[line], errors)
+
+
+def _rounding(swept: Sweep, d: int) -> list[str]:
+    """A line for each fixed ratio that d cannot realise: the markers are at another one."""
+    lines = []
+    for name, realised in _realised(swept, d).items():
+        asked = float(getattr(swept.model, name))
+        if not math.isclose(asked, realised, rel_tol=1e-3):
+            lines.append(f"  {name} is {realised:.4g} in them, and {asked:.4g} in the lines")
+    return lines
+
+
+def _realised(swept: Sweep, d: int) -> dict[str, float]:
+    """The ratios that are not swept, as networks of dimension d have them."""
+    fixed = [name for name in ("psi_n", "psi_p") if name != swept.grid.parameter]
+    return {name: round(float(getattr(swept.model, name)) * d) / d for name in fixed}
 
 
 def _key(seed: int, d: int, m: float, x: float):

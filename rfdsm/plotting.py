@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from .errors import Errors
@@ -56,14 +57,21 @@ def colours(count: int) -> list:
 
 
 def panels(
-    names: Sequence[str], title: str, *, parameter: str = "psi_p", xscale: str = "log"
+    names: Sequence[str],
+    title: str,
+    *,
+    parameter: str = "psi_p",
+    xscale: str = "log",
+    margin: float = 0,
 ) -> tuple[Figure, dict[str, Axes]]:
     """A row of axes, one per error, over one parameter of the model.
+
+    `margin` inches are kept on the right, for a legend that hides no line.
 
     The figure belongs to no display: it can be saved, or shown by a notebook.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * len(names), 3.1), layout="constrained")
+        figure = Figure(figsize=(3.4 * len(names) + margin, 3.1), layout="constrained")
         axes = figure.subplots(1, len(names), squeeze=False)
     figure.suptitle(title, fontsize=10)
     for ax, name in zip(axes[0], names, strict=True):
@@ -101,6 +109,17 @@ def set_ordinate(ax: Axes, theory: np.ndarray, *, log: bool = False) -> None:
     positive = theory[np.isfinite(theory) & (theory > 0)]
     if positive.size:
         ax.set_ylim(bottom=float(positive.min()) / 1.5)
+    plain_ticks(ax.yaxis)
+
+
+def plain_ticks(axis: Axis) -> None:
+    """On a logarithmic axis of less than two decades, 0.5, 1, 2 in place of powers of ten."""
+    low, high = axis.get_view_interval()
+    if axis.get_scale() != "log" or high > 100 * low:
+        return
+    digits = "25" if high > 4 * low else "23456789"
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in digits else "")
 
 
 def describe(model: RFDSM, without: Sequence[str] = ()) -> str:
@@ -130,7 +149,7 @@ def _describe_data(model: RFDSM) -> str:
         return f"isotropic Gaussian data{scale}"
     if len(eigenvalues) > 4:
         return f"Gaussian data of {len(eigenvalues)} eigenvalues"
-    return f"Gaussian data, eigenvalues {', '.join(f'${tex(x)}$' for x in eigenvalues)}"
+    return f"Gaussian data, eigenvalues {', '.join(f'{x:.4g}' for x in eigenvalues)}"
 
 
 def tex(value: float) -> str:
