@@ -1,4 +1,4 @@
-"""The command line: `rfdsm demo`, `rfdsm point`, `rfdsm doctor`.
+"""The command line: `rfdsm demo`, `rfdsm point`, `rfdsm curve`, `rfdsm doctor`.
 
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
 """
@@ -23,21 +23,20 @@ from rich.table import Table
 from . import activations as _activations, canary
 from .comparison import extrapolate
 from .data import Gaussian
-from .errors import Errors, NotConverged
+from .errors import FIELDS, Errors, NotConverged
 from .model import RFDSM
 
-FIELDS = (
-    "score_error",
-    "test_loss",
-    "train_loss",
-    "memorization_loss",
-    "bias2",
-    "variance",
-)
 ACTIVATIONS = {
     name.lower(): getattr(_activations, name)
     for name in ("Tanh", "ReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU", "GELU")
 }
+
+Activation = Annotated[
+    str, typer.Option(help=f"One of {', '.join(ACTIVATIONS)}, leakyrelu:SLOPE.")
+]
+Eigenvalues = Annotated[str, typer.Option(help="Eigenvalues of the data's covariance, a,b,...")]
+Weights = Annotated[str | None, typer.Option(help="Their shares, a,b,..., summing to 1.")]
+Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -111,20 +110,14 @@ def point(
     m: Annotated[float, typer.Option(help="Noises per data point; inf is allowed.")],
     t: Annotated[float, typer.Option(help="Diffusion time (Ornstein-Uhlenbeck).")],
     lam: Annotated[float, typer.Option(help="Ridge λ.")],
-    activation: Annotated[
-        str, typer.Option(help=f"One of {', '.join(ACTIVATIONS)}, leakyrelu:SLOPE.")
-    ] = "tanh",
-    eigenvalues: Annotated[
-        str, typer.Option(help="Eigenvalues of the data's covariance, a,b,...")
-    ] = "1",
-    weights: Annotated[
-        str | None, typer.Option(help="Their shares, a,b,..., summing to 1.")
-    ] = None,
+    activation: Activation = "tanh",
+    eigenvalues: Eigenvalues = "1",
+    weights: Weights = None,
     simulate: Annotated[
         str | None,
         typer.Option(help="Simulate too: d=80 or d=80,160 (extrapolated), trials=32."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Every error at one point, from theory and, if asked, from simulation."""
@@ -135,10 +128,7 @@ def point(
         t=t,
         lam=lam,
         activation=_activation(activation),
-        data=Gaussian(
-            _numbers(eigenvalues, "--eigenvalues"),
-            None if weights is None else _numbers(weights, "--weights"),
-        ),
+        data=_data(eigenvalues, weights),
     )
     dimensions, trials = _simulation_request(simulate)
     runs = []
@@ -228,6 +218,85 @@ def _print_point(report: dict[str, Any]) -> None:
 
 
 @app.command()
+def curve(
+    swept: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PARAMETER=START:STOP:COUNT",
+            help="The parameter to sweep (psi_n, psi_p, m, t or lam) and its grid.",
+        ),
+    ],
+    psi_n: Annotated[float | None, typer.Option(help="Data points per dimension, n/d.")] = None,
+    psi_p: Annotated[float | None, typer.Option(help="Features per dimension, p/d.")] = None,
+    m: Annotated[
+        list[str] | None,
+        typer.Option(help="Noises per data point, a line each: 1,4,inf, or given repeatedly."),
+    ] = None,
+    t: Annotated[float | None, typer.Option(help="Diffusion time.")] = None,
+    lam: Annotated[float | None, typer.Option(help="Ridge λ.")] = None,
+    activation: Activation = "tanh",
+    eigenvalues: Eigenvalues = "1",
+    weights: Weights = None,
+    linear: Annotated[bool, typer.Option("--linear", help="A linear, not a log grid.")] = False,
+    simulate: Annotated[
+        str | None, typer.Option(help="Simulate too: d=48,trials=8,points=6.")
+    ] = None,
+    seed: Seed = 0,
+    errors: Annotated[
+        str, typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
+    ] = "test_loss,train_loss,memorization_loss",
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")
+    ] = None,
+    data_file: Annotated[
+        Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")
+    ] = None,
+    log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
+) -> None:
+    """The errors over one parameter: a table, and if asked a figure and the data."""
+    from . import curve as _curve, files, plotting, storage
+
+    # Everything that can be refused is refused here, before the work.
+    if len(swept) > 1:
+        raise ValueError(f"one parameter is swept at a time, got {' and '.join(swept)}.")
+    grid = _curve.parse(swept[0], log=not linear)
+    given = {"psi_n": psi_n, "psi_p": psi_p, "m": m or None, "t": t, "lam": lam}
+    _require_all_but(grid.parameter, given)
+    lines = [x for text in m or () for x in _numbers(text, "--m")]
+    numbers = given | {"m": lines[0] if lines else None} | {grid.parameter: grid.x[0]}
+    model = RFDSM(
+        **numbers, activation=_activation(activation), data=_data(eigenvalues, weights)
+    )
+    names = _error_names(errors)
+    request = _curve_request(simulate)
+    markers = ()
+    if request:
+        markers = _curve.markers(grid, request["d"], request["points"], lines)
+    if out_file:
+        files.require_writable(out_file, plotting.SUFFIXES)
+    if data_file:
+        files.require_writable(data_file, storage.SUFFIXES)
+
+    steps = 1 + max(1, len(lines)) * len(markers)
+    with progress("curve", steps) as advance:
+        result = _curve.sweep(model, grid, lines)
+        advance("theory")
+        runs = None
+        if request:
+            d, trials = request["d"], request["trials"]
+            runs = _curve.simulate(result, markers, d, trials, seed, advance)
+    if message := _curve.failures(result):
+        _show_warning(message)
+    data = _curve.dataset(result, runs) if data_file else None
+    if out_file:
+        plotting.save(_curve.figure(result, runs, names, log_y=log_y), out_file)
+    if data_file:
+        storage.save(data, data_file)
+    out.print(_curve.table(result, names))
+    print("\n".join(["", *_curve.summary(result, runs, names)]))
+
+
+@app.command()
 def doctor() -> None:
     """Versions, devices, precision, and whether the backend computes right numbers."""
     out.print(f"python    {platform.python_version()} on {platform.machine()}")
@@ -260,6 +329,30 @@ def _activation(text: str) -> _activations.AbstractActivation:
     )
 
 
+def _data(eigenvalues: str, weights: str | None) -> Gaussian:
+    return Gaussian(
+        _numbers(eigenvalues, "--eigenvalues"),
+        None if weights is None else _numbers(weights, "--weights"),
+    )
+
+
+def _require_all_but(swept: str, given: dict[str, Any]) -> None:
+    """Refuse a model's parameter that is missing, and one beside the sweep of itself."""
+    for name, value in given.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == swept and value is not None:
+            raise ValueError(f"{name} is swept, {option} gives it again: leave one out.")
+        if name != swept and value is None:
+            raise ValueError(f"{option} is missing: {swept} alone is swept.")
+
+
+def _error_names(text: str) -> list[str]:
+    names = [name.strip().replace("-", "_") for name in text.split(",")]
+    if not set(names) <= set(FIELDS) or len(set(names)) < len(names):
+        raise ValueError(f"--errors takes some of {', '.join(FIELDS)}, got {text!r}.")
+    return names
+
+
 def _numbers(text: str, name: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
@@ -271,16 +364,10 @@ def _simulation_request(text: str | None) -> tuple[list[int], int]:
     """The dimensions and trials of "d=80,160,trials=32"."""
     if text is None:
         return [], 0
-    values: dict[str, list[str]] = {}
-    name = ""
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if equals:
-            name = key.strip()
-        values.setdefault(name, []).append(value if equals else key)
     try:
-        dimensions = [int(value) for value in values.pop("d")]
-        trials = [int(value) for value in values.pop("trials", ["32"])]
+        values = _assignments(text)
+        dimensions = values.pop("d")
+        trials = values.pop("trials", [32])
         if values or len(trials) != 1 or not 1 <= len(dimensions) <= 2:
             raise ValueError
     except (KeyError, ValueError):
@@ -289,6 +376,35 @@ def _simulation_request(text: str | None) -> tuple[list[int], int]:
             f"got {text!r}."
         ) from None
     return sorted(dimensions), trials[0]
+
+
+def _curve_request(text: str | None) -> dict[str, int]:
+    """The numbers of "d=48,trials=8,points=6"; empty where none was asked for."""
+    if text is None:
+        return {}
+    try:
+        asked = {name: value for name, (value,) in _assignments(text).items()}
+        request = {"trials": 8, "points": 6} | asked
+        if set(request) != {"d", "trials", "points"} or min(request.values()) < 1:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"--simulate takes positive integers d=48,trials=8,points=6 (the last two may "
+            f"be left out), got {text!r}."
+        ) from None
+    return request
+
+
+def _assignments(text: str) -> dict[str, list[int]]:
+    """The integers of "d=80,160,trials=32" by name."""
+    values: dict[str, list[int]] = {}
+    name = ""
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if equals:
+            name = key.strip()
+        values.setdefault(name, []).append(int(value if equals else key))
+    return values
 
 
 def _fields(errors: Errors) -> dict[str, float]:

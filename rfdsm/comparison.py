@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .errors import Errors
 
 RATIO_TOLERANCE = 1e-9
+SMALL = 0.1  # an error below this is compared with it: its own size would exaggerate
 
 
 class Extrapolation(NamedTuple):
@@ -79,3 +81,9 @@ def extrapolate(runs_small: Errors, runs_large: Errors) -> Extrapolation:
             runs_large.standard_error(),
         ),
     )
+
+
+def relative_gap(simulated: Errors, theory: Errors, name: str) -> np.ndarray:
+    """|simulation - theory| of one error, relative to max(theory, 0.1)."""
+    network, limit = np.asarray(getattr(simulated, name)), np.asarray(getattr(theory, name))
+    return np.abs(network - limit) / np.maximum(limit, SMALL)

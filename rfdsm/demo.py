@@ -11,6 +11,7 @@ import numpy as np
 
 from . import plotting
 from .activations import Tanh
+from .comparison import relative_gap
 from .data import Gaussian, Samples, standardise
 from .errors import Errors, Status
 from .files import whole_file
@@ -181,7 +182,7 @@ def _describe(setting: Setting, curves: list[Curve], path: Path) -> str:
         f"denoised better than the best linear score can ({linear:.3g}): memorisation."
     )
     for name in NAMES:
-        gaps = np.concatenate([_gaps(curve, name) for curve in curves])
+        gaps = np.concatenate([relative_gap(c.means, c.theory_at_x, name) for c in curves])
         lines.append(
             f"  {plotting.LABELS[name]}: network and theory differ by "
             f"{100 * np.median(gaps):.1f} % in the median, {100 * np.max(gaps):.0f} % at most."
@@ -192,10 +193,3 @@ def _describe(setting: Setting, curves: list[Curve], path: Path) -> str:
             "values differ by what is not Gaussian in them."
         )
     return "\n".join(lines)
-
-
-def _gaps(curve: Curve, name: str) -> np.ndarray:
-    """Relative differences; of losses under 0.1, relative to 0.1."""
-    theory = np.asarray(getattr(curve.theory_at_x, name))
-    network = np.asarray(getattr(curve.means, name))
-    return np.abs(network - theory) / np.maximum(theory, 0.1)

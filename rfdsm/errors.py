@@ -8,6 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+FIELDS = (
+    "score_error",
+    "test_loss",
+    "train_loss",
+    "memorization_loss",
+    "bias2",
+    "variance",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:

@@ -1,9 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and refused before the work."""
 
 import contextlib
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -23,3 +24,28 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_writable(path: Path | str, suffixes: Sequence[str]) -> None:
+    """Refuse a file that could not be written later; touches nothing.
+
+    Raises:
+        ValueError: a suffix that is not one of `suffixes`.
+        OSError: `path` is a folder, or its folder cannot be written or made.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path} must end in {' or '.join(suffixes)}, which says its format.")
+    if path.is_dir():
+        raise _refused(errno.EISDIR, path)
+    folder = path.absolute().parent
+    while not folder.exists():  # a missing folder is made when the file is written
+        folder = folder.parent
+    if not folder.is_dir():
+        raise _refused(errno.ENOTDIR, folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refused(errno.EACCES, folder)
+
+
+def _refused(code: int, path: Path) -> OSError:
+    return OSError(code, os.strerror(code), str(path))

@@ -13,8 +13,8 @@ FLOORS = (
     {"errors"},
     {"asymptotics", "simulation"},
     {"model", "comparison", "canary"},
-    {"plotting"},
-    {"demo"},
+    {"plotting", "storage"},
+    {"demo", "curve"},
     {"cli"},
     {"__init__", "__main__"},
 )
