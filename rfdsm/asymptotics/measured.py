@@ -256,6 +256,11 @@ class MeasuredPopulation(AbstractPopulation):
     def score(self, nodes, states, test_gain):
         return unknown(test_gain), unknown(test_gain)
 
+    def coefficients(self, unknowns, u) -> tuple[Array, Array]:
+        """Of S_g,c and S_s,c in Q̄^{-1}: π_c i0_c and π_c α_c."""
+        _, _, i0, _, alpha = self._scalars(unknowns, u)
+        return self.weights * i0, self.weights * alpha
+
     def _scalars(self, unknowns, u):
         """(E0, E1, i0, i1, α) per class."""
         E0, E1 = jnp.split(unknowns, 2)
@@ -296,8 +301,7 @@ class MeasuredPopulation(AbstractPopulation):
 
     def _on_diagonals(self, diagonals, unknowns, lam, u):
         """(maps, `_jacobian`) of the equations with the diagonals alone."""
-        _, _, i0, _, alpha = self._scalars(unknowns, u)
-        coefficients = jnp.concatenate([self.weights * i0, self.weights * alpha])
+        coefficients = jnp.concatenate(self.coefficients(unknowns, u))
         products = diagonals / (lam + coefficients @ diagonals)[None, :]
         maps = jnp.concatenate(self._maps(*jnp.split(jnp.sum(products, 1), 2), u))
         overlaps = product(products, products.T)

@@ -10,7 +10,7 @@ from ..checks import holds
 from ..derivatives import fixed
 from ..errors import Errors, Solution, Status
 from .averaged import AveragedPopulation
-from .equivalent import TOLERANCE
+from .equivalent import TOLERANCE, solve_unknowns
 from .learning_curve import learning_curve
 from .measured import MeasuredPopulation
 
@@ -96,6 +96,18 @@ def _solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training,
         (holds(domain), Status.invalid_input),
     ]
     return _judged(errors, residual, steps, needs, jnp.zeros_like(residual))
+
+
+@jax.jit
+def mean_resolvent(psi_n, inverse_m, lam, moments):
+    """The coefficients of λ + Σ_c [x_c S_g,c + y_c S_s,c] = Q̄^{-1}: (x, y), each (C,).
+
+    Args:
+        psi_n, inverse_m, lam: numbers; moments: `Moments` of one draw.
+    """
+    population = MeasuredPopulation(psi_n * moments.d, moments.rotated)
+    unknowns, _ = solve_unknowns(population, lam, inverse_m)
+    return population.coefficients(unknowns, inverse_m)
 
 
 def _left_out(errors: Errors, n, population) -> Errors:

@@ -102,6 +102,19 @@ def mehler_orders(p: int, d: int) -> int:
 
 def exact(activation, W, x, a, h) -> Gram:
     """U and V at m = ∞, with E|z|²/d = 1; memory is a few p² and one block of C."""
+    n = x.shape[0]
+    shared, fresh, cross = noise_averages(activation, W, x, a, h)
+    return Gram((shared + fresh) / n, cross / n, jnp.ones((), x.dtype))
+
+
+def noise_averages(
+    activation, W, x: Float[Array, "n d"], a, h, weight: Float[Array, " n"] | None = None
+) -> tuple[Float[Array, "p p"], Float[Array, "p p"], Float[Array, "p d"]]:
+    """Σ_i E_z f (E_z f)^T, Σ_i Cov_z f (their lower triangles) and Σ_i E_z f z^T, exactly.
+
+    Args:
+        x: the points; weight: of each in the sums, 0 or 1 (None: all 1).
+    """
     (n, d), p = x.shape, W.shape[0]
     orders = mehler_orders(p, d)
     length = jnp.sqrt(jnp.sum(W * W, axis=1))
@@ -110,23 +123,28 @@ def exact(activation, W, x, a, h) -> Gram:
     scale = jnp.sqrt(h / d) * length
 
     def add(total, start, size):
-        U, first, square = total
+        shared, fresh, first, square = total
         points = jax.lax.dynamic_slice_in_dim(x, start, size)
         mean = a * preactivations(W, points)
         C, second = hermite_coefficients(activation, mean, scale, orders)
+        if weight is not None:
+            w = jax.lax.dynamic_slice_in_dim(weight, start, size)
+            C, second = C * w[None, None], second * w[None]
 
         def add_order(total, C_k):
-            U, power = total
-            return (U + power * lower_product(C_k), power * R), None
+            fresh, power = total
+            return (fresh + power * lower_product(C_k), power * R), None
 
-        (U, _), _ = jax.lax.scan(add_order, (U, jnp.ones_like(R)), C)
-        return U, first + jnp.sum(C[1], 1), square + jnp.sum(second, 1)
+        (fresh, _), _ = jax.lax.scan(add_order, (fresh, R), C[1:])
+        shared = shared + lower_product(C[0])
+        return shared, fresh, first + jnp.sum(C[1], 1), square + jnp.sum(second, 1)
 
-    zero = (jnp.zeros((p, p), x.dtype), jnp.zeros(p, x.dtype), jnp.zeros(p, x.dtype))
-    U, first, square = stream(add, zero, n, max(256, 2**22 // (p * orders)))
+    none, zero = jnp.zeros((p, p), x.dtype), jnp.zeros(p, x.dtype)
+    block = max(256, 2**22 // (p * orders))
+    shared, fresh, first, square = stream(add, (none, none, zero, zero), n, block)
     diagonal = jnp.arange(p)
-    U = (U / n).at[diagonal, diagonal].set(square / n)
-    return Gram(U, first[:, None] / n * unit, jnp.ones((), x.dtype))
+    fresh = fresh.at[diagonal, diagonal].set(square - jnp.diagonal(shared))
+    return shared, fresh, first[:, None] * unit
 
 
 def hermite_coefficients(

@@ -1,0 +1,380 @@
+"""Measuring the moments of features on data, and how far to trust them (THEORY.md 12)."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from . import asymptotics as _theory
+from .checks import is_traced
+from .data import Samples, sample_matrix
+from .errors import Errors
+from .model import RFDSM
+from .moments import Moments
+from .processes import AbstractProcess
+from .simulation import measure as _stream
+from .training import AbstractTraining, Ridge
+
+EXACT_BELOW = 4_000_000  # points times features: the average over noise is exact below
+NOISES = 16  # for each point above that
+LEVERAGE_NOISES = 16  # enough to sort the points
+CLASSES = 12  # where leverage varies
+SPREAD = 0.5  # standard deviation over mean of the leverage, from which on it does
+LEAST_IN_CLASS = 50  # points of a class, of those chosen by default
+PILOT = 8192  # points that leverage is first estimated from, or four for each feature
+HALVES_BELOW = 30  # points for each of max(n, p): below, the halves are kept apart
+LONG = 5.0  # seconds of work that are announced, and between lines of progress
+FLOPS = 4e10  # per second, of two cores; only for the announced time
+FEATURE = 5e-9  # seconds for one value of the activation
+ENOUGH = 0.01  # a relative error that is good enough
+
+Report = Callable[[str], None]
+
+
+class Reference(NamedTuple):
+    """Where leverage is measured: n points, u = 1/m, ridge λ. The classes serve others too."""
+
+    psi_n: float
+    inverse_m: float
+    lam: float
+
+
+def measure(
+    model: RFDSM,
+    key: Array,
+    noises: float | None = None,
+    *,
+    classes: int | None = None,
+    draws: int | None = None,
+    halves: bool | None = None,
+    report: Report | None = None,
+) -> Moments:
+    r"""The second moments of a model's features on its data, for `asymptotics(moments=...)`.
+
+    Draws W (p = round(psi_p d) rows) and streams once over the points. S_g and S_s are without
+    bias at any number of noises. With classes, the points are first sorted by their leverage
+    g(x)^T Q̄ g(x) in the one-class solution at the model's own psi_n, m and training.
+
+    Args:
+        model: a model whose data is `Samples(X)`.
+        key: a `jax.random.key`.
+        noises: per point, an integer of at least 2; infinity: averaged exactly (by Mehler's
+            series). None: infinity where points times features are at most 4·10^6, else 16.
+        classes: of points of like leverage. None: 12 where the leverage's standard deviation
+            exceeds half its mean, else 1; which is reported.
+        draws: of W; the moments then have an axis of that length in front, and so have the
+            `Errors`. None: one, without the axis.
+        halves: keep the moments of both halves of the data too, for `sampling_error`. None:
+            where there are fewer than 30 points for each of max(n, p).
+        report: called with lines of text: an estimate of time and memory before work that
+            takes long, progress, and the choice of classes. None: to standard error.
+
+    Returns:
+        `Moments` with `population` the number of points. Warns where their finite number
+        moves the test loss by more than 1 % at the model's own numbers.
+
+    Raises:
+        ValueError: other data, no more points than the model trains on, numbers out of range.
+        TypeError: float32 numbers.
+    """
+    if not isinstance(model.data, Samples):
+        raise ValueError("measure needs data points: give the model data=rfdsm.Samples(X).")
+    if is_traced(model):
+        raise ValueError("measure needs a concrete model: call it outside of jit.")
+    X = model.data.X
+    p = round(float(model.psi_p) * X.shape[1])
+    if p < 1:
+        raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
+    if noises is None:
+        noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
+    reference = _reference(model.psi_n, 1 / model.m, model.training)
+
+    def one(key):
+        of_W, of_noise = jax.random.split(key)
+        W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
+        features = _stream.Network(model.activation, W)
+        return _measure(
+            features, p, X, model.process, model.activation, of_noise, noises, reference,
+            classes, halves, report or _to_standard_error,
+        )  # fmt: skip
+
+    if draws is None:
+        moments = one(key)
+    else:
+        _require_count("draws", draws, 1)
+        moments = _stack([one(jax.random.fold_in(key, i)) for i in range(draws)])
+    _warn_of_few_points(model, moments)
+    return moments
+
+
+def measure_features(
+    function: Callable[[np.ndarray], Any],
+    X: Any,
+    process: AbstractProcess,
+    key: Array,
+    noises: int = NOISES,
+    *,
+    classes: int | None = 1,
+    psi_n: float = 2.0,
+    m: float = 4.0,
+    training: AbstractTraining | None = None,
+    halves: bool | None = None,
+    report: Report | None = None,
+) -> Moments:
+    r"""The second moments of any fixed features: a network's last hidden layer, say.
+
+    The theory is then that of a linear read-out B f(y) of these features trained by DSM,
+
+        L(B) = 1/(d N) Σ_ij |√h B f(y_ij) + z_ij|² + (h λ/d) |B|²_F,
+
+    for every number n of training points, m of noises and training rule. (With B = A/√p the
+    penalty is that of `RFDSM`.) Solve it by a model with the same process and ratio p/d:
+
+        model = RFDSM(psi_n=4, psi_p=moments.psi_p, m=4, process=process, lam=1e-2)
+        model.asymptotics(moments=moments)
+
+    Args:
+        function: y -> f(y), from NumPy (rows, d) to a real matrix (rows, p): NumPy, JAX, or
+            PyTorch through NumPy arrays.
+        X: points, shape (N, d), used as given.
+        process: the forward noising y = a x + √h z.
+        key: a `jax.random.key` for the noises.
+        noises: per point, an integer of at least 2.
+        classes: as in `measure`; psi_n, m and training say where leverage is measured, at
+            Ridge(1e-2) unless told.
+        halves, report: as in `measure`.
+
+    Raises:
+        ValueError: features that are no finite real matrix with a row for each point, numbers
+            out of range.
+    """
+    X = sample_matrix(X)
+    if not isinstance(process, AbstractProcess):
+        raise TypeError(f"process must be one of rfdsm's process objects, got {process!r}.")
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {function!r}.")
+    if not math.isfinite(noises):
+        raise ValueError("noises must be a number: features of a function have no exact average.")
+    features = _stream.Function(function)
+    p = len(features(X[:2]))
+    reference = _reference(psi_n, 1 / m, Ridge(1e-2) if training is None else training)
+    return _measure(
+        features, p, X, process, None, key, noises, reference, classes, halves,
+        report or _to_standard_error,
+    )  # fmt: skip
+
+
+class SamplingError(NamedTuple):
+    """How the number N of measured points moves the errors, at one model.
+
+    Attributes:
+        bias: expected distance of the result from that of infinitely many points.
+        spread: its standard error over data sets of N points.
+        enough: N at which the test loss would be good to 1 %.
+    """
+
+    bias: Errors
+    spread: Errors
+    enough: int
+
+    @property
+    def total(self) -> Errors:
+        """√(bias² + spread²): the error bar."""
+        return jax.tree.map(jnp.hypot, self.bias, self.spread)
+
+
+def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
+    r"""The error bar of `asymptotics(moments=...)` that comes from finitely many points.
+
+    With e(N) = e + b/N + O(N^{-1/2}) noise, the two halves' results e_1 and e_2 of N/2 points
+    each give the bias e(N) - e ≈ (e_1 + e_2)/2 - e(N) and the noise |e_1 - e_2|/2. It is the
+    error as to the law that the points are from, of losses on fresh points.
+
+    Args:
+        model: at which to solve; moments: measured with `halves`.
+
+    Raises:
+        ValueError: the moments have no halves.
+    """
+    if moments.halves is None:
+        raise ValueError("the moments have no halves: measure(..., halves=True) keeps them.")
+    whole = model.asymptotics(moments=moments.of_infinite_population())
+    halves = model.asymptotics(moments=moments.halves)
+    bias = jax.tree.map(lambda e, both: jnp.mean(both, 0) - e, whole, halves)
+    spread = jax.tree.map(lambda both: jnp.abs(both[0] - both[1]) / 2, halves)
+    relative = [
+        float(jnp.max(jnp.abs(x.test_loss) / whole.test_loss)) / ENOUGH for x in (bias, spread)
+    ]
+    enough = float(moments.population) * max(relative[0], relative[1] ** 2)
+    return SamplingError(bias, spread, math.ceil(enough))
+
+
+def _reference(psi_n, inverse_m, training) -> Reference:
+    # The node nearest to the spectrum is the scale at which the rule smooths.
+    resolvents = np.asarray(training.nodes().resolvents)
+    return Reference(float(psi_n), float(inverse_m), float(np.min(np.abs(resolvents))))
+
+
+def _measure(
+    features, p, X, process, activation, key, noises, reference, classes, halves, report
+) -> Moments:
+    N, d = X.shape
+    if not reference.psi_n * d < N:
+        raise ValueError(
+            f"psi_n = {reference.psi_n:g} asks for {reference.psi_n * d:g} training points of "
+            f"{N}, and one at least must be left out: lower psi_n below {N / d:.4g}."
+        )
+    if not math.isinf(noises):
+        _require_count("noises", noises, 2)
+    if classes is not None:
+        _require_count("classes", classes, 1)
+        if 2 * classes > N:
+            raise ValueError(f"{classes} classes are too many for {N} points.")
+    if halves is None:
+        halves = N < HALVES_BELOW * max(reference.psi_n * d, p)
+    a, h = process.scales()
+    of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
+    _announce(report, N, p, d, noises, classes, halves)
+
+    def moments_of(parts, key, noises, title):
+        advance = _progress(report, title, sum(map(len, parts)))
+        return [
+            _stream.sums(key, features, X, part, a, h, noises, p, advance) for part in parts
+        ]
+
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
+    parts = [order]
+    if classes != 1:
+        pilot = order[: max(PILOT, 4 * p)]
+        (sums,) = moments_of([pilot], of_pilot, LEVERAGE_NOISES, "first estimate")
+        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), reference)
+        advance = _progress(report, "leverage", N)
+        leverage = _stream.leverage(
+            of_leverage, features, X, resolvent, a, h, LEVERAGE_NOISES, advance
+        )
+        if classes is None:
+            spread = float(np.std(leverage) / np.mean(leverage))
+            classes = 1
+            if spread > SPREAD:
+                classes = max(1, min(CLASSES, N // LEAST_IN_CLASS))
+            report(
+                f"the points' leverage varies by {100 * spread:.0f} % of its mean: "
+                f"{classes} class{'es' if classes > 1 else ''}"
+            )
+        by_leverage = order[np.argsort(leverage[order], kind="stable")]
+        # Random order within each class, of which the halves are then random halves.
+        rank = np.empty(N, int)
+        rank[order] = np.arange(N)
+        parts = [c[np.argsort(rank[c])] for c in np.array_split(by_leverage, classes)]
+
+    def build(sums, population, halves=None):
+        moments = [s.moments(noises) for s in sums]
+        stacked = [np.stack(each) for each in zip(*moments, strict=True)]
+        counts = np.array([s.count for s in sums], X.dtype)
+        weights = counts / counts.sum()
+        if len(sums) == 1:
+            stacked, weights = [each[0] for each in stacked], None
+        return Moments(
+            *stacked, process=process, activation=activation, weights=weights,
+            population=population, halves=halves,
+        )  # fmt: skip
+
+    if not halves:
+        return build(moments_of(parts, of_moments, noises, "moments"), N)
+    split = [half for part in parts for half in np.array_split(part, 2)]
+    sums = moments_of(split, of_moments, noises, "moments")
+    both = [build(sums[i::2], None) for i in (0, 1)]
+    whole = [
+        jax.tree.map(lambda x, y: x + y, one, other)
+        for one, other in zip(sums[::2], sums[1::2], strict=True)
+    ]
+    return build(whole, N, _stack(both))
+
+
+def _resolvent(moments: Moments, reference: Reference) -> np.ndarray:
+    """Q̄ of the one-class solution, in the basis of the features."""
+    psi_n, inverse_m, lam = (jnp.asarray(x, moments.T.dtype) for x in reference)
+    x, y = _theory.mean_resolvent(psi_n, inverse_m, lam, moments)
+    return np.linalg.inv(
+        reference.lam * np.eye(moments.p) + float(x[0]) * moments.S_g + float(y[0]) * moments.S_s
+    )
+
+
+def _stack(each: list[Moments]) -> Moments:
+    """Moments with an axis in front."""
+    first = each[0]
+
+    def stacked(name):
+        values = [getattr(m, name) for m in each]
+        return None if values[0] is None else np.stack(values)
+
+    if len({m.classes for m in each}) > 1:
+        raise ValueError(
+            "the draws of W ask for different numbers of classes: give classes=... yourself."
+        )
+    return Moments(
+        *map(stacked, ("S_g", "S_s", "T")),
+        process=first.process,
+        activation=first.activation,
+        weights=stacked("weights"),
+        population=first.population,
+    )
+
+
+def _warn_of_few_points(model: RFDSM, moments: Moments) -> None:
+    import warnings
+
+    if moments.halves is None:
+        return
+    ...
+
+
+def _require_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or value != int(value) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+
+
+def _to_standard_error(text: str) -> None:
+    print(f"rfdsm: {text}", file=sys.stderr, flush=True)
+
+
+def _announce(report, N, p, d, noises, classes, halves) -> None:
+    """Say what time and memory the work takes, where it is long."""
+    each = 1 if classes == 1 else CLASSES if classes is None else classes
+    memory = 8 * p * p * each * (12 if halves else 4) + 8 * _stream.BLOCK_ROWS * 3 * p
+    if math.isinf(noises):
+        orders = _stream.gram.mehler_orders(p, d)
+        seconds = N * (145 * p * FEATURE / 2 + 2 * orders * p * p / FLOPS)
+    else:
+        seconds = N * noises * (p * FEATURE + 2 * p * (p + 2 * d) / FLOPS)
+    if classes != 1:
+        seconds += N * LEVERAGE_NOISES * p * (FEATURE + 2 * d / FLOPS)
+    if seconds > LONG:
+        how = "exact averages over noise" if math.isinf(noises) else f"{noises:g} noises each"
+        report(
+            f"measuring {p} features on {N} points, {how}: about {seconds:.0f} s and "
+            f"{memory / 2**30:.2g} GiB"
+        )
+
+
+def _progress(report: Report, title: str, total: int) -> Callable[[int], None]:
+    """A line every few seconds: how far, and how long still."""
+    start = last = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last > LONG and done < total:
+            last = now
+            left = (now - start) / done * (total - done)
+            report(f"{title}: {done} of {total} points, about {left:.0f} s left")
+
+    return advance
