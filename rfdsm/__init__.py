@@ -27,6 +27,12 @@ from .errors import (
     Solution as Solution,
     Status as Status,
 )
+from .measuring import (
+    SamplingError as SamplingError,
+    measure as measure,
+    measure_features as measure_features,
+    sampling_error as sampling_error,
+)
 from .model import RFDSM as RFDSM
 from .moments import Moments as Moments
 from .processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,14 +36,6 @@ FEATURE = 5e-9  # seconds for one value of the activation
 ENOUGH = 0.01  # a relative error that is good enough
 
 Report = Callable[[str], None]
-
-
-class Reference(NamedTuple):
-    """Where leverage is measured: n points, u = 1/m, ridge λ. The classes serve others too."""
-
-    psi_n: float
-    inverse_m: float
-    lam: float
 
 
 def measure(
@@ -93,24 +86,19 @@ def measure(
         raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
     if noises is None:
         noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
-    reference = _reference(model.psi_n, 1 / model.m, model.training)
 
-    def one(key):
+    def one(key, halves=halves):
         of_W, of_noise = jax.random.split(key)
         W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
         features = _stream.Network(model.activation, W)
-        return _measure(
-            features, p, X, model.process, model.activation, of_noise, noises, reference,
-            classes, halves, report or _to_standard_error,
-        )  # fmt: skip
+        return _measure(features, p, X, model, of_noise, noises, classes, halves, report)
 
     if draws is None:
-        moments = one(key)
-    else:
-        _require_count("draws", draws, 1)
-        moments = _stack([one(jax.random.fold_in(key, i)) for i in range(draws)])
-    _warn_of_few_points(model, moments)
-    return moments
+        return one(key)
+    _require_count("draws", draws, 1)
+    if halves:
+        raise ValueError("halves are kept for a single draw of W only: leave draws out.")
+    return _stack([one(jax.random.fold_in(key, i), False) for i in range(draws)])
 
 
 def measure_features(
@@ -160,14 +148,20 @@ def measure_features(
     if not callable(function):
         raise TypeError(f"function must be callable, got {function!r}.")
     if not math.isfinite(noises):
-        raise ValueError("noises must be a number: features of a function have no exact average.")
+        raise ValueError(
+            "noises must be a number: features of a function have no exact average."
+        )
     features = _stream.Function(function)
     p = len(features(X[:2]))
-    reference = _reference(psi_n, 1 / m, Ridge(1e-2) if training is None else training)
-    return _measure(
-        features, p, X, process, None, key, noises, reference, classes, halves,
-        report or _to_standard_error,
-    )  # fmt: skip
+    model = RFDSM(
+        psi_n=psi_n,
+        psi_p=p / X.shape[1],
+        m=m,
+        process=process,
+        training=Ridge(1e-2) if training is None else training,
+    )
+    moments = _measure(features, p, X, model, key, noises, classes, halves, report)
+    return moments.without_activation()
 
 
 class SamplingError(NamedTuple):
@@ -192,9 +186,8 @@ class SamplingError(NamedTuple):
 def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     r"""The error bar of `asymptotics(moments=...)` that comes from finitely many points.
 
-    With e(N) = e + b/N + O(N^{-1/2}) noise, the two halves' results e_1 and e_2 of N/2 points
-    each give the bias e(N) - e ≈ (e_1 + e_2)/2 - e(N) and the noise |e_1 - e_2|/2. It is the
-    error as to the law that the points are from, of losses on fresh points.
+    With e(N) = e + b/N + noise of order N^{-1/2}, the results e_1 and e_2 of the two halves of
+    N/2 points each give the bias e(N) - e ≈ (e_1 + e_2)/2 - e(N) and the noise |e_1 - e_2|/2.
 
     Args:
         model: at which to solve; moments: measured with `halves`.
@@ -204,31 +197,28 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     """
     if moments.halves is None:
         raise ValueError("the moments have no halves: measure(..., halves=True) keeps them.")
-    whole = model.asymptotics(moments=moments.of_infinite_population())
+    # Too few are left out of a half where it hardly holds the training points.
+    if 2 * model.psi_n * moments.d >= moments.halves.population:
+        moments = moments.with_population(None)
+    whole = model.asymptotics(moments=moments)
     halves = model.asymptotics(moments=moments.halves)
     bias = jax.tree.map(lambda e, both: jnp.mean(both, 0) - e, whole, halves)
     spread = jax.tree.map(lambda both: jnp.abs(both[0] - both[1]) / 2, halves)
-    relative = [
-        float(jnp.max(jnp.abs(x.test_loss) / whole.test_loss)) / ENOUGH for x in (bias, spread)
-    ]
-    enough = float(moments.population) * max(relative[0], relative[1] ** 2)
-    return SamplingError(bias, spread, math.ceil(enough))
+    by_bias, by_spread = (
+        float(jnp.abs(x.test_loss) / whole.test_loss) / ENOUGH for x in (bias, spread)
+    )
+    N = 2 * float(moments.halves.population or 0)
+    return SamplingError(bias, spread, math.ceil(N * max(by_bias, by_spread**2)))
 
 
-def _reference(psi_n, inverse_m, training) -> Reference:
-    # The node nearest to the spectrum is the scale at which the rule smooths.
-    resolvents = np.asarray(training.nodes().resolvents)
-    return Reference(float(psi_n), float(inverse_m), float(np.min(np.abs(resolvents))))
-
-
-def _measure(
-    features, p, X, process, activation, key, noises, reference, classes, halves, report
-) -> Moments:
+def _measure(features, p, X, model, key, noises, classes, halves, report) -> Moments:
     N, d = X.shape
-    if not reference.psi_n * d < N:
+    n = float(model.psi_n) * d
+    report = report or _to_standard_error
+    if not n < N:
         raise ValueError(
-            f"psi_n = {reference.psi_n:g} asks for {reference.psi_n * d:g} training points of "
-            f"{N}, and one at least must be left out: lower psi_n below {N / d:.4g}."
+            f"psi_n = {model.psi_n:g} asks for {n:g} training points of {N}, and one at least "
+            f"must be left out: lower psi_n below {N / d:.4g}."
         )
     if not math.isinf(noises):
         _require_count("noises", noises, 2)
@@ -237,8 +227,8 @@ def _measure(
         if 2 * classes > N:
             raise ValueError(f"{classes} classes are too many for {N} points.")
     if halves is None:
-        halves = N < HALVES_BELOW * max(reference.psi_n * d, p)
-    a, h = process.scales()
+        halves = N < HALVES_BELOW * max(n, p)
+    a, h = model.process.scales()
     of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
     _announce(report, N, p, d, noises, classes, halves)
 
@@ -253,7 +243,7 @@ def _measure(
     if classes != 1:
         pilot = order[: max(PILOT, 4 * p)]
         (sums,) = moments_of([pilot], of_pilot, LEVERAGE_NOISES, "first estimate")
-        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), reference)
+        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), model)
         advance = _progress(report, "leverage", N)
         leverage = _stream.leverage(
             of_leverage, features, X, resolvent, a, h, LEVERAGE_NOISES, advance
@@ -281,7 +271,7 @@ def _measure(
         if len(sums) == 1:
             stacked, weights = [each[0] for each in stacked], None
         return Moments(
-            *stacked, process=process, activation=activation, weights=weights,
+            *stacked, process=model.process, activation=model.activation, weights=weights,
             population=population, halves=halves,
         )  # fmt: skip
 
@@ -289,21 +279,24 @@ def _measure(
         return build(moments_of(parts, of_moments, noises, "moments"), N)
     split = [half for part in parts for half in np.array_split(part, 2)]
     sums = moments_of(split, of_moments, noises, "moments")
-    both = [build(sums[i::2], None) for i in (0, 1)]
+    both = [build(sums[i::2], N / 2) for i in (0, 1)]
     whole = [
         jax.tree.map(lambda x, y: x + y, one, other)
         for one, other in zip(sums[::2], sums[1::2], strict=True)
     ]
-    return build(whole, N, _stack(both))
+    moments = build(whole, N, _stack(both))
+    _warn_of_few_points(model.replace(psi_p=moments.psi_p), moments)
+    return moments
 
 
-def _resolvent(moments: Moments, reference: Reference) -> np.ndarray:
-    """Q̄ of the one-class solution, in the basis of the features."""
-    psi_n, inverse_m, lam = (jnp.asarray(x, moments.T.dtype) for x in reference)
-    x, y = _theory.mean_resolvent(psi_n, inverse_m, lam, moments)
-    return np.linalg.inv(
-        reference.lam * np.eye(moments.p) + float(x[0]) * moments.S_g + float(y[0]) * moments.S_s
-    )
+def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
+    """Q̄ of the one-class solution at the model's numbers, in the basis of the features."""
+    # The filter's node nearest to the spectrum is the scale at which the rule smooths.
+    lam = float(np.min(np.abs(np.asarray(model.training.nodes().resolvents))))
+    numbers = (jnp.asarray(x, moments.T.dtype) for x in (model.psi_n, 1 / model.m, lam))
+    x, y = _theory.mean_resolvent(*numbers, moments)
+    total = float(x[0]) * moments.S_g + float(y[0]) * moments.S_s
+    return np.linalg.inv(lam * np.eye(moments.p) + total)
 
 
 def _stack(each: list[Moments]) -> Moments:
@@ -328,11 +321,16 @@ def _stack(each: list[Moments]) -> Moments:
 
 
 def _warn_of_few_points(model: RFDSM, moments: Moments) -> None:
-    import warnings
-
-    if moments.halves is None:
-        return
-    ...
+    error = sampling_error(model, moments)
+    value = model.asymptotics(moments=moments).test_loss
+    relative = float(error.total.test_loss / value)
+    if relative > ENOUGH:
+        warnings.warn(
+            f"N = {moments.population:g} points give the test loss of this model to "
+            f"{100 * relative:.2g} % only (see rfdsm.sampling_error): about "
+            f"N = {error.enough:.1g} would be enough for {100 * ENOUGH:g} %.",
+            stacklevel=4,
+        )
 
 
 def _require_count(name: str, value: Any, least: int) -> None:

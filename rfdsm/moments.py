@@ -5,11 +5,12 @@ noises, f = f(a x + √h z) the features (p of them) and d the dimension of the 
 
     S_g = E_x [E_z f (E_z f)^T],     S_s = E_x Cov_z f,     T = E f z^T,
 
-uncentred, entries O(1). Where the leverage g(x)^T Q̄ g(x) of a point, g = E_z f, varies much from
-point to point (natural images), one set of moments for each of a few classes of points of like
+uncentred, entries O(1). Where the leverage g(x)^T Q̄ g(x) of a point, g = E_z f, varies much
+from point to point (natural images), a set of moments for each of a few classes of points of like
 leverage keeps the equations exact.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ class Moments(eqx.Module):
             are no classes.
         population: N_pop, how many points the moments average over, where training points are
             drawn from these; test_loss is then that of points left out. None: infinitely many.
+        halves: the moments of the two halves of the points, as two draws, for
+            `sampling_error`.
 
     Raises:
         ValueError: shapes that do not fit, a matrix that is not symmetric or not positive,
@@ -83,6 +86,7 @@ class Moments(eqx.Module):
     activation: AbstractActivation | None
     weights: Float[Array, "*draws C"] | None
     population: Float[Array, ""] | None
+    halves: "Moments | None"
     rotated: Rotated
 
     def __init__(
@@ -94,6 +98,8 @@ class Moments(eqx.Module):
         activation: AbstractActivation | None = None,
         weights: Any = None,
         population: Any = None,
+        *,
+        halves: "Moments | None" = None,
     ):
         for name, given, kind in (
             ("process", process, AbstractProcess),
@@ -101,7 +107,7 @@ class Moments(eqx.Module):
         ):
             if not (given is None or isinstance(given, kind)):
                 raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {given!r}.")
-        self.process, self.activation = process, activation
+        self.process, self.activation, self.halves = process, activation, halves
         self.population = None if population is None else scalar(population, "population")
         S_g, S_s, T = (float_array(x, n) for x, n in ((S_g, "S_g"), (S_s, "S_s"), (T, "T")))
         self.weights = None if weights is None else float_array(weights, "weights")
@@ -135,6 +141,20 @@ class Moments(eqx.Module):
         """The number of draws of W in front; None where there is no such axis."""
         own = self.S_g.ndim - (2 if self.weights is None else 3)
         return self.S_g.shape[0] if own else None
+
+    def with_population(self, population: Any) -> "Moments":
+        """The same moments for points drawn from so many (None: infinitely many)."""
+        halves = self.halves
+        if halves is not None:
+            halves = halves.with_population(None if population is None else population / 2)
+        if population is not None:
+            population = scalar(population, "population")
+        return _changed(self, population=population, halves=halves)
+
+    def without_activation(self) -> "Moments":
+        """The same moments, of features that are not an activation of rfdsm's."""
+        halves = self.halves and self.halves.without_activation()
+        return _changed(self, activation=None, halves=halves)
 
     def axes_of_draws(self) -> "Moments":
         """The axis of draws of each array, 0 or None, as `jax.vmap` takes it."""
@@ -206,10 +226,9 @@ class Moments(eqx.Module):
             raise ValueError(f"moments are saved as .npz, got {path}.")
         if is_traced(self):
             raise ValueError("save needs concrete moments: call it outside of jit.")
-        arrays = {name: getattr(self, name) for name in ("S_g", "S_s", "T")}
-        for name in ("weights", "population"):
-            if getattr(self, name) is not None:
-                arrays[name] = getattr(self, name)
+        arrays = _arrays(self)
+        if self.halves is not None:
+            arrays |= {f"halves.{name}": x for name, x in _arrays(self.halves).items()}
         about: dict[str, Any] = {"format": 1, "activation": None, "process": None}
         for name in ("process", "activation"):
             given = getattr(self, name)
@@ -245,7 +264,25 @@ class Moments(eqx.Module):
                     "Moments.load(path, activation=...)."
                 )
             activation = from_description("activation", AbstractActivation, described)
-        return cls(**arrays, process=process, activation=activation)
+        known = {"process": process, "activation": activation}
+        of_halves = {n.removeprefix("halves."): x for n, x in arrays.items() if "." in n}
+        arrays = {name: x for name, x in arrays.items() if "." not in name}
+        halves = cls(**of_halves, **known) if of_halves else None
+        return cls(**arrays, **known, halves=halves)
+
+
+def _arrays(moments: Moments) -> dict[str, Any]:
+    names = ("S_g", "S_s", "T", "weights", "population")
+    return {n: getattr(moments, n) for n in names if getattr(moments, n) is not None}
+
+
+def _changed(moments: Moments, **fields: Any) -> Moments:
+    """A copy with other fields, of which the matrices need not be checked again."""
+    changed = object.__new__(Moments)
+    for field in dataclasses.fields(Moments):
+        value = fields.get(field.name, getattr(moments, field.name))
+        object.__setattr__(changed, field.name, value)
+    return changed
 
 
 def _require_shapes(S_g, S_s, T, weights):
