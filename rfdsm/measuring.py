@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from . import asymptotics as _theory
-from .checks import is_traced
+from .checks import float_array, is_traced
 from .data import Samples, sample_matrix
 from .errors import Errors
 from .model import RFDSM
@@ -45,6 +45,7 @@ def measure(
     *,
     classes: int | None = None,
     draws: int | None = None,
+    W: Any = None,
     halves: bool | None = None,
     report: Report | None = None,
 ) -> Moments:
@@ -63,6 +64,7 @@ def measure(
             exceeds half its mean, else 1; which is reported.
         draws: of W; the moments then have an axis of that length in front, and so have the
             `Errors`. None: one, without the axis.
+        W: the weights of a network at hand, shape (p, d), instead of a draw.
         halves: keep the moments of both halves of the data too, for `sampling_error`. None:
             where there are fewer than 30 points for each of max(n, p).
         report: called with lines of text: an estimate of time and memory before work that
@@ -87,10 +89,19 @@ def measure(
     if noises is None:
         noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
 
-    def one(key, halves=halves):
+    if W is not None:
+        W = float_array(W, "W")
+        if W.shape != (p, X.shape[1]) or draws is not None:
+            raise ValueError(
+                f"W must be one matrix of psi_p d = {p} rows and d = {X.shape[1]} columns, "
+                f"without draws, got shape {W.shape}."
+            )
+
+    def one(key, halves=halves, W=W):
         of_W, of_noise = jax.random.split(key)
-        W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
-        features = _stream.Network(model.activation, W)
+        if W is None:
+            W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
+        features = _stream.Network(model.activation, jnp.asarray(W))
         return _measure(features, p, X, model, of_noise, noises, classes, halves, report)
 
     if draws is None:

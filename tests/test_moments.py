@@ -435,11 +435,9 @@ def test_other_models_are_refused():
 # The measurement.
 
 
-def features_of(model_, key):
-    """W as `measure` draws it."""
-    of_W, _ = jax.random.split(key)
-    d = model_.data.X.shape[1]
-    return jax.random.normal(of_W, (round(float(model_.psi_p) * d), d))
+def weights(problem, seed):
+    d = problem.data.X.shape[1]
+    return np.random.default_rng(seed).normal(size=(round(float(problem.psi_p) * d), d))
 
 
 @pytest.fixture(scope="module")
@@ -488,9 +486,9 @@ def test_exact_averages_are_the_integrals(samples):
         lam=1e-2,
         data=rfdsm.Samples(rfdsm.standardise(samples.X[:40])),
     )
-    key = jax.random.key(1)
-    got = rfdsm.measure(problem, key, math.inf, classes=1, halves=False, report=quiet)
-    S_g, S_s, T = exact_by_quadrature(problem, np.asarray(features_of(problem, key)))
+    key, W = jax.random.key(1), weights(problem, 1)
+    got = rfdsm.measure(problem, key, math.inf, classes=1, W=W, halves=False, report=quiet)
+    S_g, S_s, T = exact_by_quadrature(problem, W)
     for mine, exact in ((got.S_g, S_g), (got.S_s, S_s), (got.T, T)):
         np.testing.assert_allclose(mine, exact, atol=1e-9)
     assert got.population == 40 and got.classes == 1 and got.draws is None
@@ -499,7 +497,7 @@ def test_exact_averages_are_the_integrals(samples):
 @pytest.mark.parametrize("noises", [2, 8, 32])
 def test_finitely_many_noises_leave_no_bias(problem, noises):
     """The mean over many measurements is the exact one, within four standard errors."""
-    features = stream.Network(problem.activation, features_of(problem, jax.random.key(2)))
+    features = stream.Network(problem.activation, jnp.asarray(weights(problem, 2)))
     X, p = problem.data.X, 18
     a, h = problem.process.scales()
     points = np.arange(len(X))
@@ -607,6 +605,8 @@ def test_bad_measurements_are_one_line(problem, samples):
         ({}, dict(classes=200), "too many"),
         ({}, dict(draws=0), "draws"),
         ({}, dict(draws=2, halves=True), "halves"),
+        ({}, dict(W=np.ones((3, 6))), "W must be"),
+        ({}, dict(W=np.ones((18, 6)), draws=2), "without draws"),
     ):
         with pytest.raises(ValueError, match=message) as info:
             rfdsm.measure(problem.replace(**changes), key, report=quiet, **arguments)
@@ -630,7 +630,7 @@ def test_bad_measurements_are_one_line(problem, samples):
 
 def test_features_of_a_function_are_those_of_the_network(problem):
     """The same W as a plain function gives the same moments: the noises are the points' own."""
-    W = np.asarray(features_of(problem, jax.random.key(7)))
+    W = weights(problem, 7)
     X = problem.data.X
     ours = stream.Network(problem.activation, jnp.asarray(W))
     theirs = stream.Function(lambda y: np.tanh(y @ W.T / math.sqrt(X.shape[1])))

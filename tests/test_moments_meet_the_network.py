@@ -1,0 +1,197 @@
+"""Theory from measured moments against networks trained on the real images.
+
+The network's W is that of the moments; training sets, noises and test points are drawn anew.
+"""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfdsm
+from rfdsm import images
+from rfdsm.simulation import evaluate, fit, gram, network
+
+T, SETS = 0.1, 12
+LOSSES = ("test_loss", "train_loss", "memorization_loss")
+DATA = {
+    "digits": images.digits,
+    "patches": images.patches,
+    "patches without their means": partial(images.patches, remove_mean=True),
+}
+MULTIPLICITIES = (1, 4, 16, math.inf)
+LAMS = (1e-3, 1e-2)
+
+
+@partial(jax.jit, static_argnames=("n", "m"))
+def trained(key, X, W, n: int, m: float, lams):
+    """Losses of the read-outs of one training set at each ridge, shape (lams, 3)."""
+    a, h = rfdsm.OrnsteinUhlenbeck(T).scales()
+    activation = rfdsm.Tanh()
+    of_points, of_noise, of_test, of_memory = jax.random.split(key, 4)
+    order = jax.random.permutation(of_points, len(X))
+    x, rest = X[order[:n]], X[jnp.resize(order[n:], 8192)]
+    if not math.isinf(m) and n * m < len(W):
+        solve = partial(fit.ridge_dual, of_noise, activation, W, x, int(m), a, h)
+    else:
+        U = (
+            gram.exact(activation, W, x, a, h)
+            if math.isinf(m)
+            else gram.streamed(of_noise, activation, W, x, int(m), a, h)
+        )
+        solve = partial(lambda U, lam: fit.ridge_primal(U, lam, h), U)
+
+    def loss(key, B, x):
+        y, z = network.noised(key, x, a, h)
+        return jnp.mean((jnp.sqrt(h) * evaluate.score(activation, W, B, y) + z) ** 2)
+
+    def at(lam):
+        B, train = solve(lam)
+        again = jnp.resize(jnp.arange(n), 8192)
+        return jnp.stack([loss(of_test, B, rest), train, loss(of_memory, B, x[again])])
+
+    return jax.lax.map(at, lams)
+
+
+def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None):
+    """A row per setting: names, network with standard errors, the three theories."""
+    X = DATA[name]() if count is None else DATA[name](count)
+    d = X.shape[1]
+    points, rows = jnp.asarray(X), []
+    base = rfdsm.RFDSM(psi_n=2.0, psi_p=1.0, m=4, t=T, lam=1e-2, data=rfdsm.Samples(X))
+    for psi_p in widths:
+        W = np.random.default_rng(round(psi_p)).normal(size=(round(psi_p * d), d))
+        model = base.replace(psi_p=psi_p)
+        measured = [
+            rfdsm.measure(model, jax.random.key(1), W=W, classes=c, halves=False, report=print)
+            for c in (None, 1)
+        ]
+        for psi_n in ratios:
+            for m in multiplicities:
+                n = round(psi_n * d)
+                keys = jax.random.split(jax.random.key(round(10 * psi_n)), SETS)
+                found = np.stack(
+                    [trained(k, points, jnp.asarray(W), n, m, jnp.asarray(LAMS)) for k in keys]
+                )
+                for i, lam in enumerate(LAMS):
+                    here = model.replace(psi_n=psi_n, m=m, lam=lam)
+                    theories = [here.asymptotics(moments=each) for each in measured]
+                    theories.append(here.asymptotics())
+                    rows.append(
+                        (
+                            f"n = {psi_n:g} d, p = {psi_p:g} d, m = {m}, lam = {lam:g}",
+                            psi_n,
+                            found[:, i].mean(axis=0),
+                            found[:, i].std(axis=0, ddof=1) / math.sqrt(SETS),
+                            [np.array([getattr(e, x) for x in LOSSES]) for e in theories],
+                        )
+                    )
+    return rows
+
+
+def allowed(name, psi_n, value):
+    """The tolerance on each loss, beside two standard errors."""
+    test, memory, train = (0.03, 0.03, 0.03) if name == "digits" else (0.02, 0.04, 0.04)
+    if name == "digits" and psi_n <= 0.5:
+        test = memory = 0.05
+    return np.array([test * value[0], max(train * value[1], 0.004), memory * value[2]])
+
+
+def judge(name, rows):
+    """Print deviations in percent of every theory; return the settings that miss."""
+    print(
+        f"\n{name}: test, train, memorization; network | classes | one class | Gaussian, in %"
+    )
+    misses = []
+    for setting, psi_n, value, bar, theories in rows:
+        percent = [" ".join(f"{x:+6.1f}" for x in 100 * (e / value - 1)) for e in theories]
+        network = " ".join(f"{x:.4f}" for x in value)
+        good = np.all(np.abs(theories[0] - value) <= allowed(name, psi_n, value) + 2 * bar)
+        print(f"{setting}: {network} | {' | '.join(percent)}{'' if good else '  MISS'}")
+        if not good:
+            misses.append(setting)
+    gaps = np.array([[np.abs(e / r[2] - 1) for e in r[4]] for r in rows])
+    for i, theory in enumerate(("classes as chosen", "one class", "Gaussian")):
+        print(f"  {theory}: median, largest of test {_summary(gaps[:, i, 0])}, "
+              f"memorization {_summary(gaps[:, i, 2])}")  # fmt: skip
+    return misses
+
+
+def _summary(x):
+    return f"{100 * np.median(x):.1f} %, {100 * np.max(x):.1f} %"
+
+
+def test_digits():
+    assert not judge("digits", compare("digits", (0.5, 2.0), (1.0,), (1, math.inf)))
+
+
+def test_patches():
+    """Where one set of moments is off by a tenth and more."""
+    rows = compare("patches", (2.0,), (3.0,), (4,), count=20_000)
+    assert not judge("patches", rows)
+    one_class = np.array([r[4][1] / r[2] - 1 for r in rows])
+    assert np.max(np.abs(one_class)) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DATA)
+def test_whole_grid(name):
+    ratios = (0.5, 2.0, 4.0) if name == "digits" else (0.5, 2.0, 8.0)
+    assert not judge(name, compare(name, ratios, (1.0, 3.0, 6.0)))
+
+
+def convolution(filters: int, seed: int = 0):
+    """A random convolutional map of 8×8 patches, in NumPy: 3×3 filters, tanh, pooling."""
+    weights = np.random.default_rng(seed).normal(size=(9, filters)) / 3
+
+    def features(y):
+        windows = np.lib.stride_tricks.sliding_window_view(y.reshape(-1, 8, 8), (3, 3), (1, 2))
+        f = np.tanh(windows.reshape(-1, 36, 9) @ weights)
+        return f.reshape(-1, 3, 2, 3, 2, filters).mean(axis=(2, 4)).reshape(len(y), -1)
+
+    return features
+
+
+def read_out(features, X, n, m, lam, rng):
+    """The three losses of B f(y) trained on n points, by the normal equations."""
+    process = rfdsm.OrnsteinUhlenbeck(T)
+    a, h = (float(x) for x in process.scales())
+    order = rng.permutation(len(X))
+
+    def noised(x):
+        z = rng.normal(size=x.shape)
+        return features(a * x + math.sqrt(h) * z), z
+
+    F, Z = noised(np.tile(X[order[:n]], (m, 1)))
+    B = -np.linalg.solve(F.T @ F / len(F) + lam * np.eye(F.shape[1]), F.T @ Z / len(F)).T
+    B /= math.sqrt(h)
+
+    def loss(f, z):
+        return np.mean((math.sqrt(h) * f @ B.T + z) ** 2)
+
+    again = np.resize(order[:n], 8000)
+    return loss(*noised(X[order[n : n + 8000]])), loss(F, Z), loss(*noised(X[again]))
+
+
+def test_convolutional_features():
+    """Any features: the read-out of a convolutional map, from moments of the function."""
+    X, features, m, lam = images.patches(20_000), convolution(16), 4, 1e-3
+    n, d = 128, X.shape[1]
+    process = rfdsm.OrnsteinUhlenbeck(T)
+    moments = rfdsm.measure_features(
+        features, X, process, jax.random.key(0), noises=8, classes=12, psi_n=n / d, report=print
+    )
+    assert moments.p == 144 and moments.activation is None
+    model = rfdsm.RFDSM(
+        psi_n=n / d, psi_p=moments.psi_p, m=m, process=process, lam=lam, data=rfdsm.Samples(X)
+    )
+    theory = model.asymptotics(moments=moments)
+    rng = np.random.default_rng(1)
+    found = np.array([read_out(features, X, n, m, lam, rng) for _ in range(24)])
+    value, bar = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(len(found))
+    expected = np.array([getattr(theory, x) for x in LOSSES])
+    print("convolution:", value, "±", bar, "theory", expected)
+    assert np.all(np.abs(expected - value) <= allowed("patches", 2, value) + 2 * bar)
