@@ -1,13 +1,13 @@
 """`python -m benchmarks [NAME ...]`: each benchmark in a process of its own.
 
-Without names the two of speed; `agreement` (ten minutes) says how far finite networks are.
+Without names those of speed; `agreement` (ten minutes) says how far finite networks are.
 """
 
 import os
 import subprocess
 import sys
 
-NAMES = ("theory", "simulation")
+NAMES = ("theory", "simulation", "moments")
 # A fair NumPy/SciPy: these choose an old kernel on some machines.
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
