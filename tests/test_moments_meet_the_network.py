@@ -97,9 +97,9 @@ def allowed(name, psi_n, value):
     """The tolerance on each loss, beside two standard errors.
 
     Patches without their means, n = d/2: the equations are for many training points, and of 32
-    points a few heavy ones decide. Over 100 training sets train and memorization loss are 9 % high
-    at p = 6 d, m = ∞; averaging the theory over the classes that 32 random points fall into
-    removes 7 of these. It is a correction of order 1/n, which section 12 does not have.
+    points a few heavy ones decide. Over 100 training sets train and memorization loss are 9 %
+    high at p = 6 d, m = ∞; averaging the theory over the classes that 32 random points fall
+    into removes 7 of these. That is of order 1/n, which section 12 does not have.
     """
     test, memory, train = (0.03, 0.03, 0.03) if name == "digits" else (0.02, 0.04, 0.04)
     if name == "digits" and psi_n <= 0.5:
