@@ -132,8 +132,8 @@ def range_of(parameter: str, numbers: str, *, log: bool = True) -> Grid:
         raise ValueError(f"the grid's ends must be of moderate size, got {numbers!r}.")
     if log and ends[0] <= 0:
         raise ValueError(
-            f"a logarithmic grid starts above 0, got {start}: start higher or, where the command has it, "
-            "take --linear."
+            f"a logarithmic grid starts above 0, got {start}: start higher or, where the "
+            "command has it, take --linear."
         )
     return Grid(parameter, (np.geomspace if log else np.linspace)(*ends, points), log)
 
@@ -296,12 +296,12 @@ def figure(
     handles = []
     colours = plotting.colours(len(swept.labels()))
     for line, colour in enumerate(colours):
-        plotting.draw_theory(axes, grid.x, _line(swept.errors, line), color=colour)
+        plotting.draw_theory(axes, grid.x, line_of(swept.errors, line), color=colour)
         if swept.m:
             name = f"$m = {plotting.tex(swept.m[line])}$"
             handles.append(Line2D([], [], color=colour, label=name))
         if simulation is not None:
-            means, bars = _line(simulation.means, line), _line(simulation.bars, line)
+            means, bars = line_of(simulation.means, line), line_of(simulation.bars, line)
             plotting.draw_runs(axes, simulation.x, means, bars, color=colour)
     if simulation is not None:
         dots = {"color": "0.3", "marker": "o", "markersize": 3.5, "linestyle": "none"}
@@ -484,7 +484,8 @@ def _lines(grid: Grid, m: Sequence[float]) -> tuple[float, ...]:
     return lines
 
 
-def _line(errors: Errors, line: int) -> Errors:
+def line_of(errors: Errors, line: int) -> Errors:
+    """One line of arrays of shape (lines, points)."""
     return jax.tree.map(lambda values: values[line], errors)
 
 

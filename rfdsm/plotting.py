@@ -86,6 +86,13 @@ def draw_theory(axes: dict[str, Axes], x, errors: Errors, **style) -> None:
         ax.plot(x, getattr(errors, name), **style)
 
 
+def draw_band(axes: dict[str, Axes], x, errors: Errors, spread: Errors, **style) -> None:
+    """A band of one standard deviation around a line."""
+    for name, ax in axes.items():
+        middle, width = getattr(errors, name), getattr(spread, name)
+        ax.fill_between(x, middle - width, middle + width, alpha=0.25, linewidth=0, **style)
+
+
 def draw_runs(axes: dict[str, Axes], x, means: Errors, bars: Errors, **style) -> None:
     """Markers with one standard error."""
     for name, ax in axes.items():
