@@ -515,11 +515,11 @@ def _guides(swept: Sweep, axes: dict[str, Axes], colours: list) -> list[Line2D]:
     """The best linear score, and where the network can interpolate; handles for a legend."""
     handles = []
     compared = [axes[name] for name in LINEAR_COMPARES_WITH if name in axes]
-    dashed = {"color": "0.5", "linewidth": 0.8, "linestyle": "--"}
+    broken = {"color": "0.5", "linewidth": 0.8, "linestyle": "-."}
     for ax in compared:
-        ax.plot(swept.grid.x, swept.linear, **dashed)
+        ax.plot(swept.grid.x, swept.linear, **broken)
     if compared:
-        handles.append(Line2D([], [], **dashed, label="best linear score"))
+        handles.append(Line2D([], [], **broken, label="best linear score"))
     dotted = {"linewidth": 0.8, "linestyle": ":"}
     seen = [
         (x, colour)

@@ -16,7 +16,8 @@ FLOORS = (
     {"measuring"},
     {"plotting", "storage"},
     {"curve"},
-    {"demo", "predict"},
+    {"predict"},
+    {"demo"},
     {"cli"},
     {"__init__", "__main__"},
 )
