@@ -157,8 +157,10 @@ def plan(
         )
     if parameter != "n" and n != round(n):
         raise ValueError(f"--n takes a whole number of training points, got {n}.")
-    if not 1 <= round(psi_p * d) < math.inf:
-        raise ValueError(f"psi_p = {psi_p} at d = {d} leaves no features: take a larger one.")
+    if not 0.5 < psi_p * d < math.inf:
+        raise ValueError(
+            f"psi_p = {psi_p} at d = {d} gives no network: take a number above 1/d."
+        )
     model = RFDSM(
         psi_n=n / d,
         psi_p=round(psi_p * d) / d,

@@ -189,8 +189,14 @@ def test_descriptions_tell_gaussian_points_from_others():
 
 
 @pytest.mark.parametrize(
-    "text", ["1,2\n3,4\n5,7\n", "a,b\n1,2\n3,4\n5,7\n", "# x\n\n1;2\n3; 4\n5;7", "1 2\n 3  4\n5 7"]
-)  # fmt: skip
+    "text",
+    [
+        "1,2\n3,4\n5,7\n",
+        "a,b\n1,2\n3,4\n5,7\n",
+        "# x\n\n1;2\n3; 4\n5;7",
+        "1 2\n 3  4\n5 7",
+    ],
+)
 def test_csv_variants(tmp_path, text):
     (tmp_path / "x.csv").write_text(text)
     np.testing.assert_array_equal(tables.read(tmp_path / "x.csv"), [[1, 2], [3, 4], [5, 7]])
@@ -261,8 +267,9 @@ def write(folder):
         ("good.npy --m 1,1", "twice"),
         ("good.npy --m 0.5", "m, the number"),
         ("good.npy --m x", "--m takes numbers"),
-        ("good.npy --psi-p 0", "no features"),
-        ("good.npy --psi-p nan", "no features"),
+        ("good.npy --psi-p 0", "gives no network"),
+        ("good.npy --psi-p nan", "gives no network"),
+        ("good.npy --psi-p inf", "gives no network"),
         ("good.npy --t 0", "time t"),
         ("good.npy --lam 0", "lam"),
         ("good.npy --activation relux", "unknown"),
