@@ -1,4 +1,4 @@
-"""The command line: `rfdsm demo`, `rfdsm point`, `rfdsm curve`, `rfdsm doctor`.
+"""The command line: `rfdsm demo`, `point`, `curve`, `predict`, `doctor`.
 
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
 """
@@ -69,6 +69,11 @@ def _fail(message: Any, code: int) -> None:
 
 def _show_warning(message, *_: Any, **__: Any) -> None:
     print(f"rfdsm: warning: {message}", file=sys.stderr)
+
+
+def _note(text: str) -> None:
+    """A line on the work, above a progress bar where there is one."""
+    err.print(f"rfdsm: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -294,6 +299,95 @@ def curve(
         storage.save(data, data_file)
     out.print(_curve.table(result, names))
     print("\n".join(["", *_curve.summary(result, runs, names)]))
+
+
+@app.command()
+def predict(
+    points: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help=".npy, .npz or .csv, a row per point; without: scikit-learn's digits.",
+        ),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="n, m or lam, with a log grid if asked: n=32:512:24.")
+    ] = "n",
+    psi_p: Annotated[float, typer.Option(help="Features per dimension, p/d.")] = 3.0,
+    m: Annotated[
+        list[str] | None,
+        typer.Option(help="Noises per data point, a line each; 1,4,inf unless told."),
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option(help="Training points, where not swept; 2 d unless told.")
+    ] = None,
+    t: Annotated[float, typer.Option(help="Diffusion time.")] = 0.1,
+    lam: Annotated[float | None, typer.Option(help="Ridge λ; 0.01 unless told.")] = None,
+    activation: Activation = "tanh",
+    noises: Annotated[
+        int | None, typer.Option(help="Noises per point to measure with; exact where cheap.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Classes of points; as many as needed unless told.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of the features' weights: a band.")] = 1,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Train networks on the data, and compare.")
+    ] = False,
+    trials: Annotated[int, typer.Option(help="Networks at each point of --verify.")] = 12,
+    marks: Annotated[int, typer.Option("--points", help="Points of --verify, a line.")] = 4,
+    seed: Seed = 0,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
+    ] = False,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")
+    ] = None,
+    data_file: Annotated[
+        Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")
+    ] = None,
+    log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
+) -> None:
+    """The losses on your own data, from theory, and if asked from trained networks."""
+    from . import curve as _curve, files, plotting, predict as _predict, storage, tables
+
+    if out_file:
+        files.require_writable(out_file, plotting.SUFFIXES)
+    if data_file:
+        files.require_writable(data_file, storage.SUFFIXES)
+    data = _predict.load(points, as_is=as_is)
+    plan = _predict.plan(
+        data,
+        against,
+        m=[x for text in m or () for x in _numbers(text, "--m")],
+        n=n,
+        psi_p=psi_p,
+        t=t,
+        lam=lam,
+        activation=_activation(activation),
+        draws=draws,
+        noises=noises,
+        classes=classes,
+        verify=(trials, marks) if verify else None,
+        seed=seed,
+    )
+    print("\n".join([data.about(), *tables.describe(data.X).lines(), ""]), flush=True)
+    if line := _predict.estimate(plan):
+        _note(line)
+    with progress("predict", _predict.steps(plan)) as advance:
+        prediction, trust = _predict.run(plan, _note, advance)
+    for theory in (prediction.measured, prediction.gaussian):
+        if message := _curve.failures(theory):
+            _show_warning(message)
+    result = _predict.dataset(prediction) if data_file else None
+    if out_file:
+        plotting.save(_predict.figure(prediction, log_y=log_y), out_file)
+    if data_file:
+        storage.save(result, data_file)
+    out.print(_predict.table(prediction))
+    if verify:
+        out.print("\ntheory against trained networks:", _predict.deviations(prediction))
+    print("\n".join(["", *_predict.summary(prediction), *trust]))
 
 
 @app.command()

@@ -85,5 +85,10 @@ def extrapolate(runs_small: Errors, runs_large: Errors) -> Extrapolation:
 
 def relative_gap(simulated: Errors, theory: Errors, name: str) -> np.ndarray:
     """|simulation - theory| of one error, relative to max(theory, 0.1)."""
+    return np.abs(relative_difference(simulated, theory, name))
+
+
+def relative_difference(simulated: Errors, theory: Errors, name: str) -> np.ndarray:
+    """theory - simulation of one error, relative to max(theory, 0.1)."""
     network, limit = np.asarray(getattr(simulated, name)), np.asarray(getattr(theory, name))
-    return np.abs(network - limit) / np.maximum(limit, SMALL)
+    return (limit - network) / np.maximum(limit, SMALL)

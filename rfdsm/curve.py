@@ -3,26 +3,31 @@
 import json
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rich.table import Table
 
 from . import plotting
 from .comparison import relative_gap
+from .data import Gaussian, Samples
 from .errors import FIELDS, Errors, NotConverged, Status
 from .model import RFDSM
+from .moments import Moments
 
+PARAMETERS = ("psi_n", "psi_p", "m", "t", "lam")
 NAMES = ("test_loss", "train_loss", "memorization_loss")
 STATUSES = (
     "success",
     "invalid_input",
+    "other_moments",
     "constants_out_of_range",
     "not_converged",
     "not_finite",
@@ -50,6 +55,8 @@ class Sweep(NamedTuple):
         errors: the six errors, NaN where the solve failed.
         status: how each solve ended, an index into `STATUSES`.
         linear: the loss of the best linear score, shape (points,).
+        moments: measured ones, where the theory is theirs; of several draws of W the errors
+            are the mean, and `spread` is the standard deviation.
     """
 
     model: RFDSM
@@ -58,6 +65,8 @@ class Sweep(NamedTuple):
     errors: Errors
     status: np.ndarray
     linear: np.ndarray
+    moments: Moments | None = None
+    spread: Errors | None = None
 
     def at(self, line: int, x: float) -> RFDSM:
         """The model of a line at the swept parameter's value x."""
@@ -65,7 +74,7 @@ class Sweep(NamedTuple):
 
     def labels(self) -> list[str]:
         """A name for each line."""
-        return [f"m = {_text(m)}" for m in self.m] or [""]
+        return [f"m = {text(m)}" for m in self.m] or [""]
 
 
 class Simulation(NamedTuple):
@@ -93,11 +102,20 @@ def parse(text: str, *, log: bool = True) -> Grid:
     """
     name, _, numbers = text.partition("=")
     parameter = name.strip().replace("-", "_")
-    if parameter not in plotting.PARAMETERS:
+    if parameter not in PARAMETERS:
         raise ValueError(
-            f"{name!r} cannot be swept: the parameters are {', '.join(plotting.PARAMETERS)}, "
+            f"{name!r} cannot be swept: the parameters are {', '.join(PARAMETERS)}, "
             "as in psi_p=0.1:100:200."
         )
+    return range_of(parameter, numbers, log=log)
+
+
+def range_of(parameter: str, numbers: str, *, log: bool = True) -> Grid:
+    """The grid of a parameter over "start:stop:count".
+
+    Raises:
+        ValueError: numbers that give no grid.
+    """
     try:
         start, stop, count = numbers.split(":")
         ends, points = (float(start), float(stop)), int(count)
@@ -114,7 +132,8 @@ def parse(text: str, *, log: bool = True) -> Grid:
         raise ValueError(f"the grid's ends must be of moderate size, got {numbers!r}.")
     if log and ends[0] <= 0:
         raise ValueError(
-            f"a logarithmic grid starts above 0, got {start}: start higher, or take --linear."
+            f"a logarithmic grid starts above 0, got {start}: start higher or, where the "
+            "command has it, take --linear."
         )
     return Grid(parameter, (np.geomspace if log else np.linspace)(*ends, points), log)
 
@@ -139,10 +158,12 @@ def markers(grid: Grid, d: int, points: int, m: Sequence[float] = ()) -> np.ndar
     # The middles of equal parts: the far end, the dearest to simulate, adds the least.
     middles = (np.arange(points) + 0.5) / points * (len(grid.x) - 1)
     x = grid.x[np.round(middles).astype(int)]
-    if grid.parameter == "m":
+    if grid.parameter in ("m", "n"):
         low, high = math.ceil(grid.x[0]), math.floor(grid.x[-1])
         if low > high:
-            raise ValueError(f"no integer m lies in {grid.x[0]:g} to {grid.x[-1]:g}.")
+            raise ValueError(
+                f"no integer {grid.parameter} lies in {grid.x[0]:g} to {grid.x[-1]:g}."
+            )
         x = np.clip(np.round(x), low, high)
     elif grid.parameter in ("psi_n", "psi_p"):
         realised = np.round(x * d) / d
@@ -155,13 +176,16 @@ def markers(grid: Grid, d: int, points: int, m: Sequence[float] = ()) -> np.ndar
     return np.unique(x)
 
 
-def sweep(model: RFDSM, grid: Grid, m: Sequence[float] = ()) -> Sweep:
+def sweep(
+    model: RFDSM, grid: Grid, m: Sequence[float] = (), moments: Moments | None = None
+) -> Sweep:
     """Solve the theory on the whole grid, for every m, in one compiled call.
 
     Args:
         model: its swept parameter and its m are replaced.
         grid: of `parse`.
         m: one line each; left out where m is swept.
+        moments: measured ones to solve with; the Gaussian theory of the data without.
 
     Raises:
         ValueError: a number outside of its domain, or an m given twice.
@@ -174,24 +198,34 @@ def sweep(model: RFDSM, grid: Grid, m: Sequence[float] = ()) -> Sweep:
     if lines:
         first = first.replace(m=lines[0])
 
-    def solve(m, x):
+    def solve(m, x, moments):
         at = _at(model, grid.parameter, m, x)
-        return at.solve(), at.baselines().linear
+        return at.solve(moments=moments), at.baselines().linear
 
-    over_grid = jax.vmap(solve, in_axes=(None, 0))
-    over_lines = jax.jit(jax.vmap(over_grid, in_axes=(0, None)))
-    solution, linear = over_lines(jnp.asarray(lines or (1.0,)), jnp.asarray(grid.x))
+    def over(function, values):
+        # Measured moments take memory of p² for each point: one point at a time.
+        return jax.vmap(function)(values) if moments is None else jax.lax.map(function, values)
+
+    @jax.jit
+    def over_lines(m, x, moments):
+        return over(lambda m: over(lambda x: solve(m, x, moments), x), m)
+
+    solution, linear = over_lines(jnp.asarray(lines or (1.0,)), jnp.asarray(grid.x), moments)
     status = sum(
         code * np.asarray(solution.status == getattr(Status, name))
         for code, name in enumerate(STATUSES)
     )
+    errors, spread = jax.tree.map(np.asarray, solution.errors), None
+    if moments is not None and moments.draws is not None:
+        status = status.max(axis=-1)
+        spread = jax.tree.map(lambda x: np.std(x, axis=-1), errors)
+        errors = jax.tree.map(lambda x: np.mean(x, axis=-1), errors)
     if not np.any(status == 0):
         raise NotConverged(
             f"no point of the curve was solved ({STATUSES[int(status.flat[0])]}): check "
             "the range and the other parameters."
         )
-    errors = jax.tree.map(np.asarray, solution.errors)
-    return Sweep(first, grid, lines, errors, status, np.asarray(linear[0]))
+    return Sweep(first, grid, lines, errors, status, np.asarray(linear[0]), moments, spread)
 
 
 def failures(swept: Sweep) -> str | None:
@@ -230,7 +264,8 @@ def simulate(
             runs = model.simulate(key, d, trials)
             means.append(runs.mean())
             bars.append(runs.standard_error())
-            theory.append(model.at(runs.sizes).solve().errors)
+            solution = model.at(runs.sizes).solve(moments=swept.moments)
+            theory.append(jax.tree.map(jnp.mean, solution.errors))  # over draws of W
             where = f"{swept.grid.parameter} = {value:.4g}"
             advance(f"{label}, {where}" if label else where)
     shape = (len(swept.labels()), len(x))
@@ -261,43 +296,70 @@ def figure(
     handles = []
     colours = plotting.colours(len(swept.labels()))
     for line, colour in enumerate(colours):
-        plotting.draw_theory(axes, grid.x, _line(swept.errors, line), color=colour)
+        plotting.draw_theory(axes, grid.x, line_of(swept.errors, line), color=colour)
         if swept.m:
             name = f"$m = {plotting.tex(swept.m[line])}$"
             handles.append(Line2D([], [], color=colour, label=name))
         if simulation is not None:
-            means, bars = _line(simulation.means, line), _line(simulation.bars, line)
+            means, bars = line_of(simulation.means, line), line_of(simulation.bars, line)
             plotting.draw_runs(axes, simulation.x, means, bars, color=colour)
     if simulation is not None:
         dots = {"color": "0.3", "marker": "o", "markersize": 3.5, "linestyle": "none"}
         handles.append(Line2D([], [], **dots, label=f"networks, $d = {simulation.d}$"))
-    handles += _guides(swept, axes, colours)
+    finish(drawn, axes, swept, colours, handles, log_y=log_y)
+    return drawn
+
+
+def finish(
+    drawn: Figure,
+    axes: dict[str, Axes],
+    swept: Sweep,
+    colours: list,
+    handles: list,
+    *,
+    log_y: bool,
+) -> None:
+    """Guide lines, ends of the axes and a legend of `handles` beside them."""
+    handles = [*handles, *_guides(swept, axes, colours)]
     for name, ax in axes.items():
         plotting.set_ordinate(ax, getattr(swept.errors, name), log=log_y)
-        ax.set_xlim(_around(grid))
+        ax.set_xlim(_around(swept.grid))
         plotting.plain_ticks(ax.xaxis)
     if handles:
         with plotting.style():
             drawn.legend(handles=handles, loc="outside right center")
-    return drawn
 
 
-def table(swept: Sweep, names: Sequence[str] = NAMES, rows: int = TABLE_ROWS) -> Table:
-    """The chosen errors of every line, at some of the grid's points."""
+def table(
+    swept: Sweep,
+    names: Sequence[str] = NAMES,
+    rows: int = TABLE_ROWS,
+    beside: Mapping[str, np.ndarray] | None = None,
+) -> Table:
+    """The chosen errors of every line, at some of the grid's points.
+
+    Args:
+        swept: the theory.
+        names: of its errors.
+        rows: at most, for a line.
+        beside: further columns by their titles, of shape (lines, points).
+    """
+    columns = {plotting.LABELS[name]: getattr(swept.errors, name) for name in names}
+    columns |= beside or {}
     drawn = Table(box=None, pad_edge=False)
     for title in (["m"] if swept.m else []) + [swept.grid.parameter]:
         drawn.add_column(title, justify="right")
-    for name in names:
-        drawn.add_column(plotting.LABELS[name], justify="right")
+    for title in columns:
+        drawn.add_column(title, justify="right")
     points = len(swept.grid.x)
     chosen = np.unique(np.round(np.linspace(0, points - 1, min(rows, points))).astype(int))
     for line in range(len(swept.labels())):
         if line:
             drawn.add_row()
         for i in chosen:
-            cells = [_text(swept.m[line])] if swept.m else []
+            cells = [text(swept.m[line])] if swept.m else []
             cells.append(f"{swept.grid.x[i]:.4g}")
-            cells += [f"{getattr(swept.errors, name)[line, i]:.5g}" for name in names]
+            cells += [f"{values[line, i]:.5g}" for values in columns.values()]
             drawn.add_row(*cells)
     return drawn
 
@@ -315,8 +377,8 @@ def summary(
             continue
         where = f"{swept.grid.parameter} = {swept.grid.x[i]:.4g}"
         end = ", an end of the grid" if i in (0, len(test) - 1) else ""
-        text = f"least test loss {test[i]:.5g} at {where}{end}"
-        lines.append(f"{label}: {text}" if label else text)
+        least = f"least test loss {test[i]:.5g} at {where}{end}"
+        lines.append(f"{label}: {least}" if label else least)
     if simulation is not None:
         lines.append(
             f"networks of d = {simulation.d}, {simulation.trials} trials, against theory at "
@@ -368,7 +430,7 @@ def dataset(swept: Sweep, simulation: Simulation | None = None) -> Any:
         variables[name] = variable(values, parameter, kind="theory", long_name=label)
     attributes = {
         "title": f"random-features denoising score matching over {parameter}",
-        "model": json.dumps(swept.model.to_dict()),
+        "model": json.dumps(_describe(swept.model)),
         "model_is": "the model at the first point of the grid (and the first m)",
         "rfdsm": metadata.version("rfdsm"),
         "jax": jax.__version__,
@@ -393,7 +455,19 @@ def dataset(swept: Sweep, simulation: Simulation | None = None) -> Any:
     return xr.Dataset(variables, coordinates, attributes)
 
 
+def _describe(model: RFDSM) -> dict[str, Any]:
+    """The model as plain JSON; of data points, which have no place in it, their number."""
+    if not isinstance(model.data, Samples):
+        return model.to_dict()
+    points, d = model.data.X.shape
+    data = {"kind": "Samples", "points": points, "d": d}
+    return model.replace(data=Gaussian()).to_dict() | {"data": data}
+
+
 def _at(model: RFDSM, parameter: str, m: Any, x: Any) -> RFDSM:
+    """The model at one point; n counts the training points of data that has its own d."""
+    if parameter == "n":
+        parameter, x = "psi_n", x / model.data.dimension(None)
     return model.replace(**({"m": m} | {parameter: x}))
 
 
@@ -410,7 +484,8 @@ def _lines(grid: Grid, m: Sequence[float]) -> tuple[float, ...]:
     return lines
 
 
-def _line(errors: Errors, line: int) -> Errors:
+def line_of(errors: Errors, line: int) -> Errors:
+    """One line of arrays of shape (lines, points)."""
     return jax.tree.map(lambda values: values[line], errors)
 
 
@@ -426,7 +501,8 @@ def _rounding(swept: Sweep, d: int) -> list[str]:
 
 def _realised(swept: Sweep, d: int) -> dict[str, float]:
     """The ratios that are not swept, as networks of dimension d have them."""
-    fixed = [name for name in ("psi_n", "psi_p") if name != swept.grid.parameter]
+    varied = {"n": "psi_n"}.get(swept.grid.parameter, swept.grid.parameter)
+    fixed = [name for name in ("psi_n", "psi_p") if name != varied]
     return {name: round(float(getattr(swept.model, name)) * d) / d for name in fixed}
 
 
@@ -435,15 +511,15 @@ def _key(seed: int, d: int, m: float, x: float):
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), d), marker)
 
 
-def _guides(swept: Sweep, axes: dict[str, Any], colours: list) -> list[Line2D]:
+def _guides(swept: Sweep, axes: dict[str, Axes], colours: list) -> list[Line2D]:
     """The best linear score, and where the network can interpolate; handles for a legend."""
     handles = []
     compared = [axes[name] for name in LINEAR_COMPARES_WITH if name in axes]
-    dashed = {"color": "0.5", "linewidth": 0.8, "linestyle": "--"}
+    broken = {"color": "0.5", "linewidth": 0.8, "linestyle": "-."}
     for ax in compared:
-        ax.plot(swept.grid.x, swept.linear, **dashed)
+        ax.plot(swept.grid.x, swept.linear, **broken)
     if compared:
-        handles.append(Line2D([], [], **dashed, label="best linear score"))
+        handles.append(Line2D([], [], **broken, label="best linear score"))
     dotted = {"linewidth": 0.8, "linestyle": ":"}
     seen = [
         (x, colour)
@@ -463,8 +539,12 @@ def _interpolation(swept: Sweep) -> list[float]:
     psi_n, psi_p = float(swept.model.psi_n), float(swept.model.psi_p)
     if swept.grid.parameter == "m":
         return [psi_p / psi_n]
+    if swept.grid.parameter == "n":
+        psi_p = psi_p * swept.model.data.dimension(None)
     return [
-        {"psi_p": psi_n * m, "psi_n": psi_p / m}.get(swept.grid.parameter, math.nan)
+        {"psi_p": psi_n * m, "psi_n": psi_p / m, "n": psi_p / m}.get(
+            swept.grid.parameter, math.nan
+        )
         for m in swept.m
     ]
 
@@ -479,5 +559,6 @@ def _around(grid: Grid) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _text(m: float) -> str:
+def text(m: float) -> str:
+    """A number of noises, ∞ included."""
     return "∞" if math.isinf(m) else f"{m:g}"

@@ -97,7 +97,7 @@ def measure(
                 f"without draws, got shape {W.shape}."
             )
 
-    def one(key, halves=halves, W=W):
+    def one(key, halves=halves, W=W, classes=classes):
         of_W, of_noise = jax.random.split(key)
         if W is None:
             W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
@@ -109,7 +109,11 @@ def measure(
     _require_count("draws", draws, 1)
     if halves:
         raise ValueError("halves are kept for a single draw of W only: leave draws out.")
-    return _stack([one(jax.random.fold_in(key, i), False) for i in range(draws)])
+    first = one(jax.random.fold_in(key, 0), False)
+    others = (  # of as many classes as the first draw chose
+        one(jax.random.fold_in(key, i), False, classes=first.classes) for i in range(1, draws)
+    )
+    return _stack([first, *others])
 
 
 def measure_features(
@@ -318,10 +322,6 @@ def _stack(each: list[Moments]) -> Moments:
         values = [getattr(m, name) for m in each]
         return None if values[0] is None else np.stack(values)
 
-    if len({m.classes for m in each}) > 1:
-        raise ValueError(
-            "the draws of W ask for different numbers of classes: give classes=... yourself."
-        )
     return Moments(
         *map(stacked, ("S_g", "S_s", "T")),
         process=first.process,

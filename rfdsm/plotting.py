@@ -25,6 +25,7 @@ LABELS = {
     "variance": "variance",
 }
 PARAMETERS = {
+    "n": "training points $n$",
     "psi_n": r"$\psi_n = n/d$",
     "psi_p": r"$\psi_p = p/d$",
     "m": "noises per data point $m$",
@@ -85,6 +86,13 @@ def draw_theory(axes: dict[str, Axes], x, errors: Errors, **style) -> None:
         ax.plot(x, getattr(errors, name), **style)
 
 
+def draw_band(axes: dict[str, Axes], x, errors: Errors, spread: Errors, **style) -> None:
+    """A band of one standard deviation around a line."""
+    for name, ax in axes.items():
+        middle, width = getattr(errors, name), getattr(spread, name)
+        ax.fill_between(x, middle - width, middle + width, alpha=0.25, linewidth=0, **style)
+
+
 def draw_runs(axes: dict[str, Axes], x, means: Errors, bars: Errors, **style) -> None:
     """Markers with one standard error."""
     for name, ax in axes.items():
@@ -122,8 +130,14 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in digits else "")
 
 
-def describe(model: RFDSM, without: Sequence[str] = ()) -> str:
-    """A model in a line for a title, leaving out the parameters in `without`."""
+def describe(model: RFDSM, without: Sequence[str] = (), data: str | None = None) -> str:
+    """A model in a line for a title.
+
+    Args:
+        model: its numbers and ingredients are named.
+        without: parameters to leave out.
+        data: what the data are, in place of their law's description.
+    """
     values = {
         r"\psi_n": ("psi_n", model.psi_n),
         r"\psi_p": ("psi_p", model.psi_p),
@@ -139,7 +153,7 @@ def describe(model: RFDSM, without: Sequence[str] = ()) -> str:
         for symbol, (name, value) in values.items()
         if value is not None and name not in without
     )
-    return ", ".join((_describe_data(model), activation, *numbers))
+    return ", ".join((data or _describe_data(model), activation, *numbers))
 
 
 def _describe_data(model: RFDSM) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "rfdsm"
 # Each floor may import from the floors above it in this list, never from one below.
 FLOORS = (
-    {"checks", "derivatives", "files", "linalg", "serialise"},
+    {"checks", "derivatives", "files", "linalg", "serialise", "tables"},
     {"quadrature"},
     {"activations", "processes", "data", "training"},
     {"moments", "images"},
@@ -15,7 +15,9 @@ FLOORS = (
     {"model", "comparison", "canary"},
     {"measuring"},
     {"plotting", "storage"},
-    {"demo", "curve"},
+    {"curve"},
+    {"predict"},
+    {"demo"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -150,17 +150,20 @@ def test_demo_into_a_place_that_is_a_file(tmp_path, capsys, monkeypatch):
 
 def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     """The whole demo at a smaller size."""
-    from rfdsm import demo
+    from rfdsm import demo, predict
 
-    full = demo.settings()
-    small = tuple(
-        s._replace(d=s.d and 12, trials=2, points={m: x[:2] for m, x in s.points.items()})
-        for s in full
+    gaussian, digits = demo.gaussian(), demo.digits()
+    points = {m: x[:2] for m, x in gaussian.points.items()}
+    monkeypatch.setattr(
+        demo, "gaussian", lambda: gaussian._replace(d=12, trials=2, points=points)
     )
-    monkeypatch.setattr(demo, "settings", lambda: small)
+    small = predict.plan(
+        digits.points, "n=32:64:3", m=[4], psi_p=0.25, noises=2, classes=1, verify=(2, 1)
+    )
+    monkeypatch.setattr(demo, "digits", lambda: small)
     code, out, _ = call(capsys, "demo", "--out", str(tmp_path / "new" / "place"))
     assert code == 0
     files = {path.name for path in Path(tmp_path / "new" / "place").iterdir()}
     assert files == {"gaussian.png", "digits.png", "summary.txt"}
-    for word in ("peaks at psi_p", "p = n", "differ by"):
+    for word in ("peaks at psi_p", "p = n", "differ by", "Gaussian", "measured"):
         assert word in out

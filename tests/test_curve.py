@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
+from test_cli import call, rfdsm
 
 from rfdsm import RFDSM, Status, curve, files, plotting, storage
 from rfdsm.errors import FIELDS
-from tests.test_cli import call, rfdsm
 
 FIXED = "--psi-n 2 --t 0.2 --lam 1e-2"
 SWEEP = f"curve psi_p=0.5:8:5 {FIXED} --m 1,inf"
