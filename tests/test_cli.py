@@ -153,7 +153,7 @@ def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     from rfdsm import demo, predict
 
     gaussian, digits = demo.gaussian(), demo.digits()
-    points = {m: x[:2] for m, x in gaussian.points.items()}
+    points = {m: x[:1] for m, x in gaussian.points.items()}
     monkeypatch.setattr(
         demo, "gaussian", lambda: gaussian._replace(d=12, trials=2, points=points)
     )

@@ -22,7 +22,8 @@ def test_public_names():
         "RFDSM", "Errors", "Solution", "Status", "NotConverged", "Baselines", "Sizes",
         "Ridge", "OrnsteinUhlenbeck", "Gaussian", "Samples", "standardise", "extrapolate",
         "Extrapolation", "Tanh", "ReLU", "LeakyReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU",
-        "GELU", "Polynomial", "Activation",
+        "GELU", "Polynomial", "Activation", "Moments", "measure", "measure_features",
+        "SamplingError", "sampling_error",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:

@@ -175,6 +175,7 @@ def test_one_noise_per_point_obeys_leave_one_out(classes):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_averaged_theory_is_the_limit_of_its_own_moments():
     """Exact moments of the Gaussian surrogate approach the W-averaged theory as p grows."""
     sizes, gaps = (32, 64, 128, 256), []
@@ -268,6 +269,7 @@ def test_solver_in_extreme_places(classes):
     assert np.isfinite(values).all() and np.all(values > -1e-9)
 
 
+@pytest.mark.slow
 def test_start_and_newton_agree():
     """From far away Newton alone reaches the root that the quick steps find."""
     moments = random_moments(2, seed=7)
@@ -515,7 +517,7 @@ def test_finitely_many_noises_leave_no_bias(problem, noises):
     # Without the correction it would show: S_s/noises is many standard errors.
     each = np.stack([one[0] for one in found])
     bars = each.std(axis=0, ddof=1) / math.sqrt(len(each))
-    assert np.mean(np.diagonal(exact[1] / noises / bars)) > 10
+    assert np.mean(np.diagonal(exact[1] / noises / bars)) > 5
 
 
 def test_blocks_and_classes_only_order_the_sums(problem, monkeypatch):

@@ -116,6 +116,7 @@ def test_text_figure_and_dataset(prediction, tmp_path):
     assert len(rows) == 1 + 6 + 6 + 4
 
 
+@pytest.mark.slow
 def test_draws_give_a_band(X):
     points = predict.Points("points", standardise(X), True)
     plan = predict.plan(
@@ -144,6 +145,7 @@ def test_the_command(path, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("against", ["m=1:4:3", "lam"])
+@pytest.mark.slow
 def test_every_parameter_on_the_command_line(path, capsys, tmp_path, against):
     lines = [] if against.startswith("m") else ["--m", "2"]
     target = tmp_path / "p.svg"
@@ -154,6 +156,7 @@ def test_every_parameter_on_the_command_line(path, capsys, tmp_path, against):
     assert target.read_bytes().startswith(MAGIC[".svg"])
 
 
+@pytest.mark.slow
 def test_digits_without_a_file(capsys):
     code, out, _ = call(
         capsys, "predict", "--psi-p", "0.1", "--m", "2", "--noises", "2", "--classes", "1"
