@@ -1,15 +1,7 @@
 """Settings every test runs under: float64, strict promotion of types and ranks."""
 
-import os
-from pathlib import Path
-
-# Programs compiled by one worker, file, process or notebook serve the others. Before jax starts.
-CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
