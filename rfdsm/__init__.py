@@ -36,6 +36,6 @@ from .measuring import (
 from .model import RFDSM as RFDSM
 from .moments import Moments as Moments
 from .processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-from .training import Ridge as Ridge
+from .training import GradientFlow as GradientFlow, Ridge as Ridge
 
 __version__ = "0.1.0"

@@ -171,6 +171,10 @@ class Status(eqx.Enumeration):
         "the activation's Gaussian constants are not tabulated at this preactivation "
         "variance a²σx² + h: rescale the data or the activation."
     )
+    filter_not_resolved = (
+        "the training times span more decades than one contour resolves (about twelve): "
+        "split them over several calls of trajectory."
+    )
     not_converged = (
         "Newton did not reach the residual that counts as a solution: a parameter is "
         "extreme (lam below 1e-12?); move it and solve again."
@@ -187,6 +191,8 @@ class Solution(eqx.Module):
         residual: the largest |ℓ - log F(ℓ)| of THEORY.md section 4's equations in logs.
         steps: Newton steps taken.
         constants_error: bound on the absolute error of the activation's constants.
+        filter_error: the error of the training rule's quadrature, in φ(x)·x (O(1)); about
+            what the losses lose. 0 for `Ridge`.
     """
 
     errors: Errors
@@ -194,6 +200,7 @@ class Solution(eqx.Module):
     residual: Float[Array, ""]
     steps: Int[Array, ""]
     constants_error: Float[Array, ""]
+    filter_error: Float[Array, " *shape"]
 
 
 class NotConverged(RuntimeError):

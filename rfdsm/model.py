@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import asymptotics as _theory, simulation as _simulation
+from . import asymptotics as _theory, contour, simulation as _simulation
 from .activations import AbstractActivation, Tanh
-from .checks import finite, is_traced, require, scalar
+from .checks import finite, is_traced, require, scalar, vector
 from .data import AbstractData, Gaussian
 from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
 from .moments import Moments
 from .processes import AbstractProcess, OrnsteinUhlenbeck
 from .serialise import from_description, from_json, parameters, to_description, to_json
-from .training import AbstractTraining, Ridge
+from .training import AbstractTraining, GradientFlow, Ridge, points_for
 
 SHORTHANDS = {"t": "process", "lam": "training"}
 INGREDIENTS = {
@@ -30,6 +30,7 @@ INGREDIENTS = {
     "data": AbstractData,
     "training": AbstractTraining,
 }
+MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 CONSTANTS_SHOW = 1e-6  # share of an error that the constants' error may move unmentioned
 
 
@@ -138,11 +139,7 @@ class RFDSM(eqx.Module):
             ValueError: moments of another width, process or activation, or of fewer points
                 than the model asks for. (Traced, that is a status.)
         """
-        arguments = self._theory_arguments(inverse_m, moments)
-        if moments is None:
-            return _theory.solve(*arguments)
-        require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
-        return _theory.solve_measured(*arguments, moments)
+        return self._solve(inverse_m, moments)
 
     def asymptotics(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Errors:
         """The asymptotic errors (THEORY.md sections 6, 12), differentiable in every number.
@@ -160,13 +157,81 @@ class RFDSM(eqx.Module):
                 error (`Solution.constants_error`).
         """
         solution = self.solve(inverse_m=inverse_m, moments=moments)
+        return self._errors(solution, inverse_m, moments)
+
+    def solve_trajectory(
+        self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
+    ) -> Solution:
+        """The errors at many training times, with their status; never raises on a failure.
+
+        The one- and two-point functions are computed once, for all times.
+
+        Args:
+            taus: training times τ >= 0, shape (times,), in place of the `GradientFlow`'s own
+                and in its unit, dA/dτ = -d² ∇L. Differentiable. Concrete ones cost as many
+                quadrature nodes as their range needs, traced ones the most.
+            inverse_m, moments: as in `solve`.
+
+        Returns:
+            A `Solution` whose errors and status have shape (times,), with several draws of
+            the moments (draws, times).
+
+        Raises:
+            TypeError: as `solve`, or the training rule is not a `GradientFlow`.
+            ValueError: as `solve`, or a training time is negative or not finite.
+        """
+        if not isinstance(self.training, GradientFlow):
+            raise TypeError(
+                f"a trajectory is of gradient flow, and training is "
+                f"{type(self.training).__name__}: take training=rfdsm.GradientFlow(tau)."
+            )
+        taus = vector(taus, "taus")
+        wrong = "training times must be finite and not negative"
+        require([(jnp.all(finite(taus) & (taus >= 0)), f"{wrong}, got {taus}.")])
+        return self._solve(inverse_m, moments, taus)
+
+    def trajectory(
+        self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
+    ) -> Errors:
+        """The asymptotic errors along gradient flow, shape (times,).
+
+        Args:
+            taus, inverse_m, moments: as in `solve_trajectory`.
+
+        Raises:
+            NotConverged: a time was not solved. Traced calls never raise: see
+                `asymptotics`.
+            TypeError, ValueError: as `solve_trajectory`.
+
+        Warns:
+            UserWarning: as `asymptotics`.
+
+        Example:
+            >>> import jax.numpy as jnp, rfdsm
+            >>> flow = rfdsm.GradientFlow(tau=1.0)
+            >>> model = rfdsm.RFDSM(psi_n=8, psi_p=64, m=jnp.inf, t=0.1, training=flow)
+            >>> errors = model.trajectory(jnp.geomspace(0.1, 1e5, 100))
+            >>> print(f"{errors.score_error.min():.4f}")
+        """
+        solution = self.solve_trajectory(taus, inverse_m=inverse_m, moments=moments)
+        return self._errors(solution, inverse_m, moments)
+
+    def _solve(self, inverse_m, moments, taus=None) -> Solution:
+        arguments = self._theory_arguments(inverse_m, moments)
+        digits = contour.DIGITS if moments is None else MEASURED_DIGITS
+        options = {} if taus is None else {"taus": taus, "points": points_for(taus, digits)}
+        if moments is None:
+            return _theory.solve(*arguments, **options)
+        require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
+        return _theory.solve_measured(*arguments, moments, **options)
+
+    def _errors(self, solution: Solution, inverse_m, moments) -> Errors:
+        """The errors of a solution, if it is a success or traced."""
         if is_traced(solution):
             return solution.errors
-        failed = solution.status != Status.success
+        failed = (solution.status != Status.success).ravel()
         if failed.any():
-            first = jax.tree.map(
-                lambda s: s[jnp.argmax(failed)] if s.ndim else s, solution.status
-            )
+            first = jax.tree.map(lambda s: s.ravel()[jnp.argmax(failed)], solution.status)
             raise NotConverged(f"{Status[first]} {self._summary()}")
         if moments is None:
             _warn_if_constants_show(solution, self._theory_arguments(inverse_m, None))

@@ -1,48 +1,72 @@
 """Training rules as spectral filters: B = -(1/√h) V^T φ(U) (THEORY.md sections 1, 6).
 
-A rule gives the theory its filter as nodes and weights, φ(U) = Σ_i c_i (U+λ_i)^{-1},
-and the simulation the filter's values φ(x) at eigenvalues x of U.
+A rule gives the theory its filter as nodes and weights, φ(U) = Σ_i c_i (U+λ_i)^{-1}, and the
+simulation the filter's values φ(x) at eigenvalues x of U. Training time runs in units in which
+dA/dτ = -d² ∇L: a mode of eigenvalue x is learned at the rate κ (x + λ), κ = 2h/ψ_p.
 """
 
 import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Inexact
 
-from .checks import Condition, finite, require, scalar
+from . import contour
+from .checks import Condition, finite, is_traced, require, scalar
+
+SINGLE = 18  # points for one training time: an error of 1e-11
+CHECKS = 32  # eigenvalues at which nodes are held against their filter
+SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
 
 
 class FilterNodes(eqx.Module):
-    r"""A spectral filter by resolvents, for k nodes.
+    r"""A spectral filter by resolvents, for k nodes, or for many filters on the same nodes.
 
-    φ(x) = Σ_i c_i / (x + λ_i). The train loss needs ψ(x) = x φ(x)² - 2 φ(x), which has
-    poles of second order where φ has simple ones:
-    ψ(x) = Σ_i c'_i / (x + λ_i) - c''_i / (x + λ_i)².
+    φ(x) = Σ_i c_i / (x + λ_i), and for the train loss, of a rule with penalty λ,
+    x φ(x)² - 2 φ(x) = Σ_i c'_i / (x + λ_i) - λ φ(x)².
+
+    Complex nodes stand for themselves and their conjugates: every sum over them is twice the
+    real part of the sum over those that are given.
 
     Attributes:
         resolvents: λ_i, shape (k,), in the units of U's eigenvalues, O(1).
-        weights: c_i, shape (k,).
-        loss_weights: c'_i, shape (k,).
-        loss_slope_weights: c''_i, shape (k,); the factor of dK/dλ in the train loss.
+        weights: c_i, shape (*filters, k).
+        loss_weights: c'_i, shape (*filters, k).
+        penalty: λ.
+        error: the largest x |Σ_i c_i/(x + λ_i) - φ(x)| seen, shape (*filters,); x φ(x) is
+            O(1), and what is lost of it is lost of the losses.
     """
 
-    resolvents: Float[Array, " k"]
-    weights: Float[Array, " k"]
-    loss_weights: Float[Array, " k"]
-    loss_slope_weights: Float[Array, " k"]
+    resolvents: Inexact[Array, " k"]
+    weights: Inexact[Array, "*filters k"]
+    loss_weights: Inexact[Array, "*filters k"]
+    penalty: Float[Array, ""]
+    error: Float[Array, " *filters"]
+
+
+def both_halves(total: Inexact[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """A sum over nodes together with the conjugates of complex ones."""
+    return 2 * total.real if jnp.iscomplexobj(total) else total
+
+
+def filter_error(resolvents, weights, x: Float[Array, " points"], exact):
+    """`FilterNodes.error` at eigenvalues x of which the filter φ is known; not differentiated."""
+    found = both_halves(weights @ (1 / (x + resolvents[:, None])))
+    return jax.lax.stop_gradient(jnp.max(jnp.abs(x * (found - exact)), axis=-1))
 
 
 class AbstractTraining(eqx.Module):
     """A training rule of the linear read-out, given by its spectral filter."""
 
     @abc.abstractmethod
-    def filter(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
-        """φ(x) at eigenvalues x >= 0 of the feature matrix U."""
+    def filter(self, x: Float[Array, " *shape"], rate: Any) -> Float[Array, " *shape"]:
+        """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2h/ψ_p."""
 
     @abc.abstractmethod
-    def nodes(self) -> FilterNodes:
+    def nodes(self, rate: Any) -> FilterNodes:
         """The same filter for the theory."""
 
     @abc.abstractmethod
@@ -67,13 +91,13 @@ class Ridge(AbstractTraining):
         self.lam = scalar(lam, "lam")
         require(self.domain())
 
-    def filter(self, x):
+    def filter(self, x, rate):
         return 1 / (x + self.lam)
 
-    def nodes(self):
-        lam, one = self.lam[None], jnp.ones_like(self.lam)[None]
+    def nodes(self, rate):
+        one = jnp.ones_like(self.lam)[None]
         # x/(x+λ)² - 2/(x+λ) = -1/(x+λ) - λ/(x+λ)²
-        return FilterNodes(lam, one, -one, lam)
+        return FilterNodes(self.lam[None], one, -one, self.lam, jnp.zeros(()))
 
     def domain(self):
         return [
@@ -83,3 +107,95 @@ class Ridge(AbstractTraining):
                 "for the ridgeless limit take a small one, such as 1e-10.",
             )
         ]
+
+
+class GradientFlow(AbstractTraining):
+    r"""Gradient flow from A = 0 for a time τ, on the loss with its penalty λ.
+
+    dA/dτ = -d² ∇L(A), so that φ(x) = (1 - e^{-κτ(x+λ)})/(x + λ) with κ = 2h/ψ_p.
+
+    Args:
+        tau: the training time, >= 0 and finite: gradient descent of learning rate η on L is
+            at τ = η·steps/d².
+        lam: λ >= 0, as of `Ridge`, which is the limit τ → ∞.
+
+    Raises:
+        ValueError: a number is negative or not finite.
+        TypeError: one is not a number.
+    """
+
+    tau: Float[Array, ""]
+    lam: Float[Array, ""]
+
+    def __init__(self, tau: Any, lam: Any = 0.0):
+        self.tau = scalar(tau, "tau")
+        self.lam = scalar(lam, "lam")
+        require(self.domain())
+
+    def filter(self, x, rate):
+        return _flow(x, rate * self.tau, self.lam)
+
+    def nodes(self, rate, taus: Any = None, count: int = SINGLE):
+        """The filter's nodes; with `taus`, shape (times,), those of all these training times.
+
+        Args:
+            rate: κ.
+            taus: training times in place of the rule's own; one that is negative or not
+                finite has nodes that are NaN and disturbs no other.
+            count: of points, see `points_for`.
+        """
+        tau = self.tau if taus is None else taus
+        # At τ = 0 nothing decays. A time that is hardly later has the same derivative.
+        tau = tau + jax.lax.stop_gradient(jnp.maximum(SOON / rate - tau, 0))
+        valid = jnp.isfinite(tau)
+        # φ² of the train loss decays twice as fast.
+        first = rate * jnp.min(tau, where=valid, initial=jnp.inf)
+        last = 2 * rate * jnp.max(tau, where=valid, initial=0.0)
+        w, step = contour.hyperbola(first, last, count)
+        z = jax.lax.stop_gradient(w - self.lam)
+        w = z + self.lam
+        decay = jnp.exp(-rate * tau[..., None] * w)
+        weights = step * decay / w
+        x = jnp.geomspace(0.01 / last, 1e3 / first, CHECKS)
+        return FilterNodes(
+            -z,
+            weights,
+            # xφ² - 2φ = -(1 - e^{-2κτ(x+λ)})/(x+λ) - λφ²
+            -step * decay**2 / w,
+            self.lam,
+            filter_error(-z, weights, x, _flow(x, rate * tau[..., None], self.lam)),
+        )
+
+    def domain(self):
+        return [
+            (
+                (self.tau >= 0) & finite(self.tau),
+                f"the training time tau must be finite and not negative, got {self.tau}: "
+                "for tau → ∞ take Ridge(lam).",
+            ),
+            (
+                (self.lam >= 0) & finite(self.lam),
+                f"lam must be finite and not negative, got {self.lam}.",
+            ),
+        ]
+
+
+def _flow(x, time, lam):
+    """(1 - e^{-κτ(x+λ)})/(x + λ), where `time` is κτ."""
+    exponent = time * (x + lam)
+    started = exponent > 1e-8
+    safe = jnp.where(started, exponent, 1.0)
+    return time * jnp.where(started, -jnp.expm1(-safe) / safe, 1 - exponent / 2)
+
+
+def points_for(taus: Any, digits: float) -> int:
+    """How many nodes resolve all these training times to e^{-digits}, as `contour.enough`.
+
+    Where the times are traced, as many as there can be.
+    """
+    if is_traced(taus):
+        return contour.COUNTS[-1]
+    later = taus[np.isfinite(taus) & (taus > 0)]
+    if later.size == 0 or np.any(taus == 0):
+        return contour.COUNTS[-1]
+    return max(SINGLE, contour.enough(2 * later.max() / later.min(), digits))

@@ -29,6 +29,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..training import both_halves
+from . import branch
 from .population import AbstractPopulation
 
 
@@ -130,8 +132,10 @@ class AveragedPopulation(AbstractPopulation):
             λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
             λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
 
-        The larger root is the start.
+        The larger root is the start. At complex λ it is that of |λ|, turned.
         """
+        if jnp.iscomplexobj(lam):
+            return branch.turned(self.start(jnp.abs(lam), u), lam)
         ratio, tiny = self.ratio, jnp.finfo(jnp.result_type(lam)).tiny
         t = self.linear_mean(u)
         spread = 1 - u
@@ -308,7 +312,8 @@ class AveragedPopulation(AbstractPopulation):
     def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
         score_error = self.average(1 / self.noised) + test_gain / self.noise
         gain = nodes.weights * states.alpha * states.q * self.psi_p
-        mean_score = self.linear_noise / self.noise * jnp.sum(gain[:, None] * states.D, axis=0)
+        total = both_halves(jnp.sum(gain[:, None] * states.D, axis=0))
+        mean_score = self.linear_noise / self.noise * total
         bias2 = self.average(self.noised * (1 / self.noised - mean_score) ** 2)
         return score_error, bias2
 

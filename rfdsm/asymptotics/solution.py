@@ -1,6 +1,7 @@
 """The road's two entries: the errors of a model's population, with the status of the solve."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from ..checks import holds
 from ..derivatives import fixed
 from ..errors import Errors, Solution, Status
+from ..training import FilterNodes
 from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE, solve_unknowns
 from .learning_curve import learning_curve
@@ -17,15 +19,28 @@ from .measured import MeasuredPopulation
 # Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
 # unknowns that have logarithms. Far below rounding of anything, with powers that are floats.
 ABSENT = 1e-100
+FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-11 is usual
 
 
-@jax.jit
-def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Solution:
+@partial(jax.jit, static_argnames="points")
+def solve(
+    psi_n,
+    psi_p,
+    inverse_m,
+    process,
+    activation,
+    law,
+    training,
+    taus=None,
+    points: int | None = None,
+) -> Solution:
     """The errors in the limit of large dimension, with the status of the solve.
 
     Args:
         psi_n, psi_p: n/d and p/d, > 0; inverse_m: u = 1/m in [0, 1].
         process, activation, training: ingredients; law: the `Gaussian` law of the data.
+        taus: training times in place of the `GradientFlow`'s own, on `points` nodes; the
+            `Solution` then has their axis.
 
     Returns:
         A `Solution`. Never raises; rows that failed are NaN in value and derivative.
@@ -49,17 +64,30 @@ def solve(psi_n, psi_p, inverse_m, process, activation, law, training) -> Soluti
         noise=h,
         noised=a**2 * law.eigenvalues + h,
     )
-    outcome = learning_curve(population, training.nodes(), inverse_m)
+    nodes = _nodes(training, 2 * h / psi_p, taus, points)
+    errors, residual, steps = learning_curve(population, nodes, inverse_m)
     needs = [
-        (_finite(outcome[0]), Status.not_finite),
-        (outcome[1] <= TOLERANCE, Status.not_converged),
+        (_finite(errors), Status.not_finite),
+        (residual <= TOLERANCE, Status.not_converged),
+        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
         (tabulated, Status.constants_out_of_range),
-        (holds(domain), Status.invalid_input),
+        (_holds(domain, taus), Status.invalid_input),
     ]
-    return _judged(*outcome, needs, constants.error)
+    return _judged(errors, residual, steps, needs, constants.error, nodes.error)
 
 
-def solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training, moments):
+def solve_measured(
+    psi_n,
+    psi_p,
+    inverse_m,
+    process,
+    activation,
+    law,
+    training,
+    moments,
+    taus=None,
+    points: int | None = None,
+) -> Solution:
     """The errors of features whose moments were measured, with the status of the solve.
 
     psi_n, inverse_m and training are free. psi_p, process, activation and law belong to the
@@ -67,23 +95,27 @@ def solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training, 
 
     Args:
         moments: `Moments`; with several draws of W the `Solution` has their axis in front.
-        psi_n, psi_p, inverse_m, process, activation, law, training: as in `solve`.
+        psi_n, psi_p, inverse_m, process, activation, law, training, taus, points: as in
+            `solve`.
     """
-    arguments = (psi_n, psi_p, inverse_m, process, activation, law, training)
+    arguments = (psi_n, psi_p, inverse_m, process, activation, law, training, taus)
+    solve = partial(_solve_measured, points=points)
     if moments.draws is None:
-        return _solve_measured(*arguments, moments)
-    axes = moments.axes_of_draws()
-    return jax.vmap(_solve_measured, in_axes=(*[None] * len(arguments), axes))(
-        *arguments, moments
-    )
+        return solve(*arguments, moments)
+    axes = (*[None] * len(arguments), moments.axes_of_draws())
+    return jax.vmap(solve, in_axes=axes)(*arguments, moments)
 
 
-@jax.jit
-def _solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training, moments):
+@partial(jax.jit, static_argnames="points")
+def _solve_measured(
+    psi_n, psi_p, inverse_m, process, activation, law, training, taus, moments, points
+):
     measured = moments.conditions(psi_n, psi_p, process, activation)
     domain = [*_ratios(psi_n, psi_p, inverse_m), *training.domain()]
     population = MeasuredPopulation(psi_n * moments.d, moments.rotated)
-    errors, residual, steps = learning_curve(population, training.nodes(), inverse_m)
+    _, h = process.scales()
+    nodes = _nodes(training, 2 * h / psi_p, taus, points)
+    errors, residual, steps = learning_curve(population, nodes, inverse_m)
     errors = _left_out(errors, population.n, moments.population)
     conditions = [psi_p, *jax.tree.leaves((process, activation, law))]
     condition = jnp.prod(jnp.stack([jnp.prod(fixed(leaf)) for leaf in conditions]))
@@ -92,10 +124,11 @@ def _solve_measured(psi_n, psi_p, inverse_m, process, activation, law, training,
     needs = [
         (_finite(known), Status.not_finite),
         (residual <= TOLERANCE, Status.not_converged),
+        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
         (holds(measured), Status.other_moments),
-        (holds(domain), Status.invalid_input),
+        (_holds(domain, taus), Status.invalid_input),
     ]
-    return _judged(errors, residual, steps, needs, jnp.zeros_like(residual))
+    return _judged(errors, residual, steps, needs, jnp.zeros_like(residual), nodes.error)
 
 
 @jax.jit
@@ -127,19 +160,38 @@ def _ratios(psi_n, psi_p, inverse_m):
     ]
 
 
+def _nodes(training, rate, taus, points) -> FilterNodes:
+    return training.nodes(rate) if taus is None else training.nodes(rate, taus, points)
+
+
+def _holds(domain, taus) -> Any:
+    """Whether all conditions hold, and for each of `taus` whether it is a training time."""
+    valid = True if taus is None else jnp.isfinite(taus) & (taus >= 0)
+    return holds(domain) & valid
+
+
 def _finite(errors):
-    return jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(errors))))
+    return jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(errors))), axis=0)
 
 
-def _judged(errors, residual, steps, needs: list[tuple[Any, Any]], constants_error) -> Solution:
+def _judged(
+    errors, residual, steps, needs: list[tuple[Any, Any]], constants_error, filter_error
+) -> Solution:
     """The solution with its status: of the `needs` that do not hold, the last one's.
 
     A comparison with NaN does not hold: a NaN is never a success.
     """
-    status = Status.success
-    for holding, otherwise in needs:
-        status = Status.where(holding, status, otherwise)
+
+    def judge(*holding):
+        status = Status.success
+        for holds, (_, otherwise) in zip(holding, needs, strict=True):
+            status = Status.where(holds, status, otherwise)
+        return status
+
+    for _ in filter_error.shape:  # one status for each training time
+        judge = jax.vmap(judge)
+    status = judge(*(jnp.broadcast_to(holding, filter_error.shape) for holding, _ in needs))
     # A product, not a where: its derivative is NaN in both directions.
     poison = jnp.where(status == Status.success, 1.0, jnp.nan)
     errors = jax.tree.map(lambda value: value * poison, errors)
-    return Solution(errors, status, residual, steps, constants_error)
+    return Solution(errors, status, residual, steps, constants_error, filter_error)

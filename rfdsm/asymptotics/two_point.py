@@ -24,22 +24,67 @@ with the transposed system, serve every C.
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
+from ..training import both_halves
 from .population import AbstractPopulation
+
+
+class TwoPointTable(eqx.Module):
+    """Two-point functions between all nodes, O(1).
+
+    `halves` is 1 for real nodes. For complex ones, which stand for themselves and their
+    conjugates, it is 2: K(λ_i, λ_j) and K(λ_i, λ_j*).
+
+    Attributes:
+        fresh, training, identity: K_C of fresh data, K_mem and K_I, shape (halves, k, k).
+    """
+
+    fresh: Inexact[Array, "halves k k"]
+    training: Inexact[Array, "halves k k"]
+    identity: Inexact[Array, "halves k k"]
+
+
+def two_point_table(population: AbstractPopulation, states: Any) -> TwoPointTable:
+    """All two-point functions between the states at the nodes, which are stacked."""
+    responses = jax.vmap(population.response)(states)
+    columns = [responses]
+    if jnp.iscomplexobj(states.alignment):
+        columns.append(jax.tree.map(jnp.conj, responses))
+
+    def pair(left, right):
+        return two_point(population, left, right, population.sources(left, right))
+
+    over_right = jax.vmap(pair, in_axes=(None, 0))
+    tables = [jax.vmap(over_right, in_axes=(0, None))(responses, right) for right in columns]
+    return TwoPointTable(*(jnp.stack(halves) for halves in zip(*tables, strict=True)))
+
+
+def quadratic(weights: Inexact[Array, " k"], table: Inexact[Array, "halves k k"]):
+    """Σ_ij c_i c_j K(λ_i, λ_j) over all nodes, conjugates included."""
+    columns = [weights, jnp.conj(weights)][: len(table)]
+    total = sum(
+        jnp.sum(jnp.matmul(weights, K, precision="highest") * column)
+        for column, K in zip(columns, table, strict=True)
+    )
+    return both_halves(total)
 
 
 def two_point(
     population: AbstractPopulation, left: Any, right: Any, sources: tuple[Any, ...]
-) -> tuple[Float[Array, ""], ...]:
+) -> tuple[Inexact[Array, ""], ...]:
     """K_C between two responses for each source C; symmetric in the two, O(1)."""
+    dtype = jnp.result_type(*jax.tree.leaves(left))
+    sources = jax.tree.map(lambda x: x.astype(dtype), sources)
 
     def functional(source):
         return -population.corner(left, right, source)
 
-    coefficients = jax.grad(functional)(jax.tree.map(jnp.zeros_like, sources[0]))
+    slopes = jax.grad(functional, holomorphic=jnp.issubdtype(dtype, jnp.complexfloating))
+    coefficients = slopes(jax.tree.map(jnp.zeros_like, sources[0]))
 
     def at(source):
         products = jax.tree.map(lambda c, x: jnp.sum(c * x), coefficients, source)

@@ -1,0 +1,37 @@
+r"""Complex resolvent arguments: which root of the one-point equations is the resolvent's.
+
+At λ = |λ| e^{iθ}, 0 <= θ <= π, the traces of (U+λ)^{-1} with positive matrices are sums of
+1/(x + λ), x >= 0, whose argument lies in [-θ, 0]. So do the unknowns on the physical branch, and
+a root of the equations in that sector was never seen to be another one (THEORY.md section 11).
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Complex, Float
+
+ROUNDING = 1e-9  # unknowns may leave the sector by, relatively
+
+
+def turned(unknowns: Float[Array, " k"], lam: Complex[Array, ""]) -> Complex[Array, " k"]:
+    """A guess at complex λ from positive unknowns at |λ|: in the middle of the sector."""
+    return unknowns * jnp.sqrt(jnp.conj(unit(lam)))
+
+
+def held(unknowns, moved, lam) -> Complex[Array, " k"]:
+    """`moved`, or where it left the sector, half the way to the edge that it crossed."""
+    above, below = moved.imag > 0, (moved * lam).imag < 0
+    edge = jnp.where(above, 1, jnp.conj(unit(lam)))
+    halfway = unit(unit(unknowns) + edge) * jnp.abs(moved)
+    return jnp.where(above | below, halfway, moved)
+
+
+def holds(unknowns, lam) -> Bool[Array, ""]:
+    """Whether the unknowns are on the physical branch; real ones at λ > 0 always are."""
+    if not jnp.iscomplexobj(lam):
+        return jnp.asarray(True)
+    room = ROUNDING * jnp.abs(unknowns)
+    return jnp.all((unknowns.imag <= room) & ((unknowns * unit(lam)).imag >= -room))
+
+
+def unit(x: Complex[Array, " *shape"]) -> Complex[Array, " *shape"]:
+    """x/|x|."""
+    return x / jnp.abs(x)

@@ -1,0 +1,69 @@
+r"""Quadrature that turns a decaying filter into nodes and weights (THEORY.md section 6).
+
+A filter like φ(x) = (1 - e^{-τx})/x is entire, and by Cauchy an integral of φ(z)/(z - x) around
+the spectrum. Only its decaying part needs to be integrated: with g(z) = -e^{-τz}/z the contour
+that comes from +∞ above the real axis, crosses it left of 0 and returns below encloses the
+poles x and 0, whose residues add up to φ(x). The integrand falls like e^{-τz}: the contour
+needs no right end, hence no bound on the spectrum, and few points.
+
+The contour is the hyperbola of Weideman (IMA J. Numer. Anal. 30 (2010) 334), whose midpoint
+rule converges geometrically, at once for all decay times in a window [t, Λt]. A point comes
+with its conjugate: of a pair the lower one is given, whose resolvent argument -z is above the
+real axis, and a sum over the contour is twice the real part of the sum over the points.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+ANGLES = np.linspace(math.pi / 4, math.pi / 2, 130)[1:-1]  # of which the best is taken
+DIGITS = 24.0  # the error aimed at is e^{-24} = 4e-11
+COUNTS = (*range(24, 64, 8), *range(64, 193, 16))  # of points, so that few programs are compiled
+
+
+def hyperbola(
+    shortest: Float[Array, ""], longest: Float[Array, ""], count: int
+) -> tuple[Complex[Array, " count"], Complex[Array, " count"]]:
+    r"""Points w and steps dw/(2πi) around [0, ∞) for decays e^{-tw}, shortest <= t <= longest.
+
+    For f(x) = (1/2πi) ∮ g(w)/(w - x) dw: f(x) ≈ 2 Re Σ_k step_k g(w_k)/(w_k - x), with an error
+    in x f(x) of about e^{-rate·count}, see `rate`. Derivatives do not see the points.
+
+    Args:
+        shortest, longest: > 0, in the inverse unit of w.
+        count: of points below the real axis.
+    """
+    shortest, longest = map(jax.lax.stop_gradient, (shortest, longest))
+    angle, scale = _best(longest / shortest, jnp)
+    step = scale / count
+    u = (jnp.arange(count) + 0.5) * step
+    size = math.pi * (4 * angle - math.pi) / (step * longest)
+    sine, cosine = jnp.sin(angle), jnp.cos(angle)
+    w = size * jax.lax.complex(sine * jnp.cosh(u) - 1, -cosine * jnp.sinh(u))
+    slope = size * jax.lax.complex(sine * jnp.sinh(u), -cosine * jnp.cosh(u))
+    return w, slope * step / (2j * math.pi)
+
+
+def rate(window: Any) -> Any:
+    """B of the error e^{-B·count} over the window longest/shortest."""
+    angle, scale = _best(window, np)
+    return (math.pi**2 - 2 * math.pi * angle) / scale
+
+
+def enough(window: float, digits: float = DIGITS) -> int:
+    """The least of `COUNTS` that resolves a window to e^{-digits}, else the largest."""
+    need = digits / rate(window)
+    return next((count for count in COUNTS if count >= need), COUNTS[-1])
+
+
+def _best(window, xp) -> tuple[Any, Any]:
+    """The hyperbola's angle α and A(α): the step is A/count, the rate (π² - 2πα)/A."""
+    opening = 4 * ANGLES - math.pi
+    cosh = ((math.pi - 2 * ANGLES) * window + opening) / (opening * np.sin(ANGLES))
+    scale = xp.arccosh(cosh)
+    best = xp.argmax((math.pi**2 - 2 * math.pi * ANGLES) / scale)
+    return xp.asarray(ANGLES)[best], scale[best]
