@@ -22,7 +22,7 @@ from jaxtyping import Array, Complex, Float
 
 ANGLES = np.linspace(math.pi / 4, math.pi / 2, 130)[1:-1]  # of which the best is taken
 DIGITS = 24.0  # the error aimed at is e^{-24} = 4e-11
-COUNTS = (*range(24, 64, 8), *range(64, 193, 16))  # of points, so that few programs are compiled
+COUNTS = (*range(24, 64, 8), *range(64, 193, 16))  # of points: few, so few programs
 
 
 def hyperbola(

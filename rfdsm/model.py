@@ -180,15 +180,7 @@ class RFDSM(eqx.Module):
             TypeError: as `solve`, or the training rule is not a `GradientFlow`.
             ValueError: as `solve`, or a training time is negative or not finite.
         """
-        if not isinstance(self.training, GradientFlow):
-            raise TypeError(
-                f"a trajectory is of gradient flow, and training is "
-                f"{type(self.training).__name__}: take training=rfdsm.GradientFlow(tau)."
-            )
-        taus = vector(taus, "taus")
-        wrong = "training times must be finite and not negative"
-        require([(jnp.all(finite(taus) & (taus >= 0)), f"{wrong}, got {taus}.")])
-        return self._solve(inverse_m, moments, taus)
+        return self._solve(inverse_m, moments, self._training_times(taus))
 
     def trajectory(
         self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
@@ -229,15 +221,22 @@ class RFDSM(eqx.Module):
         """The errors of a solution, if it is a success or traced."""
         if is_traced(solution):
             return solution.errors
-        failed = (solution.status != Status.success).ravel()
+        failed = jnp.ravel(solution.status != Status.success)
         if failed.any():
-            first = jax.tree.map(lambda s: s.ravel()[jnp.argmax(failed)], solution.status)
+            first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], solution.status)
             raise NotConverged(f"{Status[first]} {self._summary()}")
         if moments is None:
             _warn_if_constants_show(solution, self._theory_arguments(inverse_m, None))
         return solution.errors
 
-    def simulate(self, key: Array, d: int | None = None, trials: int = 1) -> Errors:
+    def simulate(
+        self,
+        key: Array,
+        d: int | None = None,
+        trials: int = 1,
+        *,
+        features: str = "network",
+    ) -> Errors:
         """The same errors, measured on real networks of finite size.
 
         Draws W, data and noises, trains the read-out exactly, and measures every error on
@@ -249,6 +248,8 @@ class RFDSM(eqx.Module):
             key: a `jax.random.key`.
             d: the dimension; left out for `Samples`, which have their own.
             trials: independent networks and data sets, T.
+            features: "network", or "gaussian" for the Gaussian surrogate
+                b W y/√d + v ω_i + s ω_ij that theory replaces the network's features by.
 
         Returns:
             `Errors` of shape (trials,).
@@ -256,10 +257,57 @@ class RFDSM(eqx.Module):
         Raises:
             ValueError: traced or non-integer sizes, d < 1, trials < 1, too few `Samples`.
         """
-        return _simulation.simulate(
-            key,
+        return _simulation.simulate(key, self._problem(d, features), trials)
+
+    def simulate_trajectory(
+        self,
+        key: Array,
+        d: int | None,
+        taus: Any,
+        trials: int = 1,
+        *,
+        features: str = "network",
+    ) -> Errors:
+        """The errors along gradient flow, measured on networks at many training times.
+
+        One eigendecomposition of U per trial serves all times, exactly: nothing is stepped.
+        A time's errors are those of `simulate` at that time with the same key.
+
+        Args:
+            taus: training times, shape (times,), in place of the `GradientFlow`'s own.
+            key, d, trials, features: as in `simulate`; d may be None for `Samples`.
+
+        Returns:
+            `Errors` of shape (times, trials); `runs.mean()` has that of `trajectory(taus)`.
+
+        Raises:
+            TypeError: the training rule is not a `GradientFlow`.
+            ValueError: as `simulate`, or a training time is negative or not finite.
+        """
+        taus = self._training_times(taus)
+        return _simulation.simulate(key, self._problem(d, features), trials, taus)
+
+    def simulate_eigenvalues(
+        self,
+        key: Array,
+        d: int | None = None,
+        trials: int = 1,
+        *,
+        features: str = "network",
+    ) -> Float[Array, "trials p"]:
+        """The eigenvalues of U = (1/N) Σ f f^T of simulated features, ascending.
+
+        Args:
+            key, d, trials, features: as in `simulate`, of which these are the same draws.
+
+        Raises:
+            ValueError: as `simulate`.
+        """
+        return _simulation.eigenvalues(key, self._problem(d, features), trials)
+
+    def _problem(self, d, features) -> _simulation.Problem:
+        return _simulation.problem(
             d,
-            trials,
             psi_n=self.psi_n,
             psi_p=self.psi_p,
             m=self.m,
@@ -267,7 +315,19 @@ class RFDSM(eqx.Module):
             activation=self.activation,
             data=self.data,
             training=self.training,
+            features=features,
         )
+
+    def _training_times(self, taus):
+        if not isinstance(self.training, GradientFlow):
+            raise TypeError(
+                f"a trajectory is of gradient flow, and training is "
+                f"{type(self.training).__name__}: take training=rfdsm.GradientFlow(tau)."
+            )
+        taus = vector(taus, "taus")
+        wrong = "training times must be finite and not negative"
+        require([((finite(taus) & (taus >= 0)).all(), f"{wrong}, got {taus}.")])
+        return taus
 
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""

@@ -53,7 +53,7 @@ def both_halves(total: Inexact[Array, " *shape"]) -> Float[Array, " *shape"]:
 
 
 def filter_error(resolvents, weights, x: Float[Array, " points"], exact):
-    """`FilterNodes.error` at eigenvalues x of which the filter φ is known; not differentiated."""
+    """`FilterNodes.error` at eigenvalues x where φ is `exact`; it is not differentiated."""
     found = both_halves(weights @ (1 / (x + resolvents[:, None])))
     return jax.lax.stop_gradient(jnp.max(jnp.abs(x * (found - exact)), axis=-1))
 

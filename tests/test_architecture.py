@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "rfdsm"
 # Each floor may import from the floors above it in this list, never from one below.
 FLOORS = (
     {"checks", "derivatives", "files", "linalg", "serialise", "tables"},
-    {"quadrature"},
+    {"quadrature", "contour"},
     {"activations", "processes", "data", "training"},
     {"moments", "images"},
     {"errors"},

@@ -23,7 +23,7 @@ def test_public_names():
         "Ridge", "OrnsteinUhlenbeck", "Gaussian", "Samples", "standardise", "extrapolate",
         "Extrapolation", "Tanh", "ReLU", "LeakyReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU",
         "GELU", "Polynomial", "Activation", "Moments", "measure", "measure_features",
-        "SamplingError", "sampling_error",
+        "SamplingError", "sampling_error", "GradientFlow",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:

@@ -14,6 +14,7 @@ import pytest
 import rfdsm
 from rfdsm import images
 from rfdsm.simulation import evaluate, fit, gram, network
+from rfdsm.simulation.features import NetworkFeatures
 
 T, SETS, FEW_POINTS_SETS = 0.1, 12, 36
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
@@ -30,23 +31,23 @@ LAMS = (1e-3, 1e-2)
 def trained(key, X, W, n: int, m: float, lams):
     """Losses of the read-outs of one training set at each ridge, shape (lams, 3)."""
     a, h = rfdsm.OrnsteinUhlenbeck(T).scales()
-    activation = rfdsm.Tanh()
+    features = NetworkFeatures(rfdsm.Tanh(), W)
     of_points, of_noise, of_test, of_memory = jax.random.split(key, 4)
     order = jax.random.permutation(of_points, len(X))
     x, rest = X[order[:n]], X[jnp.resize(order[n:], 8192)]
     if not math.isinf(m) and n * m < len(W):
-        solve = partial(fit.ridge_dual, of_noise, activation, W, x, int(m), a, h)
+        solve = partial(fit.ridge_dual, of_noise, features, x, int(m), a, h)
     else:
         U = (
-            gram.exact(activation, W, x, a, h)
+            features.averaged(x, a, h)
             if math.isinf(m)
-            else gram.streamed(of_noise, activation, W, x, int(m), a, h)
+            else gram.streamed(of_noise, features, x, int(m), a, h)
         )
         solve = partial(lambda U, lam: fit.ridge_primal(U, lam, h), U)
 
     def loss(key, B, x):
         y, z = network.noised(key, x, a, h)
-        return jnp.mean((jnp.sqrt(h) * evaluate.score(activation, W, B, y) + z) ** 2)
+        return jnp.mean((jnp.sqrt(h) * evaluate.score(features, B, key, y) + z) ** 2)
 
     def at(lam):
         B, train = solve(lam)

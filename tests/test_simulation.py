@@ -12,6 +12,7 @@ from scipy import special
 import rfdsm
 from rfdsm import simulation
 from rfdsm.simulation import evaluate, fit, gram, network
+from rfdsm.simulation.features import NetworkFeatures
 from rfdsm.simulation.network import features
 
 A, H = math.exp(-0.2), -math.expm1(-0.4)
@@ -58,7 +59,7 @@ def test_stream_is_the_sum_over_all_pairs(m, block, monkeypatch):
     """Blocks of several noises, of one, and of some of the points, with and without a rest."""
     monkeypatch.setattr(gram, "BLOCK_ROWS", block)
     key, W, x = draws(n=10, p=7, d=5)
-    got = gram.streamed(key, jnp.tanh, W, x, m, a, h)
+    got = gram.streamed(key, NetworkFeatures(jnp.tanh, W), x, m, a, h)
     y, z = blocked_pairs(key, x, m, block)
     f = np.tanh(y @ np.asarray(W).T / math.sqrt(5))
     np.testing.assert_allclose(lower(got.U), lower(f.T @ f / len(f)), rtol=1e-12)
@@ -72,7 +73,9 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
     expected = np.tanh(np.asarray(y @ W.T) / math.sqrt(5)) @ np.asarray(B).T
     for block in (4, 5, 100):
         monkeypatch.setattr(evaluate, "BLOCK_ROWS", block)
-        np.testing.assert_allclose(evaluate.score(jnp.tanh, W, B, y), expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            evaluate.score(NetworkFeatures(jnp.tanh, W), B, key, y), expected, rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("lam", [1e-6, 1e-2, 1.0])
@@ -89,7 +92,7 @@ def test_both_forms_of_the_fit_minimise_the_loss(lam):
     of_gram = gram.Gram(jnp.asarray(lower(U)), jnp.asarray(V), jnp.asarray(np.mean(z**2)))
     for got in (
         fit.ridge_primal(of_gram, lam, h),
-        fit.ridge_dual(key, jnp.tanh, W, x, m, a, h, lam),
+        fit.ridge_dual(key, NetworkFeatures(jnp.tanh, W), x, m, a, h, lam),
     ):
         np.testing.assert_allclose(got[0], B, rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(got[1], loss, rtol=1e-8)
@@ -175,7 +178,7 @@ def two_dimensional(function, means, deviations, correlation):
 def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
     n, p, d = 3, 6, 40
     _, W, x = draws(n, p, d)
-    got = gram.exact(activation, W, x, a, h)
+    got = NetworkFeatures(activation, W).averaged(x, a, h)
     assert float(got.noise) == 1
     means = A * np.asarray(x @ W.T) / math.sqrt(d)
     lengths = np.linalg.norm(W, axis=1)
@@ -242,9 +245,9 @@ def test_kinks_that_share_a_panel_or_are_out_of_reach():
 
 def test_points_of_infinitely_many_noises_may_come_in_blocks(monkeypatch):
     _, W, x = draws(n=8, p=6, d=40)
-    whole = gram.exact(rfdsm.Tanh(), W, x, a, h)
+    whole = NetworkFeatures(rfdsm.Tanh(), W).averaged(x, a, h)
     monkeypatch.setattr(gram, "stream", lambda *of: network.stream(*of[:3], 3))
-    blocks = gram.exact(rfdsm.Tanh(), W, x, a, h)
+    blocks = NetworkFeatures(rfdsm.Tanh(), W).averaged(x, a, h)
     np.testing.assert_allclose(lower(blocks.U), lower(whole.U), rtol=1e-12)
     np.testing.assert_allclose(blocks.V, whole.V, rtol=1e-12)
 
@@ -264,10 +267,10 @@ def test_truncation_of_the_mehler_series(d, p, activation, monkeypatch):
         mean, scale = A * W @ x.T / math.sqrt(d), jnp.linalg.norm(W, axis=1) * math.sqrt(H / d)
         C, square = gram.hermite_coefficients(activation, mean, scale, K)
         tau = jnp.max(jnp.mean(square - jnp.sum(C**2, 0), 1))
-        short = gram.exact(activation, W, x, a, h)
+        short = NetworkFeatures(activation, W).averaged(x, a, h)
         with monkeypatch.context() as patch:
             patch.setattr(gram, "mehler_orders", lambda *_: 60)
-            long = gram.exact(activation, W, x, a, h)
+            long = NetworkFeatures(activation, W).averaged(x, a, h)
         return tau, math.sqrt(2) * jnp.linalg.norm(jnp.tril(short.U - long.U))
 
     draw = [draws(5, p, d, seed)[1:] for seed in range(4)]
@@ -446,9 +449,7 @@ def test_bad_input(model, changes, arguments, message):
 def test_number_of_noises_is_checked_for_callers_without_a_model(model, m):
     rest = {"process": model.process, "activation": model.activation, "data": model.data}
     with pytest.raises(ValueError, match="integer m of at least 1"):
-        simulation.simulate(
-            jax.random.key(0), 10, 1, psi_n=1, psi_p=1, m=m, training=model.training, **rest
-        )
+        simulation.problem(10, psi_n=1, psi_p=1, m=m, training=model.training, **rest)
 
 
 @pytest.mark.parametrize("name", ["psi_n", "psi_p", "m"])

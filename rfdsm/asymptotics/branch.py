@@ -1,8 +1,8 @@
 r"""Complex resolvent arguments: which root of the one-point equations is the resolvent's.
 
 At λ = |λ| e^{iθ}, 0 <= θ <= π, the traces of (U+λ)^{-1} with positive matrices are sums of
-1/(x + λ), x >= 0, whose argument lies in [-θ, 0]. So do the unknowns on the physical branch, and
-a root of the equations in that sector was never seen to be another one (THEORY.md section 11).
+1/(x + λ), x >= 0, whose argument lies in [-θ, 0]. So do the unknowns on the physical branch,
+and a root of the equations in that sector was never seen to be another one (THEORY.md 11).
 """
 
 import jax.numpy as jnp

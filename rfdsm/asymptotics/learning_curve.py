@@ -7,9 +7,9 @@ With the filter's nodes λ_i and weights c_i, states i at λ_i,
     train_loss        = 1 + Σ_i c'_i K(λ_i) - λ Σ_ij c_i c_j K_I(λ_i, λ_j)
 
 where (1/d) tr T^T Q̄ T̃ = α G in section 4's symbols, λ is the rule's penalty and K_I the
-two-point function of the identity; a double pole of xφ² - 2φ would cost digits. All are per dimension and O(1). Losses and
-K are accurate to about 1e-9 of max(value, 1), score errors to 1e-9 of max(value, ∫ρ/σ_t); at
-ψ_p = m ψ_n with λ = 1e-12 to 1e-7.
+two-point function of the identity; a double pole of xφ² - 2φ would cost digits. All are per
+dimension and O(1). Losses and K are accurate to about 1e-9 of max(value, 1), score errors to
+1e-9 of max(value, ∫ρ/σ_t); at ψ_p = m ψ_n with λ = 1e-12 to 1e-7.
 """
 
 import dataclasses

@@ -184,8 +184,8 @@ def _judged(
 
     def judge(*holding):
         status = Status.success
-        for holds, (_, otherwise) in zip(holding, needs, strict=True):
-            status = Status.where(holds, status, otherwise)
+        for met, (_, otherwise) in zip(holding, needs, strict=True):
+            status = Status.where(met, status, otherwise)
         return status
 
     for _ in filter_error.shape:  # one status for each training time

@@ -4,27 +4,47 @@ Numbers and ingredients come in, `Errors` go out. One key per trial by `fold_in`
 on neither the number of trials beside a trial nor the order or device they run on.
 """
 
+import dataclasses
 import math
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from ..checks import is_traced
-from ..errors import Errors, Sizes
-from . import evaluate, fit, gram
+from ..errors import FIELDS, Errors, Sizes
+from ..training import Ridge
+from . import evaluate, features, fit, gram
 from .network import BLOCK_ROWS
 
+FEATURES = ("network", "gaussian")
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
 
 
-def simulate(
-    key: Array,
+class Problem(eqx.Module):
+    """What is simulated: the ingredients, and what is static of a run.
+
+    Attributes:
+        process, activation, sampler, training: ingredients; their numbers may be traced.
+        sigma_x2: the mean variance of the data.
+        sizes: the integers; features: "network" or "gaussian".
+    """
+
+    process: Any
+    activation: Any
+    sampler: Any
+    training: Any
+    sigma_x2: Any
+    sizes: Sizes = eqx.field(static=True)
+    features: str = eqx.field(static=True)
+
+
+def problem(
     d: int | None,
-    trials: int,
     *,
     psi_n: Any,
     psi_p: Any,
@@ -33,43 +53,69 @@ def simulate(
     activation: Any,
     data: Any,
     training: Any,
-) -> Errors:
+    features: str = "network",
+) -> Problem:
+    """The problem that networks of dimension d realise.
+
+    Args:
+        d: the dimension; None for data that has its own.
+        psi_n, psi_p, m: concrete ratios, and an integer or infinite number of noises.
+        process, activation, data, training: ingredients; their numbers may be traced.
+        features: "network", or "gaussian" for the surrogate of the same Gaussian constants.
+
+    Raises:
+        ValueError: sizes that are traced, too small or not integers; too few samples; other
+            features.
+    """
+    if features not in FEATURES:
+        raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}.")
+    sizes = _sizes(d, psi_n, psi_p, m, data)
+    sampler = data.at(sizes.d)
+    sampler.require(sizes.n)
+    law = data.law()
+    weights = law.weights if sizes.counts is None else np.asarray(sizes.counts) / sizes.d
+    sigma_x2 = jnp.sum(weights * law.eigenvalues)
+    return Problem(process, activation, sampler, training, sigma_x2, sizes, features)
+
+
+def simulate(key: Array, problem: Problem, trials: int, taus: Array | None = None) -> Errors:
     r"""Train and measure `trials` independent networks.
 
     Each draws W, n = round(psi_n d) points and their noises, solves for its read-out exactly
     (U is p×p, or N×N of all N = n m pairs where that is smaller; m = ∞ by an exact average),
-    and is measured on fresh draws of its own; bias2 on test points shared by all.
+    and is measured on fresh draws of its own; bias2 on test points shared by all. Training
+    times share one eigendecomposition, and all draws.
 
     Args:
         key: a `jax.random.key`; test points from fold_in(key, 0), trial i from
             fold_in(key, 1+i).
-        d: the dimension; None for data that has its own.
-        psi_n, psi_p, m: concrete ratios, and an integer or infinite number of noises.
-        process, activation, data, training: ingredients; their numbers may be traced.
+        problem: of `problem`.
+        trials: independent networks and data sets, T.
+        taus: training times in place of the `GradientFlow`'s own.
 
     Returns:
-        `Errors` of shape (trials,) with the realised `sizes`. Without a known true score
-        score_error, bias2 and variance are NaN; so are bias2 and variance of one trial.
+        `Errors` of shape (trials,), with `taus` (times, trials), and the realised `sizes`.
+        Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
+        variance of one trial.
 
     Raises:
-        ValueError: sizes that are traced, too small or not integers; too few samples.
+        ValueError: trials < 1.
     """
-    sizes = _sizes(d, trials, psi_n, psi_p, m, data)
-    sampler = data.at(sizes.d)
-    sampler.require(sizes.n)
-    return _run(key, process, activation, sampler, training, sizes, int(trials))
+    return _run(key, problem, positive_integer("trials", trials), taus)
 
 
-def _sizes(d, trials, psi_n, psi_p, m, data) -> Sizes:
+def eigenvalues(key: Array, problem: Problem, trials: int = 1) -> Array:
+    """The eigenvalues of U, ascending, shape (trials, p); keys and draws as in `simulate`."""
+    return _eigenvalues(key, problem, positive_integer("trials", trials))
+
+
+def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
     if is_traced(psi_n, psi_p, m):
         raise ValueError(
             "simulate needs concrete psi_n, psi_p and m, which set shapes: build the model "
             "outside of jit, vmap and grad (key, lam and t may be traced)."
         )
-    d = data.dimension(d)
-    for name, value in (("d", d), ("trials", trials)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    d = positive_integer("d", data.dimension(d))
     m = float(m)
     if not m >= 1 or (math.isfinite(m) and m != round(m)):
         raise ValueError(
@@ -82,62 +128,147 @@ def _sizes(d, trials, psi_n, psi_p, m, data) -> Sizes:
             raise ValueError(
                 f"psi_{name} = {float(ratio):g} at d = {d} leaves no {name}: take a larger d."
             )
-    return Sizes(int(d), n, p, m, data.counts(int(d)))
+    return Sizes(d, n, p, m, data.counts(d))
 
 
-@partial(jax.jit, static_argnames=("sizes", "trials"))
-def _run(key, process, activation, sampler, training, sizes: Sizes, trials: int) -> Errors:
-    a, h = process.scales()
-    d = sizes.d
-    shared = None
+def positive_integer(name: str, value: Any) -> int:
+    """The value as an int, if it is one of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)
+
+
+@partial(jax.jit, static_argnames="trials")
+def _run(key, problem: Problem, trials: int, taus) -> Errors:
+    a, h = problem.process.scales()
+    sampler, sizes, shared = problem.sampler, problem.sizes, None
     if trials > 1 and sampler.noised_variances(a, h) is not None:
-        points = max(evaluate.SHARED_AT_LEAST, evaluate.POINTS_PER_DIMENSION * d)
+        points = max(evaluate.SHARED_AT_LEAST, evaluate.POINTS_PER_DIMENSION * sizes.d)
         shared = evaluate.shared_points(jax.random.fold_in(key, 0), sampler, points, a, h)
 
     def trial(key):
-        return _trial(key, a, h, activation, sampler, training, sizes, shared)
+        return _trial(key, problem, taus, shared)
 
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(1 + jnp.arange(trials))
-    *fields, deviations = jax.lax.map(trial, keys, batch_size=_side_by_side(sizes, trials))
-    score_error, test_loss, train_loss, memorization_loss = fields
-    unknown = jnp.full_like(score_error, jnp.nan)
-    bias2 = unknown if shared is None else evaluate.bias2(deviations)
-    return Errors(
-        score_error=score_error,
-        test_loss=test_loss,
-        train_loss=train_loss,
-        memorization_loss=memorization_loss,
-        bias2=bias2,
-        variance=score_error - bias2,
-        sizes=sizes,
-    )
-
-
-def _trial(key, a, h, activation, sampler, training, sizes, shared):
-    d, n, p = sizes.d, sizes.n, sizes.p
-    of_W, of_data, of_noise, of_test, of_memory = jax.random.split(key, 5)
-    enough = evaluate.POINTS_PER_DIMENSION * d
-    W = jax.random.normal(of_W, (p, d), h.dtype)
-    x, x_test = sampler.split(of_data, n, sampler.tests(n, enough))
-    if math.isinf(sizes.m):
-        B, train_loss = fit.ridge_primal(gram.exact(activation, W, x, a, h), training.lam, h)
-    elif n * sizes.m < p:
-        B, train_loss = fit.ridge_dual(
-            of_noise, activation, W, x, int(sizes.m), a, h, training.lam
-        )
-    else:
-        streamed = gram.streamed(of_noise, activation, W, x, int(sizes.m), a, h)
-        B, train_loss = fit.ridge_primal(streamed, training.lam, h)
-    network = activation, W, B
-    score_error, test_loss = evaluate.losses(of_test, network, sampler, x_test, a, h)
-    memory = train_loss
-    if not math.isinf(sizes.m):
-        again = jnp.tile(x, (-(-enough // n), 1))
-        _, memory = evaluate.losses(of_memory, network, sampler, again, a, h)
-    deviation = jnp.zeros((0, d), h.dtype)
+    *fields, deviations = _over_trials(trial, key, sizes, trials)
+    bias2 = jnp.full_like(fields[0], jnp.nan)
     if shared is not None:
-        deviation = evaluate.score(*network, shared) - sampler.score(shared, a, h)
-    return score_error, test_loss, train_loss, memory, deviation
+        of_time = evaluate.bias2 if taus is None else jax.vmap(evaluate.bias2, 1, 1)
+        bias2 = of_time(deviations).astype(fields[0].dtype)
+    # Trials come last.
+    values = [jnp.moveaxis(value, 0, -1) for value in (*fields, bias2, fields[0] - bias2)]
+    return Errors(**dict(zip(FIELDS, values, strict=True)), sizes=sizes)
+
+
+@partial(jax.jit, static_argnames="trials")
+def _eigenvalues(key, problem: Problem, trials: int) -> Array:
+    def trial(key):
+        modes = _modes(_draw(key, problem), problem)
+        missing = problem.sizes.p - len(modes.eigenvalues)
+        return jnp.sort(jnp.pad(modes.eigenvalues, (missing, 0)))
+
+    return _over_trials(trial, key, problem.sizes, trials)
+
+
+def _over_trials(trial, key, sizes: Sizes, trials: int):
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(1 + jnp.arange(trials))
+    return jax.lax.map(trial, keys, batch_size=_side_by_side(sizes, trials))
+
+
+class Draw(NamedTuple):
+    """The random numbers of a trial; `enough` points measure an error."""
+
+    features: Any
+    x: Array
+    x_test: Array
+    of_noise: Array
+    of_test: Array
+    of_memory: Array
+    enough: int
+
+
+def _draw(key, problem: Problem) -> Draw:
+    a, h = problem.process.scales()
+    sizes, sampler = problem.sizes, problem.sampler
+    of_W, of_data, *of_rest = jax.random.split(key, 5)
+    enough = evaluate.POINTS_PER_DIMENSION * sizes.d
+    W = jax.random.normal(of_W, (sizes.p, sizes.d), h.dtype)
+    x, x_test = sampler.split(of_data, sizes.n, sampler.tests(sizes.n, enough))
+    drawn = features.draw(
+        jax.random.fold_in(of_W, 0),
+        problem.features,
+        problem.activation,
+        problem.sigma_x2,
+        W,
+        sizes.n,
+        a,
+        h,
+    )
+    return Draw(drawn, x, x_test, *of_rest, enough)
+
+
+def _gram(drawn: Draw, problem: Problem) -> gram.Gram:
+    a, h = problem.process.scales()
+    if math.isinf(problem.sizes.m):
+        return drawn.features.averaged(drawn.x, a, h)
+    return gram.streamed(drawn.of_noise, drawn.features, drawn.x, int(problem.sizes.m), a, h)
+
+
+def _modes(drawn: Draw, problem: Problem) -> fit.Modes:
+    a, h = problem.process.scales()
+    if _dual(problem.sizes):
+        m = int(problem.sizes.m)
+        return fit.modes_dual(drawn.of_noise, drawn.features, drawn.x, m, a, h)
+    return fit.modes_primal(_gram(drawn, problem))
+
+
+def _ridge(drawn: Draw, problem: Problem):
+    a, h = problem.process.scales()
+    lam = problem.training.lam
+    if _dual(problem.sizes):
+        m = int(problem.sizes.m)
+        return fit.ridge_dual(drawn.of_noise, drawn.features, drawn.x, m, a, h, lam)
+    return fit.ridge_primal(_gram(drawn, problem), lam, h)
+
+
+def _dual(sizes: Sizes) -> bool:
+    """Whether there are fewer pairs than features."""
+    return sizes.n * sizes.m < sizes.p
+
+
+def _trial(key, problem: Problem, taus, shared):
+    a, h = problem.process.scales()
+    sizes, sampler, training = problem.sizes, problem.sampler, problem.training
+    drawn = _draw(key, problem)
+
+    def measured(B, train_loss):
+        score_error, test_loss = evaluate.losses(
+            drawn.of_test, drawn.features, B, sampler, drawn.x_test, a, h
+        )
+        memory = train_loss
+        if not math.isinf(sizes.m):
+            again = jnp.resize(jnp.arange(sizes.n), -(-drawn.enough // sizes.n) * sizes.n)
+            _, memory = evaluate.losses(
+                drawn.of_memory, drawn.features, B, sampler, drawn.x[again], a, h, again
+            )
+        deviation = jnp.zeros((0, sizes.d), h.dtype)
+        if shared is not None:
+            s = evaluate.score(drawn.features, B, jax.random.fold_in(key, 0), shared)
+            deviation = s - sampler.score(shared, a, h)
+        return score_error, test_loss, train_loss, memory, deviation
+
+    if isinstance(training, Ridge):
+        return measured(*_ridge(drawn, problem))
+    modes = _modes(drawn, problem)
+    rate = 2 * h / sizes.psi_p
+    if taus is None:
+        return measured(*modes.fit(training.filter(modes.eigenvalues, rate), h))
+
+    def at(tau):
+        phi = dataclasses.replace(training, tau=tau).filter(modes.eigenvalues, rate)
+        *errors, deviation = measured(*modes.fit(phi, h))
+        return *errors, deviation.astype(jnp.float32)  # of all times they are many
+
+    return jax.lax.map(at, taus)
 
 
 def _side_by_side(sizes: Sizes, trials: int) -> int | None:

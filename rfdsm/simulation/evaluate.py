@@ -8,29 +8,41 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .network import BLOCK_ROWS, features, noised, product
+from .network import BLOCK_ROWS, noised, product
 
 POINTS_PER_DIMENSION = 8
 SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2
 
 
-def score(activation, W, B, y: Float[Array, "rows d"]) -> Float[Array, "rows d"]:
-    """s_A(y) = B f(y), a block of rows at a time."""
+def score(features, B, key, y: Float[Array, "rows d"], points=None) -> Float[Array, "rows d"]:
+    """s_A(y) = B f(y), a block of rows at a time.
 
-    def one(y):
-        return product(B, features(activation, W, y[None]))[:, 0]
+    Args:
+        features: of the trial; B: the read-out.
+        key, y, points: as the features take them.
+    """
 
-    return jax.lax.map(one, y, batch_size=BLOCK_ROWS)
+    def one(row):
+        number, y, point = row
+        known = None if points is None else point[None]
+        f = features.of(jax.random.fold_in(key, number), y[None], known)
+        return product(B, f)[:, 0]
+
+    numbers = jnp.arange(len(y))
+    rows = numbers, y, numbers if points is None else points
+    return jax.lax.map(one, rows, batch_size=BLOCK_ROWS)
 
 
-def losses(key, network, sampler, x, a, h) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def losses(
+    key, features, B, sampler, x, a, h, points=None
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """(score_error, loss) over the points x with one fresh noise each.
 
     score_error = E|s - ∇log P_t(y)|²/d and the loss E|√h s + z|²/d, which is test_loss on
-    points left out and memorization_loss on training points.
+    points left out and memorization_loss on training points, of the numbers `points`.
     """
     y, z = noised(key, x, a, h)
-    s = score(*network, y)
+    s = score(features, B, jax.random.fold_in(key, 0), y, points)
     score_error = jnp.mean((s - sampler.score(y, a, h)) ** 2)
     return score_error, jnp.mean((jnp.sqrt(h) * s + z) ** 2)
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .network import BLOCK_ROWS, features, noised, preactivations, product, stream
+from .network import BLOCK_ROWS, noised, preactivations, product, stream
 
 BLOCKS = 4  # of a symmetric product of more than
 SMALL = 256  # rows
@@ -59,19 +59,21 @@ def lower_product(F: Float[Array, "p rows"]) -> Float[Array, "p p"]:
     return jnp.concatenate(strips)
 
 
-def pairs(key, x: Float[Array, "n d"], start, size: int, a, h):
-    """(y, z) of `size` pairs from number `start` on; pair k is a noise on point k mod n."""
+def pairs(key, features: Any, x: Float[Array, "n d"], start, size: int, a, h):
+    """(f, z) of `size` pairs from number `start` on; pair k is a noise on point k mod n."""
     points = (start + jnp.arange(size)) % x.shape[0]
-    return noised(jax.random.fold_in(key, start), x[points], a, h)
+    key = jax.random.fold_in(key, start)
+    y, z = noised(key, x[points], a, h)
+    return features.of(jax.random.fold_in(key, 0), y, points), z
 
 
-def streamed(key, activation, W, x, m: int, a, h) -> Gram:
+def streamed(key, features: Any, x, m: int, a, h) -> Gram:
     """U and V over m noises for each of the n points x, `BLOCK_ROWS` pairs at a time."""
-    (n, d), p = x.shape, W.shape[0]
+    n, d = x.shape
+    p = features.W.shape[0]
 
     def add(total, start, size):
-        y, z = pairs(key, x, start, size, a, h)
-        f = features(activation, W, y)
+        f, z = pairs(key, features, x, start, size, a, h)
         block = Gram(lower_product(f), product(f, z), jnp.sum(z * z))
         return jax.tree.map(jnp.add, total, block)
 
@@ -98,13 +100,6 @@ def mehler_orders(p: int, d: int) -> int:
 
     enough = (k for k in range(4, MOST_ORDERS) if log_bound(k + 1) <= math.log(TRUNCATION))
     return next(enough, MOST_ORDERS)
-
-
-def exact(activation, W, x, a, h) -> Gram:
-    """U and V at m = ∞, with E|z|²/d = 1; memory is a few p² and one block of C."""
-    n = x.shape[0]
-    shared, fresh, cross = noise_averages(activation, W, x, a, h)
-    return Gram((shared + fresh) / n, cross / n, jnp.ones((), x.dtype))
 
 
 def noise_averages(
