@@ -307,7 +307,9 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
 def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
     """Q̄ of the one-class solution at the model's numbers, in the basis of the features."""
     # The filter's node nearest to the spectrum is the scale at which the rule smooths.
-    lam = float(np.min(np.abs(np.asarray(model.training.nodes().resolvents))))
+    _, h = model.process.scales()
+    resolvents = model.training.nodes(2 * h / model.psi_p).resolvents
+    lam = float(np.min(np.abs(np.asarray(resolvents))))
     numbers = (jnp.asarray(x, moments.T.dtype) for x in (model.psi_n, 1 / model.m, lam))
     x, y = _theory.mean_resolvent(*numbers, moments)
     total = float(x[0]) * moments.S_g + float(y[0]) * moments.S_s

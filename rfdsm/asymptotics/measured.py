@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 from ..derivatives import unknown
 from ..linalg import inverse, product
+from . import branch
 from .population import AbstractPopulation
 
 FLOOR = 1e-100  # of diagonals, far below rounding of any
@@ -35,6 +36,7 @@ QUICK_STEPS = 40  # inversions at most; four to seven are usual
 QUICK_RESIDUAL = 3e-14
 SLOW = 0.5  # a step that leaves more of the residual than this is Newton's business
 STEP_LIMIT = 3.0  # in the logs
+COMPLEX_STEP_LIMIT = 1.0  # in their modulus, at complex λ
 
 
 class Source(eqx.Module):
@@ -121,17 +123,6 @@ class MeasuredPopulation(AbstractPopulation):
 
     def start(self, lam, u):
         """The root up to rounding where the diagonals are a good guide, else a guess."""
-        diagonals = self.diagonals()
-
-        def diagonal_step(carry):
-            unknowns, _, count = carry
-            maps, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
-            residual = jnp.log(maps / unknowns)
-            step = _bounded(jnp.linalg.solve(matrix, residual))
-            return unknowns * jnp.exp(step), _largest(residual), count + 1
-
-        def rough(carry):
-            return (carry[1] > DIAGONAL_RESIDUAL) & (carry[2] < DIAGONAL_STEPS)
 
         def residual(unknowns):
             return self.residual(self.state(unknowns, lam, u))
@@ -139,11 +130,12 @@ class MeasuredPopulation(AbstractPopulation):
         def quick_step(carry):
             unknowns, before, matrix, _, count = carry
             step = _bounded(jnp.linalg.solve(matrix, before))
-            moved = unknowns * jnp.exp(step)
+            moved = _moved(unknowns, step, lam)
             after = residual(moved)
             # Broyden: the least change of the matrix that explains this step.
             unexplained = before - after - product(matrix, step)
-            matrix += unexplained[:, None] * (step / jnp.sum(step * step))[None, :]
+            size = jnp.sum(jnp.abs(step) ** 2)
+            matrix += unexplained[:, None] * (jnp.conj(step) / size)[None, :]
             gain = _largest(after) / _largest(before)
             better = gain < 1
             kept = jnp.where(better, moved, unknowns), jnp.where(better, after, before)
@@ -153,13 +145,34 @@ class MeasuredPopulation(AbstractPopulation):
             _, residual, _, gain, count = carry
             return (_largest(residual) > QUICK_RESIDUAL) & (gain < SLOW) & (count < QUICK_STEPS)
 
-        traces = jnp.split(jnp.sum(diagonals, 1) / lam, 2)
-        guess = jnp.concatenate(self._maps(*traces, u))
-        never, none = jnp.full_like(lam, jnp.inf), jnp.zeros((), int)
-        unknowns, _, _ = jax.lax.while_loop(rough, diagonal_step, (guess, never, none))
-        _, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
-        first = (unknowns, residual(unknowns), matrix, jnp.zeros_like(lam), none)
+        unknowns = self._diagonal_root(lam, u)
+        _, matrix = self._on_diagonals(self.diagonals(), unknowns, lam, u)
+        never, none = jnp.zeros_like(jnp.abs(lam)), jnp.zeros((), int)
+        first = (unknowns, residual(unknowns), matrix, never, none)
         return jax.lax.while_loop(gaining, quick_step, first)[0]
+
+    def _diagonal_root(self, lam, u):
+        """The unknowns of the equations with the diagonals alone."""
+        diagonals = self.diagonals()
+
+        def step(carry):
+            unknowns, _, count = carry
+            maps, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
+            residual = jnp.log(maps / unknowns)
+            step = _bounded(jnp.linalg.solve(matrix, residual))
+            return _moved(unknowns, step, lam), _largest(residual), count + 1
+
+        def rough(carry):
+            return (carry[1] > DIAGONAL_RESIDUAL) & (carry[2] < DIAGONAL_STEPS)
+
+        if jnp.iscomplexobj(lam):
+            guess = branch.turned(self._diagonal_root(jnp.abs(lam), u), lam)
+        else:
+            guess = jnp.concatenate(
+                self._maps(*jnp.split(jnp.sum(diagonals, 1) / lam, 2), u)
+            )
+        never = jnp.full_like(jnp.abs(lam), jnp.inf)
+        return jax.lax.while_loop(rough, step, (guess, never, jnp.zeros((), int)))[0]
 
     def state(self, unknowns, lam, u) -> State:
         E0, E1, i0, i1, alpha = self._scalars(unknowns, u)
@@ -323,7 +336,14 @@ def _times(matrices, right):
 
 
 def _bounded(step):
-    return jnp.clip(step, -STEP_LIMIT, STEP_LIMIT)
+    if not jnp.iscomplexobj(step):
+        return jnp.clip(step, -STEP_LIMIT, STEP_LIMIT)
+    return step * (COMPLEX_STEP_LIMIT / jnp.maximum(jnp.abs(step), COMPLEX_STEP_LIMIT))
+
+
+def _moved(unknowns, step, lam):
+    moved = unknowns * jnp.exp(step)
+    return branch.held(unknowns, moved, lam) if jnp.iscomplexobj(lam) else moved
 
 
 def _largest(residual):
