@@ -6,14 +6,17 @@ program that takes twenty times its time. Here all is matrix products and elemen
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Inexact
 
-BLOCK = 128  # pivots swept at once
+BLOCK = 32  # pivots swept at once; the best of 16 to 128 at p = 160, 400 and 1000
 
 
 @jax.custom_jvp
-def inverse(A: Float[Array, "p p"]) -> Float[Array, "p p"]:
+def inverse(A: Inexact[Array, "p p"]) -> Inexact[Array, "p p"]:
     r"""A^{-1} of a symmetric positive definite A, by block sweeps; 2p³ operations.
+
+    Complex symmetric matrices that a factor e^{iφ} makes positive definite in their real part
+    are as good: their Schur complements are of that kind too.
 
     A sweep of the block k turns [[A_kk, A_kr], [A_rk, A_rr]] into
     [[-A_kk^{-1}, A_kk^{-1} A_kr], [., A_rr - A_rk A_kk^{-1} A_kr]]; all of them leave -A^{-1}.

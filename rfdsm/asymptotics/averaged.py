@@ -94,6 +94,7 @@ class AveragedPopulation(AbstractPopulation):
 
     # One more than the worst of 4·10^5 points of `equivalent`'s box needed.
     fixed_steps: ClassVar[int] = 8
+    one_by_one: ClassVar[bool] = False
 
     psi_n: Float[Array, ""]
     psi_p: Float[Array, ""]

@@ -43,7 +43,8 @@ def learning_curve(
         physical = branch.holds(unknowns, lam)
         return state, jnp.where(physical, population.mismatch(state), jnp.inf), steps
 
-    states, residuals, steps = jax.vmap(state)(nodes.resolvents)
+    over_nodes = jax.lax.map if population.one_by_one else lambda f, x: jax.vmap(f)(x)
+    states, residuals, steps = over_nodes(state, nodes.resolvents)
     functions = two_point_table(population, states)
 
     def errors(weights, loss_weights):

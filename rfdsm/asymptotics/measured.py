@@ -107,6 +107,7 @@ class MeasuredPopulation(AbstractPopulation):
     """
 
     fixed_steps: ClassVar[int] = 0  # a look at the residual is an inversion, a step is more
+    one_by_one: ClassVar[bool] = True
 
     n: Float[Array, ""]
     moments: Any

@@ -17,9 +17,12 @@ class AbstractPopulation(eqx.Module):
     Attributes:
         fixed_steps: Newton steps from `start` taken without a look at the residual. For
             equations that cost less than the look.
+        one_by_one: whether a filter's nodes are solved one after another, for equations that
+            fill the machine, and its memory, one at a time.
     """
 
     fixed_steps: eqx.AbstractClassVar[int]
+    one_by_one: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
     def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, " k"]:
