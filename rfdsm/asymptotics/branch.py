@@ -18,10 +18,11 @@ def turned(unknowns: Float[Array, " k"], lam: Complex[Array, ""]) -> Complex[Arr
 
 def held(unknowns, moved, lam) -> Complex[Array, " k"]:
     """`moved`, or where it left the sector, half the way to the edge that it crossed."""
-    above, below = moved.imag > 0, (moved * lam).imag < 0
-    edge = jnp.where(above, 1, jnp.conj(unit(lam)))
+    end = jnp.conj(unit(lam))
+    from_end = moved * jnp.conj(end)
+    edge = jnp.where(moved.real > from_end.real, 1, end)  # the nearer one
     halfway = unit(unit(unknowns) + edge) * jnp.abs(moved)
-    return jnp.where(above | below, halfway, moved)
+    return jnp.where((moved.imag > 0) | (from_end.imag < 0), halfway, moved)
 
 
 def holds(unknowns, lam) -> Bool[Array, ""]:
