@@ -36,6 +36,11 @@ from .measuring import (
 from .model import RFDSM as RFDSM
 from .moments import Moments as Moments
 from .processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-from .training import GradientFlow as GradientFlow, Ridge as Ridge
+from .timescales import Timescales as Timescales, timescales as timescales
+from .training import (
+    GradientDescent as GradientDescent,
+    GradientFlow as GradientFlow,
+    Ridge as Ridge,
+)
 
 __version__ = "0.1.0"

@@ -171,6 +171,14 @@ class Status(eqx.Enumeration):
         "the activation's Gaussian constants are not tabulated at this preactivation "
         "variance a²σx² + h: rescale the data or the activation."
     )
+    unstable_rate = (
+        "the learning rate is above the largest stable one, 2/(κ(λ_max + λ)) with κ = 2h/ψ_p: "
+        "lower it."
+    )
+    outlier = (
+        "the activation has a mean μ0 ≠ 0, hence an eigenvalue of about μ0² p that leaves "
+        "gradient descent no stable rate as p grows: take GradientFlow, or an odd activation."
+    )
     filter_not_resolved = (
         "the training times span more decades than one contour resolves (about twelve): "
         "split them over several calls of trajectory."

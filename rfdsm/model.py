@@ -15,13 +15,13 @@ from jaxtyping import Array, Float
 
 from . import asymptotics as _theory, contour, simulation as _simulation
 from .activations import AbstractActivation, Tanh
-from .checks import finite, is_traced, require, scalar, vector
+from .checks import finite, float_array, is_traced, require, scalar, vector
 from .data import AbstractData, Gaussian
 from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
 from .moments import Moments
 from .processes import AbstractProcess, OrnsteinUhlenbeck
 from .serialise import from_description, from_json, parameters, to_description, to_json
-from .training import AbstractTraining, GradientFlow, Ridge, points_for
+from .training import AbstractTraining, GradientDescent, GradientFlow, Ridge, points_for
 
 SHORTHANDS = {"t": "process", "lam": "training"}
 INGREDIENTS = {
@@ -210,10 +210,17 @@ class RFDSM(eqx.Module):
 
     def _solve(self, inverse_m, moments, taus=None) -> Solution:
         arguments = self._theory_arguments(inverse_m, moments)
+        if isinstance(self.training, GradientDescent) and moments is not None:
+            raise ValueError(
+                "GradientDescent from moments is not supported: their largest eigenvalue, "
+                "which bounds its rate, is not known; take GradientFlow(steps·learning_rate)."
+            )
         digits = contour.DIGITS if moments is None else MEASURED_DIGITS
         options = {} if taus is None else {"taus": taus, "points": points_for(taus, digits)}
         if moments is None:
-            return _theory.solve(*arguments, **options)
+            solution = _theory.solve(*arguments, **options)
+            self._require_convergent(solution.status)
+            return solution
         require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
         return _theory.solve_measured(*arguments, moments, **options)
 
@@ -329,6 +336,62 @@ class RFDSM(eqx.Module):
         require([((finite(taus) & (taus >= 0)).all(), f"{wrong}, got {taus}.")])
         return taus
 
+    def density(self, x: Any) -> Float[Array, " *shape"]:
+        """The density of eigenvalues of U = (1/N) Σ f f^T at x (THEORY.md section 7).
+
+        Without broadening, and without the atom (`atoms`): with it the density integrates to
+        1 over x. 0 outside of the bulks (`edges`), NaN where it could not be solved.
+
+        Args:
+            x: eigenvalues, real, any shape; O(1), up to ψ_p for the largest at p >> d.
+
+        Raises:
+            TypeError: x is not real, or float32 numbers.
+        """
+        x = float_array(x, "x")
+        return _theory.density(*self._spectrum(), x.ravel()).reshape(x.shape)
+
+    def atoms(self) -> "_theory.Atom":
+        """The position and the mass of the eigenvalues that are all the same; mass 0 for none.
+
+        At 0 where there are more features than pairs, of mass 1 - mψ_n/ψ_p; at m = ∞ at s²,
+        of mass 1 - (1 + ψ_n)/ψ_p. In a real network the one at s² is smeared by O(s²/√d).
+        """
+        return _theory.atom(*self._spectrum())
+
+    def edges(self) -> np.ndarray:
+        """The ends of each bulk of the spectrum of U, ascending, shape (bulks, 2).
+
+        For concrete numbers only: their count is not known before.
+
+        Warns:
+            UserWarning: a bulk is too narrow to be found.
+        """
+        if is_traced(self):
+            raise ValueError("edges needs concrete numbers: call it outside of jit and grad.")
+        return _theory.edges(*self._spectrum())
+
+    def bulk_masses(self, edges: np.ndarray | None = None) -> np.ndarray:
+        """The share of all eigenvalues in each bulk of `edges()`, shape (bulks,).
+
+        Args:
+            edges: of `edges()`, where they are at hand.
+        """
+        edges = self.edges() if edges is None else edges
+        return _theory.bulk_masses(*self._spectrum(), edges)
+
+    def largest_learning_rate(self) -> float:
+        """η = 2/(κ(λ_max + λ)), from which on `GradientDescent` diverges."""
+        _, h = self.process.scales()
+        lam = getattr(self.training, "lam", 0.0)
+        return float(self.psi_p / (h * (self.edges()[-1, 1] + lam)))
+
+    def _spectrum(self):
+        """(population, u) of the averaged theory."""
+        psi_n, psi_p, u, process, activation, law, _ = self._theory_arguments(None, None)
+        population, _ = _theory.averaged(psi_n, psi_p, process, activation, law)
+        return population, u
+
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
         changes: dict[str, Any] = {"psi_n": sizes.psi_n, "psi_p": sizes.psi_p}
@@ -434,6 +497,19 @@ class RFDSM(eqx.Module):
                     'jax.config.update("jax_enable_x64", True) before building it.'
                 )
         return arguments
+
+    def _require_convergent(self, status) -> None:
+        """Raise where gradient descent diverges, with the largest stable rate."""
+        if not isinstance(self.training, GradientDescent) or is_traced(status, self):
+            return
+        if status == Status.outlier:
+            raise ValueError(Status[status])
+        if status == Status.unstable_rate:
+            largest = self.largest_learning_rate()
+            raise ValueError(
+                f"learning_rate = {self.training.learning_rate:.6g} diverges: the largest "
+                f"stable one is {largest:.6g} here."
+            )
 
     def _summary(self) -> str:
         return f"(psi_n = {self.psi_n:.6g}, psi_p = {self.psi_p:.6g}, m = {self.m:.6g})"

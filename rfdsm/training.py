@@ -19,6 +19,8 @@ from .checks import Condition, finite, is_traced, require, scalar
 
 SINGLE = 18  # points for one training time: an error of 1e-11
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
+MANY = 8.0  # steps from which gradient descent is like flow; quadrature errors are under 1e-12
+CIRCLE = 7.0  # log of |v|^{2 steps} on the circle for fewer
 SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
 
 
@@ -38,6 +40,7 @@ class FilterNodes(eqx.Module):
         penalty: λ.
         error: the largest x |Σ_i c_i/(x + λ_i) - φ(x)| seen, shape (*filters,); x φ(x) is
             O(1), and what is lost of it is lost of the losses.
+        near_axis: whether some nodes are close to the negative axis, beyond 0.9 π in argument.
     """
 
     resolvents: Inexact[Array, " k"]
@@ -45,6 +48,7 @@ class FilterNodes(eqx.Module):
     loss_weights: Inexact[Array, "*filters k"]
     penalty: Float[Array, ""]
     error: Float[Array, " *filters"]
+    near_axis: bool = eqx.field(static=True, default=False)
 
 
 def both_halves(total: Inexact[Array, " *shape"]) -> Float[Array, " *shape"]:
@@ -68,6 +72,10 @@ class AbstractTraining(eqx.Module):
     @abc.abstractmethod
     def nodes(self, rate: Any) -> FilterNodes:
         """The same filter for the theory."""
+
+    def reach(self, rate: Any) -> Any:
+        """The eigenvalue that all of U must stay under for the rule to converge; None: any."""
+        return None
 
     @abc.abstractmethod
     def domain(self) -> list[Condition]:
@@ -172,6 +180,103 @@ class GradientFlow(AbstractTraining):
                 (self.tau >= 0) & finite(self.tau),
                 f"the training time tau must be finite and not negative, got {self.tau}: "
                 "for tau → ∞ take Ridge(lam).",
+            ),
+            (
+                (self.lam >= 0) & finite(self.lam),
+                f"lam must be finite and not negative, got {self.lam}.",
+            ),
+        ]
+
+
+class GradientDescent(AbstractTraining):
+    r"""Gradient descent from A = 0: `steps` steps A -= η d² ∇L(A), on the loss with penalty λ.
+
+    φ(x) = (1 - v^steps)/(x + λ) with v = 1 - κη(x + λ) and κ = 2h/ψ_p; at small η that is
+    `GradientFlow(η·steps, λ)`. It converges where all |v| < 1, for η below 2/(κ(λ_max + λ)):
+    the theory refuses larger rates, and activations with E ϱ = μ0 ≠ 0, which have an eigenvalue
+    of about μ0² p and leave no stable rate as p grows.
+
+    Args:
+        steps: at least 1, an integer.
+        learning_rate: η > 0, in the flow's unit of time: η d² on L itself.
+        lam: λ >= 0, as of `Ridge`.
+
+    Raises:
+        ValueError: a number outside of its domain.
+        TypeError: not a number.
+    """
+
+    steps: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    lam: Float[Array, ""]
+
+    def __init__(self, steps: Any, learning_rate: Any, lam: Any = 0.0):
+        self.steps = scalar(steps, "steps")
+        self.learning_rate = scalar(learning_rate, "learning_rate")
+        self.lam = scalar(lam, "lam")
+        require(self.domain())
+
+    def filter(self, x, rate):
+        shrunk = rate * self.learning_rate * (x + self.lam)
+        return rate * self.learning_rate * self._geometric(shrunk)
+
+    def nodes(self, rate):
+        """The filter's nodes, on a contour in v on which v^steps stays O(1).
+
+        Few steps: a circle. From `MANY` on v^steps is small but near v = 1 and v = -1: two
+        hyperbolas in log v and log(-v), of which the second is the first one's mirror image.
+        """
+        steps, scale = self.steps, rate * self.learning_rate
+        count = 2 * SINGLE
+        arc = (np.arange(count) + 0.5) * np.pi / count
+        circle = jnp.exp(CIRCLE / (2 * jnp.minimum(steps, MANY)) + 1j * arc)
+        decay, step = contour.hyperbola(jnp.maximum(steps, MANY), 2 * steps, SINGLE)
+        near = jnp.exp(-decay)
+        v = jnp.where(steps < MANY, circle, jnp.concatenate([near, -jnp.conj(near)]))
+        step = jnp.where(  # of dw = -dv/(κη), over 2πi
+            steps < MANY,
+            -circle / (2 * count),
+            jnp.concatenate([step * near, -jnp.conj(step * near)]),
+        )
+        v, step, scaled = jax.lax.stop_gradient((v, step, scale))
+        z, step = (1 - v) / scaled - jax.lax.stop_gradient(self.lam), step / scaled
+        w = z + self.lam
+        power = jnp.exp(steps * jnp.log(1 - scale * w))
+        weights = step * power / w
+        shrunk = jnp.geomspace(0.01 / steps, 1, CHECKS)
+        shrunk = jnp.concatenate([shrunk, 2 - shrunk])
+        x, exact = shrunk / scale - self.lam, scale * self._geometric(shrunk)
+        return FilterNodes(
+            -z,
+            weights,
+            # xφ² - 2φ = -(1 - v^{2 steps})/(x+λ) - λφ²
+            -step * power**2 / w,
+            self.lam,
+            filter_error(-z, weights, x, exact),
+            near_axis=True,
+        )
+
+    def reach(self, rate):
+        return 2 / (rate * self.learning_rate) - self.lam
+
+    def _geometric(self, shrunk):
+        """(1 - v^steps)/(1 - v) with 1 - v = `shrunk`."""
+        started = jnp.abs(shrunk) > 1e-12
+        safe = jnp.where(started, shrunk, 1.0)
+        small = jnp.where(safe < 0.5, safe, 0.0)
+        near = -jnp.expm1(self.steps * jnp.log1p(-small))
+        far = 1 - (1 - safe) ** self.steps
+        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, self.steps)
+
+    def domain(self):
+        return [
+            (
+                (self.steps >= 1) & finite(self.steps) & (self.steps % 1 == 0),
+                f"steps must be an integer of at least 1, got {self.steps}.",
+            ),
+            (
+                (self.learning_rate > 0) & finite(self.learning_rate),
+                f"learning_rate must be positive and finite, got {self.learning_rate}.",
             ),
             (
                 (self.lam >= 0) & finite(self.lam),

@@ -13,7 +13,7 @@ FLOORS = (
     {"errors"},
     {"asymptotics", "simulation"},
     {"model", "comparison", "canary"},
-    {"measuring"},
+    {"measuring", "timescales"},
     {"plotting", "storage"},
     {"curve"},
     {"predict"},

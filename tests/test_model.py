@@ -24,6 +24,7 @@ def test_public_names():
         "Extrapolation", "Tanh", "ReLU", "LeakyReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU",
         "GELU", "Polynomial", "Activation", "Moments", "measure", "measure_features",
         "SamplingError", "sampling_error", "GradientFlow",
+        "GradientDescent", "timescales", "Timescales",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:

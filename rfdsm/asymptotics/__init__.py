@@ -1,8 +1,16 @@
 """The asymptotic road: exact errors for d, n, p → ∞ together. See `solution`."""
 
 from .solution import (
+    averaged as averaged,
     mean_resolvent as mean_resolvent,
     solve as solve,
     solve_measured as solve_measured,
+)
+from .spectrum import (
+    Atom as Atom,
+    atom as atom,
+    bulk_masses as bulk_masses,
+    density as density,
+    edges as edges,
 )
 from .uncertainty import constants_uncertainty as constants_uncertainty

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 from ..errors import Errors
 from ..training import FilterNodes, both_halves
 from . import branch
-from .equivalent import solve_unknowns
+from .equivalent import solve_turning, solve_unknowns
 from .population import AbstractPopulation
 from .two_point import TwoPointTable, quadratic, two_point_table
 
@@ -37,8 +37,10 @@ def learning_curve(
         population: the features; nodes: of the filter, or of many; u: 1/m.
     """
 
+    solve = solve_turning if nodes.near_axis else solve_unknowns
+
     def state(lam):
-        unknowns, steps = solve_unknowns(population, lam, u)
+        unknowns, steps = solve(population, lam, u)
         state = population.state(unknowns, lam, u)
         physical = branch.holds(unknowns, lam)
         return state, jnp.where(physical, population.mismatch(state), jnp.inf), steps

@@ -169,9 +169,7 @@ class MeasuredPopulation(AbstractPopulation):
         if jnp.iscomplexobj(lam):
             guess = branch.turned(self._diagonal_root(jnp.abs(lam), u), lam)
         else:
-            guess = jnp.concatenate(
-                self._maps(*jnp.split(jnp.sum(diagonals, 1) / lam, 2), u)
-            )
+            guess = jnp.concatenate(self._maps(*jnp.split(jnp.sum(diagonals, 1) / lam, 2), u))
         never = jnp.full_like(jnp.abs(lam), jnp.inf)
         return jax.lax.while_loop(rough, step, (guess, never, jnp.zeros((), int)))[0]
 

@@ -15,10 +15,13 @@ from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE, solve_unknowns
 from .learning_curve import learning_curve
 from .measured import MeasuredPopulation
+from .spectrum import ends_under
 
 # Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
 # unknowns that have logarithms. Far below rounding of anything, with powers that are floats.
 ABSENT = 1e-100
+MEAN_SHOWS = 1e-6  # |μ0| relative to the rest of a feature, beyond which it counts
+TINY_REACH = 1e-14  # an eigenvalue that all of no spectrum is under
 FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-11 is usual
 
 
@@ -48,10 +51,28 @@ def solve(
     domain = [*_ratios(psi_n, psi_p, inverse_m)]
     for ingredient in (process, training, law):
         domain += ingredient.domain()
+    _, h = process.scales()
+    population, constants = averaged(psi_n, psi_p, process, activation, law)
+    tabulated = jnp.isfinite(constants.b + constants.v2 + constants.s2)
+    nodes = _nodes(training, 2 * h / psi_p, taus, points)
+    errors, residual, steps = learning_curve(population, nodes, inverse_m)
+    needs = [
+        (_finite(errors), Status.not_finite),
+        (residual <= TOLERANCE, Status.not_converged),
+        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
+        (tabulated, Status.constants_out_of_range),
+        (_converges(training, 2 * h / psi_p, population, inverse_m), Status.unstable_rate),
+        (_outlier_free(training, constants), Status.outlier),
+        (_holds(domain, taus), Status.invalid_input),
+    ]
+    return _judged(errors, residual, steps, needs, constants.error, nodes.error)
+
+
+def averaged(psi_n, psi_p, process, activation, law) -> tuple[AveragedPopulation, Any]:
+    """The population of random features on data of a law, and the activation's constants."""
     a, h = process.scales()
     sigma_x2 = jnp.sum(law.weights * law.eigenvalues)
     constants = activation.constants(a**2 * sigma_x2, h)
-    tabulated = jnp.isfinite(constants.b + constants.v2 + constants.s2)
     population = AveragedPopulation(
         psi_n=psi_n,
         psi_p=psi_p,
@@ -64,16 +85,7 @@ def solve(
         noise=h,
         noised=a**2 * law.eigenvalues + h,
     )
-    nodes = _nodes(training, 2 * h / psi_p, taus, points)
-    errors, residual, steps = learning_curve(population, nodes, inverse_m)
-    needs = [
-        (_finite(errors), Status.not_finite),
-        (residual <= TOLERANCE, Status.not_converged),
-        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
-        (tabulated, Status.constants_out_of_range),
-        (_holds(domain, taus), Status.invalid_input),
-    ]
-    return _judged(errors, residual, steps, needs, constants.error, nodes.error)
+    return population, constants
 
 
 def solve_measured(
@@ -162,6 +174,19 @@ def _ratios(psi_n, psi_p, inverse_m):
 
 def _nodes(training, rate, taus, points) -> FilterNodes:
     return training.nodes(rate) if taus is None else training.nodes(rate, taus, points)
+
+
+def _converges(training, rate, population, u) -> Any:
+    """Whether all eigenvalues are within the training rule's reach."""
+    reach = training.reach(rate)
+    return True if reach is None else ends_under(population, u, jnp.maximum(reach, TINY_REACH))
+
+
+def _outlier_free(training, constants) -> Any:
+    """Whether no feature has a mean that the training rule cannot stand."""
+    limited = training.reach(1.0) is not None
+    size = jnp.sqrt(constants.b**2 + constants.v2 + constants.s2)
+    return jnp.abs(constants.mu0) <= MEAN_SHOWS * size if limited else True
 
 
 def _holds(domain, taus) -> Any:

@@ -1,0 +1,170 @@
+r"""The spectrum of U = (1/N) Σ f f^T for d, n, p → ∞ (THEORY.md section 7).
+
+With q(λ) = (1/p) tr (U+λ)^{-1}, the density of eigenvalues at x is -(1/π) Im q(-x + i0), from
+the equations on the axis itself: nothing is broadened. Eigenvalues are O(1), up to ψ_p for the
+largest where p >> d.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from . import branch
+from .averaged import AveragedPopulation
+from .equivalent import solve_turning
+
+LEAST = 1e-14  # x at which the density at 0 is taken
+SOLVED = 1e-8  # mismatch; at an edge, a double root, convergence is slow
+REAL = 1e-6  # |Im q|/|q| below which q counts as real
+GRID = 2000  # points on which bulks are looked for
+FINEST = 32 * GRID
+DECADES = 12  # below the largest eigenvalue
+HALVINGS = 48  # of an interval with an edge
+NODES = 1024  # of the quadrature over a bulk
+MISSING = 1e-6  # mass that may be missing before bulks are looked for on a finer grid
+
+
+class Atom(NamedTuple):
+    """Eigenvalues in one place: a share `mass` of all p at `position`; mass 0 for none."""
+
+    position: Float[Array, ""]
+    mass: Float[Array, ""]
+
+
+@jax.jit
+def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
+    """The density of eigenvalues at x, without the atom, shape (points,); NaN if unsolved."""
+
+    def at(x):
+        state, _, ok = _on_axis(population, u, jnp.maximum(x, LEAST))
+        inside = -state.q.imag > REAL * jnp.abs(state.q)
+        value = jnp.where(inside, -state.q.imag / jnp.pi, 0.0)
+        return jnp.where(x < 0, 0.0, value * jnp.where(ok, 1.0, jnp.nan))
+
+    return jax.vmap(at)(x)
+
+
+def ends_under(population: AveragedPopulation, u, x: Float[Array, ""]) -> Bool[Array, ""]:
+    """Whether every eigenvalue is under x.
+
+    There, and not in a gap between bulks, all unknowns are negative and i0, i1 and D positive:
+    so it was at 610 points beside and between the bulks of 60 random spectra.
+    """
+    state, unknowns, ok = _on_axis(population, u, x)
+    outside = jnp.all((unknowns.real < 0) & (jnp.abs(unknowns.imag) < REAL * -unknowns.real))
+    positive = (state.i0.real > 0) & (state.i1.real > 0) & jnp.all(state.D.real > 0)
+    return ok & outside & positive
+
+
+def atom(population: AveragedPopulation, u) -> Atom:
+    """The eigenvalues that are all the same.
+
+    A space on which nothing was measured: at m < ∞ beyond the n m pairs, at 0; at m = ∞ beyond
+    the span of W (d dimensions) and the n points' own features, at s².
+    """
+    tiny = 1e-30 * (population.linear_noise + population.shared + population.fresh)
+    linear = jnp.where(population.linear_noise > tiny, 1.0, 0.0)
+    shared = jnp.where(population.shared > tiny, population.psi_n, 0.0)
+    pairs = population.psi_n / jnp.where(u > 0, u, 1.0)
+    nonlinear = population.shared + population.fresh > tiny
+    rank = jnp.where(
+        u > 0, jnp.where(nonlinear, pairs, jnp.minimum(pairs, linear)), linear + shared
+    )
+    mass = jnp.maximum(1 - rank / population.psi_p, 0.0)
+    return Atom(jnp.where(u > 0, 0.0, population.fresh), mass)
+
+
+def bound(population: AveragedPopulation, u) -> Float[Array, ""]:
+    """Above every eigenvalue (THEORY.md section 6)."""
+    per_point = 1 / jnp.sqrt(population.psi_n)
+    per_pair = jnp.sqrt(u / population.psi_n)
+    largest = jnp.max(population.eigenvalues)
+    p = jnp.sqrt(population.psi_p)
+    data = jnp.sqrt(population.linear_data * largest) * (1 + per_point)
+    noise = jnp.sqrt(population.linear_noise) * (1 + per_pair)
+    shared = jnp.sqrt(population.shared) * (1 + p * per_point)
+    fresh = jnp.sqrt(population.fresh) * (1 + p * per_pair)
+    return ((1 + p) * (data + noise) + shared + fresh) ** 2
+
+
+def edges(population: AveragedPopulation, u) -> np.ndarray:
+    """The ends of each bulk, ascending, shape (bulks, 2), to about 1e-10 relatively.
+
+    Bulks are looked for on a logarithmic grid over 12 decades, which is refined until their
+    mass and the atom's are 1. A bulk that goes on below it is said to begin at 0.
+
+    Warns:
+        UserWarning: some mass was not found: a bulk is too narrow.
+    """
+    points = GRID
+    while True:
+        x = np.geomspace(_least(population, u), 1.01 * float(bound(population, u)), points)
+        ends = _ends(population, u, x)
+        mass = sum(bulk_masses(population, u, ends)) + float(atom(population, u).mass)
+        if abs(mass - 1) <= MISSING or points >= FINEST:
+            break
+        points *= 4
+    if abs(mass - 1) > 100 * MISSING:
+        warnings.warn(
+            f"the bulks found hold {mass:.6f} of all eigenvalues: others are too narrow.",
+            stacklevel=4,
+        )
+    return ends
+
+
+def bulk_masses(population: AveragedPopulation, u, ends: np.ndarray) -> np.ndarray:
+    """The share of all eigenvalues in each bulk."""
+    # In θ, log x = middle - half cos θ, the edges' square roots are smooth.
+    theta = (np.arange(NODES) + 0.5) * np.pi / NODES
+    masses = []
+    for low, high in ends:
+        middle, half = _middle_and_half(np.log([low or _least(population, u), high]))
+        x = np.exp(middle - half * np.cos(theta))
+        values = np.nan_to_num(np.asarray(density(population, u, jnp.asarray(x))))
+        mass = np.sum(values * x * half * np.sin(theta)) * np.pi / NODES
+        # Down to 0 the density is like 1/√x.
+        masses.append(mass + (0.0 if low else 2 * x[0] * values[0]))
+    return np.asarray(masses)
+
+
+def _on_axis(population, u, x):
+    """(state, unknowns, whether they are a solution) at λ = -x + i0."""
+    lam = jax.lax.complex(-x, jnp.zeros_like(x))
+    unknowns, _ = solve_turning(population, lam, u)
+    state = population.state(unknowns, lam, u)
+    ok = (population.mismatch(state) <= SOLVED) & branch.holds(unknowns, lam)
+    return state, unknowns, ok
+
+
+def _ends(population, u, x: np.ndarray) -> np.ndarray:
+    """The ends of the bulks that a grid sees."""
+    inside = _inside(population, u, x)
+    change = np.flatnonzero(inside[1:] != inside[:-1])
+    low, high = np.log(x[change]), np.log(x[change + 1])
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        same = _inside(population, u, np.exp(middle)) == inside[change]
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    found = np.exp((low + high) / 2)
+    if inside[0]:
+        found = np.concatenate([[0.0], found])
+    return found.reshape(-1, 2)
+
+
+def _inside(population, u, x: np.ndarray) -> np.ndarray:
+    """Whether x lies in a bulk; what is not solved, right at an edge, does not."""
+    return np.asarray(density(population, u, jnp.asarray(x))) > 0
+
+
+def _least(population, u) -> float:
+    """Where the grid begins."""
+    return float(bound(population, u)) * 10.0**-DECADES
+
+
+def _middle_and_half(interval) -> tuple[float, float]:
+    low, high = interval
+    return (low + high) / 2, (high - low) / 2
