@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from ..promotion import mixed
 from . import branch
 from .population import AbstractPopulation
 
@@ -40,9 +41,10 @@ def _implicit(solve):
     With residual r(log X, θ) = 0, d log X = -(∂r/∂log X)^{-1} (∂r/∂θ) dθ, which is itself
     differentiated for higher orders.
     """
-    solve = jax.custom_jvp(solve)
+    solve = jax.custom_jvp(mixed(solve))
 
     @solve.defjvp
+    @mixed
     def derivative(primals, tangents):
         unknowns, count = solve(*primals)
 

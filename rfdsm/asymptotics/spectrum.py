@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ..promotion import mixed
 from . import branch
 from .averaged import AveragedPopulation
 from .equivalent import solve_turning
@@ -37,6 +38,7 @@ class Atom(NamedTuple):
 
 
 @jax.jit
+@mixed
 def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
     """The density of eigenvalues at x, without the atom, shape (points,); NaN if unsolved."""
 
@@ -55,6 +57,7 @@ def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
     )
 
 
+@mixed
 def ends_under(population: AveragedPopulation, u, x: Float[Array, ""]) -> Bool[Array, ""]:
     """Whether every eigenvalue is under x.
 
