@@ -13,6 +13,7 @@ that are known exactly.
 """
 
 import cmath
+import itertools
 import math
 from collections import namedtuple
 
@@ -287,19 +288,24 @@ def largest_eigenvalue(S):
     return (S.b * (1 + math.sqrt(S.psi_p)) * linear + bulk) ** 2
 
 
-def _contour(S, lam, longest, digits, height):
-    """(nodes z, weights dz/(2 pi i)) of the upper half, from the left to the right, and the
-    path theta -> -z with theta = pi at the left crossing.
+Contour = namedtuple("Contour", "path start where z weights")
+Contour.__doc__ = """The upper half of a counter-clockwise contour around [0, lambda_max].
+
+path: parameter -> lam = -z, for floats; `start` is its left crossing of the real axis.
+where, z, weights: parameters of the nodes from the left to the right, their z, and dz/(2 pi i).
+"""
+
+
+def ellipse(S, lam, longest, digits, height=0.8):
+    """A contour on which the trapezoid rule converges geometrically.
 
     w = log(z + c) maps [0, lambda_max] to a segment of length 2H.  The contour is an ellipse
-    around it with the ends of the segment for foci and `height` for its vertical half-axis;
-    the resolvent is analytic all the way in to the segment, and phi is tame out to height pi/2,
-    where Re z > -c = -(lam + 5/(kappa tau)).  The trapezoid rule in the ellipse's angle
-    converges geometrically.
+    with the ends of the segment for foci and `height` for its vertical half-axis.  Between the
+    segment, up to which the resolvent is analytic, and the ellipse of height pi/2, up to which
+    phi is tame (Re z > -c = -(lam + 5/(kappa tau)) there), nodes for `digits` digits.
     """
-    kappa_tau = 2 * float(S.h / S.psi_p) * longest
     L = 1.02 * largest_eigenvalue(S)
-    c = lam + (min(5 / kappa_tau, L) if kappa_tau else L)
+    c = lam + (min(5 / (2 * float(S.h / S.psi_p) * longest), L) if longest else L)
     H = math.log1p(L / c) / 2
     inner = math.asinh(height / H)
     width = min(inner, math.asinh(math.pi / 2 / H) - inner)
@@ -309,31 +315,60 @@ def _contour(S, lam, longest, digits, height):
     def relative_w(theta):  # w - log c
         return middle + A * np.cos(theta) + 1j * B * np.sin(theta)
 
+    def path(theta):
+        return -complex(c * np.expm1(COMPLEX(relative_w(REAL(theta)))))
+
     pi = 4 * np.arctan(REAL(1))
     theta = pi - (np.arange(half) + REAL(1) / 2) * pi / half
     w = relative_w(theta)
-    z = c * np.expm1(w)
     # dz/dtheta = (z + c) dw/dtheta, theta growing counter-clockwise
     slope = c * np.exp(w) * (-A * np.sin(theta) + 1j * B * np.cos(theta))
-    weights = slope * (pi / half) / (2j * pi)
-
-    def path(angle):
-        return -complex(c * np.expm1(COMPLEX(relative_w(REAL(angle)))))
-
-    return theta, z, weights, path
+    return Contour(path, math.pi, theta, c * np.expm1(w), slope * (pi / half) / (2j * pi))
 
 
-def one_point(S, theta, z, path):
+def rays(S, lam, longest, per_panel):
+    """Section 6's contour: rays at 45 degrees from -1/(kappa tau), Gauss-Legendre panels whose
+    lengths double, and a vertical closure beyond lambda_max."""
+    first = float(S.psi_p / (2 * S.h)) / longest
+    end = 1.02 * largest_eigenvalue(S) + first
+    edges = [0.0, first]
+    while edges[-1] < end:
+        edges.append(2 * edges[-1])
+    corner = REAL(end) * (1 + 1j)
+    x, w = (
+        np.array([REAL(mp.nstr(v, 25)) for v in column])
+        for column in zip(*oracle._gauss_legendre(per_panel), strict=True)
+    )
+
+    def at(s):  # s in [0, end] on the ray, in [end, 2 end] down to the axis
+        s = np.asarray(s, REAL)
+        return np.where(s < end, s * (1 + 1j), corner - 1j * (s - end)) - REAL(first)
+
+    edges = [*edges[:-1], *(end * np.linspace(1, 2, 5))]
+    pi, where, weights = 4 * np.arctan(REAL(1)), [], []
+    for left, right in itertools.pairwise(map(REAL, edges)):
+        direction = 1 + 1j if right <= end else -1j
+        s = (left + right) / 2 + (right - left) / 2 * x
+        order = np.argsort(s)
+        where.append(s[order])
+        # from the left to the right is clockwise
+        weights.append(-direction * w[order] * (right - left) / 2 / (2j * pi))
+    where, weights = np.concatenate(where), np.concatenate(weights)
+    return Contour(lambda s: -complex(at(s)), 0.0, where, at(where), weights)
+
+
+def one_point(S, contour):
     """Section 4 at lam = -z: followed from the left crossing, then polished; a longdouble
     `Point`."""
     double, long = _convert(S, float), _convert(S, REAL)
-    crossing = path(math.pi).real
-    X, here, found = _real_start(S, crossing), math.pi, []
-    for there in map(float, theta):
-        X = _follow(double, path, here, there, X)
+    here = contour.start
+    X = _real_start(S, contour.path(here).real)
+    found = []
+    for there in map(float, contour.where):
+        X = _follow(double, contour.path, here, there, X)
         found.append(X)
         here = there
-    lam = -z
+    lam = -contour.z
     X = _polish(long, lam, tuple(np.array(x) for x in zip(*found, strict=True)))
     return _points(long, lam, X)
 
@@ -349,10 +384,10 @@ def _filter(S, lam, tau, z):
     return -np.expm1(-2 * S.h / S.psi_p * REAL(tau) * shifted) / shifted
 
 
-def _errors(S, lam, taus, digits, height, chunk=20000):
+def errors_on(contour, S, lam, taus, chunk=20000):
     """The six errors, shape (6, times), on one contour; and the defect of two known traces."""
-    theta, z, weights, path = _contour(S, lam, max(taus), digits, height)
-    points = one_point(S, theta, z, path)
+    z, weights = contour.z, contour.weights
+    points = one_point(S, contour)
     S = _convert(S, REAL)
     sigma_t = [S.a**2 * s + S.h for s in S.sigmas]
     gamma2 = S.a**2 * _integral(S, S.sigmas) + S.h
@@ -402,7 +437,7 @@ def flow(S, lam, taus, digits=(12, 15)):
     relative to max(value, 1), and is that of the coarser one.
     """
     (coarse, defect1), (fine, defect2) = (
-        _errors(S, lam, list(taus), d, height)
+        errors_on(ellipse(S, lam, max(taus), d, height), S, lam, taus)
         for d, height in zip(digits, (0.7, 0.8), strict=True)
     )
     difference = abs(fine - coarse) / np.maximum(abs(fine), 1)
