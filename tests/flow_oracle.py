@@ -453,7 +453,7 @@ def flow(S, lam, taus, digits=(12, 15)):
 def density(S, x):
     """(density of eigenvalues of U at x > 0, error estimate).
 
-    Section 4 at lam = -x - iy is followed from y = 1000 (lambda_max + x) down to y = 1e-7 x and
+    Section 4 at lam = -x - iy is followed from y = 1000 (lambda_max + x) down to y = 1e-9 x and
     then solved at y = 0 itself.  The estimate is the distance to the extrapolation to y = 0
     from three larger y.  Raises ArithmeticError next to the edge of a bulk.
     """
@@ -469,7 +469,7 @@ def density(S, x):
         X = _equations(double, lam, X)[0]
     here = math.log(top)
     seen = {}
-    heights = (4e-6, 2e-6, 1e-6, 1e-7)
+    heights = (4e-8, 2e-8, 1e-8, 1e-9)
     log_ys = [
         *np.arange(here - 0.5, math.log(1e-4 * x), -0.5),
         *np.log(np.multiply(heights, x)),
