@@ -23,7 +23,7 @@ from jaxtyping import Array, Complex, Float
 from .promotion import mixed
 
 ANGLES = np.linspace(math.pi / 4, math.pi / 2, 130)[1:-1]  # of which the best is taken
-DIGITS = 24.0  # the error aimed at is e^{-24} = 4e-11
+DIGITS = 28.0  # the error aimed at is e^{-28} = 7e-13
 COUNTS = (*range(24, 64, 8), *range(64, 193, 16))  # of points: few, so few programs
 
 

@@ -313,6 +313,8 @@ class RFDSM(eqx.Module):
         return _simulation.eigenvalues(key, self._problem(d, features), trials)
 
     def _problem(self, d, features) -> _simulation.Problem:
+        if isinstance(self.training, GradientDescent) and not is_traced(self):
+            self.solve()  # refuses a rate that diverges
         return _simulation.problem(
             d,
             psi_n=self.psi_n,

@@ -18,7 +18,7 @@ from . import contour
 from .checks import Condition, finite, is_traced, require, scalar
 from .promotion import mixed
 
-SINGLE = 18  # points for one training time: an error of 1e-11
+SINGLE = 20  # points for one training time: an error of 3e-13
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
 MANY = 8.0  # steps from which gradient descent is like flow; quadrature errors are under 1e-12
 CIRCLE = 7.0  # log of |v|^{2 steps} on the circle for fewer

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import flow_oracle
-import jax
 import numpy as np
 import oracle
 import pytest
@@ -165,28 +164,18 @@ def test_two_points_obey_the_resolvent_identity():
 # -- rfdsm against the oracle ------------------------------------------------------------------
 
 
-@pytest.fixture
-def lenient_promotion():
-    """The filters' nodes and the spectrum do not run under conftest's strict promotion."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
-@pytest.mark.usefixtures("lenient_promotion")
 @by_name(SETTINGS)
 def test_trajectory(case):
     assert worst(model_of(*case).trajectory(np.array(TAUS)), expected(*case)) < 1e-8
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("lenient_promotion")
 @by_name(SLOW_SETTINGS)
 def test_trajectory_of_other_shapes(case):
     assert worst(model_of(*case).trajectory(np.array(case[7])), expected(*case)) < 1e-8
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("lenient_promotion")
 @by_name({**SETTINGS, **SLOW_SETTINGS})
 def test_one_time(case):
     """`asymptotics` at the last time, of the model that holds it."""
@@ -195,7 +184,6 @@ def test_one_time(case):
     assert worst(model_of(*case).asymptotics(), last) < 1e-8
 
 
-@pytest.mark.usefixtures("lenient_promotion")
 @pytest.mark.parametrize(
     "name", ["above the peak", "five bulks", "m = inf", "m = 1, at the peak"]
 )

@@ -6,14 +6,18 @@ import pytest
 
 import rfdsm
 from rfdsm import contour
-from rfdsm.training import both_halves, points_for
+from rfdsm.training import points_for
 
 RATE = 0.3  # κ
 X = np.concatenate([[0.0], np.geomspace(1e-9, 3.0, 60)])  # eigenvalues, within any reach below
 
 
+def both_halves(total):
+    return 2 * total.real if np.iscomplexobj(total) else total
+
+
 def at(nodes, weights, x):
-    return both_halves(weights @ (1 / (x[None, :] + nodes.resolvents[:, None])))
+    return both_halves(np.asarray(weights) @ (1 / (x + np.asarray(nodes.resolvents)[:, None])))
 
 
 def assert_nodes_are_the_filter(rule, nodes, phi, tolerance):
@@ -21,7 +25,7 @@ def assert_nodes_are_the_filter(rule, nodes, phi, tolerance):
     np.testing.assert_allclose(X * at(nodes, nodes.weights, X), X * phi, atol=tolerance)
     loss = X * phi**2 - 2 * phi + rule.lam * phi**2
     np.testing.assert_allclose(X * at(nodes, nodes.loss_weights, X), X * loss, atol=tolerance)
-    np.testing.assert_allclose(both_halves(jnp.sum(nodes.loss_weights)), -1, atol=tolerance)
+    np.testing.assert_allclose(both_halves(np.sum(nodes.loss_weights)), -1, atol=tolerance)
     assert float(nodes.error) < tolerance
 
 
@@ -67,7 +71,7 @@ def test_one_contour_serves_all_times_of_a_window(decades):
 
 
 def test_the_count_of_points_follows_the_window():
-    assert points_for(np.array([3.0]), 24) == 18
+    assert points_for(np.array([3.0]), 24) == 20
     few, many = (points_for(np.array([1.0, last]), 24) for last in (10.0, 1e8))
     assert few < many < contour.COUNTS[-1]
     assert points_for(np.array([0.0, 1.0]), 24) == contour.COUNTS[-1]  # from no time on

@@ -22,7 +22,7 @@ from .spectrum import ends_under
 ABSENT = 1e-100
 MEAN_SHOWS = 1e-6  # |μ0| relative to the rest of a feature, beyond which it counts
 TINY_REACH = 1e-14  # an eigenvalue that all of no spectrum is under
-FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-11 is usual
+FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-12 is usual
 
 
 @partial(jax.jit, static_argnames="points")

@@ -50,17 +50,18 @@ class TwoPointTable(eqx.Module):
 
 def two_point_table(population: AbstractPopulation, states: Any) -> TwoPointTable:
     """All two-point functions between the states at the nodes, which are stacked."""
-    responses = jax.vmap(population.response)(states)
-    columns = [responses]
+    left = right = jax.vmap(population.response)(states)
+    halves = 1
     if jnp.iscomplexobj(states.alignment):
-        columns.append(jax.tree.map(jnp.conj, responses))
+        conjugates = jax.tree.map(jnp.conj, left)
+        right, halves = jax.tree.map(lambda *x: jnp.concatenate(x), left, conjugates), 2
 
     def pair(left, right):
         return two_point(population, left, right, population.sources(left, right))
 
     over_right = jax.vmap(pair, in_axes=(None, 0))
-    tables = [jax.vmap(over_right, in_axes=(0, None))(responses, right) for right in columns]
-    return TwoPointTable(*(jnp.stack(halves) for halves in zip(*tables, strict=True)))
+    tables = jax.vmap(over_right, in_axes=(0, None))(left, right)
+    return TwoPointTable(*(jnp.stack(jnp.split(table, halves, axis=1)) for table in tables))
 
 
 def quadratic(weights: Inexact[Array, " k"], table: Inexact[Array, "halves k k"]):
