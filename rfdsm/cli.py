@@ -20,19 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from . import activations as _activations, canary
+from . import canary, options
 from .comparison import extrapolate
-from .data import Gaussian
 from .errors import FIELDS, Errors, NotConverged
 from .model import RFDSM
 
-ACTIVATIONS = {
-    name.lower(): getattr(_activations, name)
-    for name in ("Tanh", "ReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU", "GELU")
-}
-
 Activation = Annotated[
-    str, typer.Option(help=f"One of {', '.join(ACTIVATIONS)}, leakyrelu:SLOPE.")
+    str, typer.Option(help=f"One of {', '.join(options.ACTIVATIONS)}, leakyrelu:SLOPE.")
 ]
 Eigenvalues = Annotated[str, typer.Option(help="Eigenvalues of the data's covariance, a,b,...")]
 Weights = Annotated[str | None, typer.Option(help="Their shares, a,b,..., summing to 1.")]
@@ -132,10 +126,10 @@ def point(
         m=m,
         t=t,
         lam=lam,
-        activation=_activation(activation),
-        data=_data(eigenvalues, weights),
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
     )
-    dimensions, trials = _simulation_request(simulate)
+    dimensions, trials = options.simulation_request(simulate)
     runs = []
     with progress("simulate", len(dimensions)) as advance:
         for d in dimensions:
@@ -266,14 +260,16 @@ def curve(
         raise ValueError(f"one parameter is swept at a time, got {' and '.join(swept)}.")
     grid = _curve.parse(swept[0], log=not linear)
     given = {"psi_n": psi_n, "psi_p": psi_p, "m": m or None, "t": t, "lam": lam}
-    _require_all_but(grid.parameter, given)
-    lines = [x for text in m or () for x in _numbers(text, "--m")]
+    options.require_all_but(grid.parameter, given)
+    lines = [x for text in m or () for x in options.numbers(text, "--m")]
     numbers = given | {"m": lines[0] if lines else None} | {grid.parameter: grid.x[0]}
     model = RFDSM(
-        **numbers, activation=_activation(activation), data=_data(eigenvalues, weights)
+        **numbers,
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
     )
-    names = _error_names(errors)
-    request = _curve_request(simulate)
+    names = options.error_names(errors)
+    request = options.curve_request(simulate)
     markers = ()
     if request:
         markers = _curve.markers(grid, request["d"], request["points"], lines)
@@ -359,12 +355,12 @@ def predict(
     plan = _predict.plan(
         data,
         against,
-        m=[x for text in m or () for x in _numbers(text, "--m")],
+        m=[x for text in m or () for x in options.numbers(text, "--m")],
         n=n,
         psi_p=psi_p,
         t=t,
         lam=lam,
-        activation=_activation(activation),
+        activation=options.activation(activation),
         draws=draws,
         noises=noises,
         classes=classes,
@@ -409,96 +405,6 @@ def doctor() -> None:
             "another version, such as 0.10.1.",
             1,
         )
-
-
-def _activation(text: str) -> _activations.AbstractActivation:
-    name, _, argument = text.lower().partition(":")
-    if name == "leakyrelu" and argument:
-        return _activations.LeakyReLU(_numbers(argument, "--activation leakyrelu")[0])
-    if name in ACTIVATIONS and not argument:
-        return ACTIVATIONS[name]()
-    raise ValueError(
-        f"--activation {text} is unknown: take one of {', '.join(ACTIVATIONS)}, "
-        "leakyrelu:SLOPE."
-    )
-
-
-def _data(eigenvalues: str, weights: str | None) -> Gaussian:
-    return Gaussian(
-        _numbers(eigenvalues, "--eigenvalues"),
-        None if weights is None else _numbers(weights, "--weights"),
-    )
-
-
-def _require_all_but(swept: str, given: dict[str, Any]) -> None:
-    """Refuse a model's parameter that is missing, and one beside the sweep of itself."""
-    for name, value in given.items():
-        option = f"--{name.replace('_', '-')}"
-        if name == swept and value is not None:
-            raise ValueError(f"{name} is swept, {option} gives it again: leave one out.")
-        if name != swept and value is None:
-            raise ValueError(f"{option} is missing: {swept} alone is swept.")
-
-
-def _error_names(text: str) -> list[str]:
-    names = [name.strip().replace("-", "_") for name in text.split(",")]
-    if not set(names) <= set(FIELDS) or len(set(names)) < len(names):
-        raise ValueError(f"--errors takes some of {', '.join(FIELDS)}, got {text!r}.")
-    return names
-
-
-def _numbers(text: str, name: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{name} takes numbers separated by commas, got {text!r}.") from None
-
-
-def _simulation_request(text: str | None) -> tuple[list[int], int]:
-    """The dimensions and trials of "d=80,160,trials=32"."""
-    if text is None:
-        return [], 0
-    try:
-        values = _assignments(text)
-        dimensions = values.pop("d")
-        trials = values.pop("trials", [32])
-        if values or len(trials) != 1 or not 1 <= len(dimensions) <= 2:
-            raise ValueError
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
-            f"got {text!r}."
-        ) from None
-    return sorted(dimensions), trials[0]
-
-
-def _curve_request(text: str | None) -> dict[str, int]:
-    """The numbers of "d=48,trials=8,points=6"; empty where none was asked for."""
-    if text is None:
-        return {}
-    try:
-        asked = {name: value for name, (value,) in _assignments(text).items()}
-        request = {"trials": 8, "points": 6} | asked
-        if set(request) != {"d", "trials", "points"} or min(request.values()) < 1:
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"--simulate takes positive integers d=48,trials=8,points=6 (the last two may "
-            f"be left out), got {text!r}."
-        ) from None
-    return request
-
-
-def _assignments(text: str) -> dict[str, list[int]]:
-    """The integers of "d=80,160,trials=32" by name."""
-    values: dict[str, list[int]] = {}
-    name = ""
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if equals:
-            name = key.strip()
-        values.setdefault(name, []).append(int(value if equals else key))
-    return values
 
 
 def _fields(errors: Errors) -> dict[str, float]:

@@ -14,7 +14,7 @@ FLOORS = (
     {"asymptotics", "simulation"},
     {"model", "comparison", "canary"},
     {"measuring", "timescales"},
-    {"plotting", "storage"},
+    {"plotting", "storage", "options"},
     {"curve"},
     {"predict"},
     {"demo"},
