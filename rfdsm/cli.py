@@ -253,7 +253,7 @@ def curve(
     log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
 ) -> None:
     """The errors over one parameter: a table, and if asked a figure and the data."""
-    from . import curve as _curve, files, plotting, storage
+    from . import curve as _curve, family, files, plotting, storage
 
     # Everything that can be refused is refused here, before the work.
     if len(swept) > 1:
@@ -286,7 +286,7 @@ def curve(
         if request:
             d, trials = request["d"], request["trials"]
             runs = _curve.simulate(result, markers, d, trials, seed, advance)
-    if message := _curve.failures(result):
+    if message := family.failures(result.status):
         _show_warning(message)
     data = _curve.dataset(result, runs) if data_file else None
     if out_file:
@@ -345,7 +345,7 @@ def predict(
     log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
 ) -> None:
     """The losses on your own data, from theory, and if asked from trained networks."""
-    from . import curve as _curve, files, plotting, predict as _predict, storage, tables
+    from . import family, files, plotting, predict as _predict, storage, tables
 
     if out_file:
         files.require_writable(out_file, plotting.SUFFIXES)
@@ -373,7 +373,7 @@ def predict(
     with progress("predict", _predict.steps(plan)) as advance:
         prediction, trust = _predict.run(plan, _note, advance)
     for theory in (prediction.measured, prediction.gaussian):
-        if message := _curve.failures(theory):
+        if message := family.failures(theory.status):
             _show_warning(message)
     result = _predict.dataset(prediction) if data_file else None
     if out_file:

@@ -31,7 +31,9 @@ PARAMETERS = {
     "m": "noises per data point $m$",
     "t": "diffusion time $t$",
     "lam": r"ridge $\lambda$",
+    "tau": r"training time $\tau$",
 }
+SYMBOLS = {"psi_n": r"\psi_n", "psi_p": r"\psi_p", "m": "m", "t": "t", "lam": r"\lambda"}
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -139,18 +141,18 @@ def describe(model: RFDSM, without: Sequence[str] = (), data: str | None = None)
         data: what the data are, in place of their law's description.
     """
     values = {
-        r"\psi_n": ("psi_n", model.psi_n),
-        r"\psi_p": ("psi_p", model.psi_p),
-        "m": ("m", model.m),
-        "t": ("t", getattr(model.process, "t", None)),
-        r"\lambda": ("lam", getattr(model.training, "lam", None)),
+        "psi_n": model.psi_n,
+        "psi_p": model.psi_p,
+        "m": model.m,
+        "t": getattr(model.process, "t", None),
+        "lam": getattr(model.training, "lam", None),
     }
     activation = type(model.activation).__name__
     if activation == activation.capitalize():  # Tanh is a function's name, ReLU an acronym
         activation = activation.lower()
     numbers = (
-        f"${symbol} = {tex(value)}$"
-        for symbol, (name, value) in values.items()
+        f"${SYMBOLS[name]} = {tex(value)}$"
+        for name, value in values.items()
         if value is not None and name not in without
     )
     return ", ".join((data or _describe_data(model), activation, *numbers))

@@ -15,6 +15,7 @@ FLOORS = (
     {"model", "comparison", "canary"},
     {"measuring", "timescales"},
     {"plotting", "storage", "options"},
+    {"family"},
     {"curve"},
     {"predict"},
     {"demo"},
