@@ -1,10 +1,9 @@
-"""The command line: `rfdsm demo`, `point`, `curve`, `predict`, `doctor`.
+"""The command line: `rfdsm demo`, `point`, `curve`, `train`, `predict`, `doctor`.
 
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
 """
 
 import json
-import math
 import platform
 import sys
 import warnings
@@ -18,18 +17,20 @@ import jax
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from . import canary, options
-from .comparison import extrapolate
-from .errors import FIELDS, Errors, NotConverged
+from .errors import FIELDS, NotConverged
 from .model import RFDSM
+from .training import GradientFlow
 
 Activation = Annotated[
     str, typer.Option(help=f"One of {', '.join(options.ACTIVATIONS)}, leakyrelu:SLOPE.")
 ]
 Eigenvalues = Annotated[str, typer.Option(help="Eigenvalues of the data's covariance, a,b,...")]
 Weights = Annotated[str | None, typer.Option(help="Their shares, a,b,..., summing to 1.")]
+FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
+DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]
+LogY = Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
 
 app = typer.Typer(
@@ -88,6 +89,16 @@ def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
         yield advance
 
 
+def _require_writable(figure: Path | None, data: Path | None) -> None:
+    """Refuse files that could not be written later."""
+    from . import files, plotting, storage
+
+    if figure:
+        files.require_writable(figure, plotting.SUFFIXES)
+    if data:
+        files.require_writable(data, storage.SUFFIXES)
+
+
 @app.command()
 def demo(
     directory: Annotated[
@@ -120,6 +131,8 @@ def point(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Every error at one point, from theory and, if asked, from simulation."""
+    from . import point as _point
+
     model = RFDSM(
         psi_n=psi_n,
         psi_p=psi_p,
@@ -138,82 +151,13 @@ def point(
             advance(f"d = {d}")
     # Rounding to integers moves the ratios: theory is compared where the simulation was.
     compared = model.at(runs[-1].sizes) if runs else model
-    report = _report(model, compared, runs)
+    report = _point.report(compared, runs)
     if as_json:
-        print(json.dumps(_plain(report), indent=2))
-    else:
-        _print_point(report)
-
-
-def _report(model: RFDSM, compared: RFDSM, runs: list[Errors]) -> dict[str, Any]:
-    theory = compared.asymptotics()
-    baselines = model.baselines()
-    report: dict[str, Any] = {
-        "model": compared.to_dict(),
-        "theory": _fields(theory),
-        "memorises": bool(baselines.memorises(theory)),
-        "baselines": {
-            name: float(getattr(baselines, name))
-            for name in ("null", "isotropic", "linear", "best")
-        },
-        "simulation": [
-            {
-                "d": r.sizes.d,
-                "n": r.sizes.n,
-                "p": r.sizes.p,
-                "trials": r.score_error.shape[0],
-                "mean": _fields(r.mean()),
-                "standard_error": _fields(r.standard_error()),
-            }
-            for r in runs
-        ],
-    }
-    if len(runs) == 1:
-        # A finite size shifts every error by O(1/d): a z-score would test that, not theory.
-        difference = jax.tree.map(lambda x, y: x - y, runs[0].mean(), theory)
-        report["difference"] = _fields(difference)
-        report["expected_order"] = 1 / runs[0].sizes.d
-    if len(runs) == 2:
-        limit = extrapolate(*runs)
-        report["extrapolated"] = _fields(limit.errors)
-        report["standard_error"] = _fields(limit.standard_error)
-        report["z"] = _fields(limit.z_score(theory))
-    return report
-
-
-def _print_point(report: dict[str, Any]) -> None:
-    columns: list[tuple[str, dict[str, float], str]] = [("theory", report["theory"], ".6g")]
-    for run_ in report["simulation"]:
-        columns.append((f"d = {run_['d']}", run_["mean"], ".4g"))
-        columns.append(("±", run_["standard_error"], ".1g"))
-    if "difference" in report:
-        columns.append(("difference", report["difference"], "+.2g"))
-    if "z" in report:
-        columns.append(("d → ∞", report["extrapolated"], ".4g"))
-        columns.append(("±", report["standard_error"], ".1g"))
-        columns.append(("z", report["z"], "+.1f"))
-    table = Table("error per dimension", box=None, pad_edge=False)
-    for title, _, _ in columns:
-        table.add_column(title, justify="right")
-    for name in FIELDS:
-        cells = (
-            "-" if math.isnan(values[name]) else format(values[name], style)
-            for _, values, style in columns
-        )
-        table.add_row(name, *cells)
-    out.print(table)
-    if "difference" in report:
-        out.print(
-            f"differences are finite-size shifts of order 1/d = {report['expected_order']:.2g} "
-            "plus ±; give two dimensions (d=80,160) to extrapolate and test."
-        )
-    linear = report["baselines"]["linear"]
-    verb = "memorises" if report["memorises"] else "does not memorise"
-    out.print(
-        f"losses to hold these against: no score 1, isotropic "
-        f"{report['baselines']['isotropic']:.4g}, best linear {linear:.4g}; "
-        f"the model {verb} (memorization_loss against the last)."
-    )
+        print(json.dumps(_point.plain(report), indent=2))
+        return
+    out.print(_point.table(report))
+    for line in _point.summary(report):
+        out.print(line)
 
 
 @app.command()
@@ -244,16 +188,12 @@ def curve(
     errors: Annotated[
         str, typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
     ] = "test_loss,train_loss,memorization_loss",
-    out_file: Annotated[
-        Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")
-    ] = None,
-    data_file: Annotated[
-        Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")
-    ] = None,
-    log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+    log_y: LogY = False,
 ) -> None:
     """The errors over one parameter: a table, and if asked a figure and the data."""
-    from . import curve as _curve, family, files, plotting, storage
+    from . import curve as _curve, family, plotting, storage
 
     # Everything that can be refused is refused here, before the work.
     if len(swept) > 1:
@@ -261,7 +201,7 @@ def curve(
     grid = _curve.parse(swept[0], log=not linear)
     given = {"psi_n": psi_n, "psi_p": psi_p, "m": m or None, "t": t, "lam": lam}
     options.require_all_but(grid.parameter, given)
-    lines = [x for text in m or () for x in options.numbers(text, "--m")]
+    lines = options.lists(m, "--m")
     numbers = given | {"m": lines[0] if lines else None} | {grid.parameter: grid.x[0]}
     model = RFDSM(
         **numbers,
@@ -269,14 +209,11 @@ def curve(
         data=options.data(eigenvalues, weights),
     )
     names = options.error_names(errors)
-    request = options.curve_request(simulate)
+    request = options.networks(simulate, d=48, trials=8, points=6)
     markers = ()
     if request:
         markers = _curve.markers(grid, request["d"], request["points"], lines)
-    if out_file:
-        files.require_writable(out_file, plotting.SUFFIXES)
-    if data_file:
-        files.require_writable(data_file, storage.SUFFIXES)
+    _require_writable(out_file, data_file)
 
     steps = 1 + max(1, len(lines)) * len(markers)
     with progress("curve", steps) as advance:
@@ -295,6 +232,76 @@ def curve(
         storage.save(data, data_file)
     out.print(_curve.table(result, names))
     print("\n".join(["", *_curve.summary(result, runs, names)]))
+
+
+@app.command()
+def train(
+    psi_n: Annotated[
+        list[str], typer.Option(help="Data points per dimension, a line each: 4,8,16.")
+    ],
+    psi_p: Annotated[float, typer.Option(help="Features per dimension, p/d.")],
+    m: Annotated[
+        list[str],
+        typer.Option(help="Noises per data point, a line each (not both): 1,4,inf."),
+    ],
+    t: Annotated[float, typer.Option(help="Diffusion time.")],
+    lam: Annotated[float, typer.Option(help="Ridge λ.")] = 0.0,
+    tau: Annotated[
+        str, typer.Option(metavar="START:STOP:COUNT", help="Training times, a log grid.")
+    ] = "0.1:1e5:100",
+    activation: Activation = "tanh",
+    eigenvalues: Eigenvalues = "1",
+    weights: Weights = None,
+    simulate: Annotated[
+        str | None, typer.Option(help="Simulate too: d=48,trials=8,points=10.")
+    ] = None,
+    seed: Seed = 0,
+    errors: Annotated[
+        str, typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
+    ] = "score_error,test_loss,train_loss,memorization_loss",
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+    log_y: LogY = False,
+) -> None:
+    """The errors over training time, by gradient flow: when it generalises and memorises."""
+    from . import curve as _curve, family, plotting, storage, train as _train
+
+    # Everything that can be refused is refused here, before the work.
+    psi_ns, ms = options.lists(psi_n, "--psi-n"), options.lists(m, "--m")
+    grid = family.range_of("tau", tau)
+    model = RFDSM(
+        psi_n=psi_ns[0],
+        psi_p=psi_p,
+        m=ms[0],
+        t=t,
+        training=GradientFlow(1.0, lam),
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
+    )
+    asked = _train.lines(model, psi_ns, ms)
+    names = options.error_names(errors)
+    request = options.networks(simulate, d=48, trials=8, points=10)
+    if request:
+        d, trials = request["d"], request["trials"]
+        taus = _curve.markers(grid, d, request["points"], ms)
+        _train.require_networks(asked, d)
+    _require_writable(out_file, data_file)
+
+    steps = (3 if request else 2) * len(asked.models)
+    with progress("train", steps) as advance:
+        result = _train.solve(asked, grid, advance)
+        runs = None
+        if request:
+            runs = _train.simulate(result, taus, d, trials, seed, advance)
+    if message := family.failures(result.theory.status):
+        _show_warning(message)
+    data = _train.dataset(result, runs) if data_file else None
+    if out_file:
+        plotting.save(_train.figure(result, runs, names, log_y=log_y), out_file)
+    if data_file:
+        storage.save(data, data_file)
+    out.print(family.table(result.theory, names))
+    print("\n".join(["", *_train.summary(result, runs, names)]))
 
 
 @app.command()
@@ -336,26 +343,19 @@ def predict(
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
     ] = False,
-    out_file: Annotated[
-        Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")
-    ] = None,
-    data_file: Annotated[
-        Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")
-    ] = None,
-    log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+    log_y: LogY = False,
 ) -> None:
     """The losses on your own data, from theory, and if asked from trained networks."""
-    from . import family, files, plotting, predict as _predict, storage, tables
+    from . import family, plotting, predict as _predict, storage, tables
 
-    if out_file:
-        files.require_writable(out_file, plotting.SUFFIXES)
-    if data_file:
-        files.require_writable(data_file, storage.SUFFIXES)
+    _require_writable(out_file, data_file)
     data = _predict.load(points, as_is=as_is)
     plan = _predict.plan(
         data,
         against,
-        m=[x for text in m or () for x in options.numbers(text, "--m")],
+        m=options.lists(m, "--m"),
         n=n,
         psi_p=psi_p,
         t=t,
@@ -405,16 +405,3 @@ def doctor() -> None:
             "another version, such as 0.10.1.",
             1,
         )
-
-
-def _fields(errors: Errors) -> dict[str, float]:
-    return {name: float(getattr(errors, name)) for name in FIELDS}
-
-
-def _plain(value: Any) -> Any:
-    """For JSON, which has no NaN: null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -54,6 +54,11 @@ def error_names(text: str) -> list[str]:
     return names
 
 
+def lists(texts: list[str] | None, name: str) -> list[float]:
+    """The numbers of an option that was given several times, each one or more numbers."""
+    return [number for text in texts or () for number in numbers(text, name)]
+
+
 def numbers(text: str, name: str) -> list[float]:
     """The numbers of "1,4,inf", given to the option `name`."""
     try:
@@ -80,19 +85,26 @@ def simulation_request(text: str | None) -> tuple[list[int], int]:
     return sorted(dimensions), trials[0]
 
 
-def curve_request(text: str | None) -> dict[str, int]:
-    """The numbers of "d=48,trials=8,points=6"; empty where none was asked for."""
+def networks(text: str | None, d: int, **rest: int) -> dict[str, int]:
+    """The numbers of "d=48,trials=8,points=6"; empty where none was asked for.
+
+    Args:
+        text: given to --simulate.
+        d: an example.
+        rest: the other numbers, as they are where the text leaves them out.
+    """
     if text is None:
         return {}
     try:
         asked = {name: value for name, (value,) in assignments(text).items()}
-        request = {"trials": 8, "points": 6} | asked
-        if set(request) != {"d", "trials", "points"} or min(request.values()) < 1:
+        request = rest | asked
+        if set(request) != {"d", *rest} or min(request.values()) < 1:
             raise ValueError
     except ValueError:
+        example = ",".join(f"{name}={value}" for name, value in {"d": d, **rest}.items())
         raise ValueError(
-            f"--simulate takes positive integers d=48,trials=8,points=6 (the last two may "
-            f"be left out), got {text!r}."
+            f"--simulate takes positive integers {example} (all but d may be left out), "
+            f"got {text!r}."
         ) from None
     return request
 
