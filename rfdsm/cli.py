@@ -1,4 +1,5 @@
-"""The command line: `rfdsm demo`, `point`, `curve`, `train`, `predict`, `doctor`.
+"""The command line: `rfdsm demo`, `point`, `curve`, `train`, `spectrum`, `predict`,
+`doctor`.
 
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
 """
@@ -21,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from . import canary, options
 from .errors import FIELDS, NotConverged
 from .model import RFDSM
+from .simulation import FEATURES
 from .training import GradientFlow
 
 Activation = Annotated[
@@ -302,6 +304,62 @@ def train(
         storage.save(data, data_file)
     out.print(family.table(result.theory, names))
     print("\n".join(["", *_train.summary(result, runs, names)]))
+
+
+@app.command()
+def spectrum(
+    psi_n: Annotated[float, typer.Option(help="Data points per dimension, n/d.")],
+    psi_p: Annotated[float, typer.Option(help="Features per dimension, p/d.")],
+    m: Annotated[float, typer.Option(help="Noises per data point; inf is allowed.")],
+    t: Annotated[float, typer.Option(help="Diffusion time.")],
+    activation: Activation = "tanh",
+    eigenvalues: Eigenvalues = "1",
+    weights: Weights = None,
+    simulate: Annotated[str | None, typer.Option(help="Simulate too: d=100,trials=2.")] = None,
+    features: Annotated[
+        str, typer.Option(help="Simulated: network, or gaussian for the surrogate.")
+    ] = "network",
+    seed: Seed = 0,
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+) -> None:
+    """The eigenvalues of the features' second moments: bulks, atom and learning times."""
+    from . import eigenvalues as _eigenvalues, plotting, storage
+
+    # Everything that can be refused is refused here, before the work.
+    model = RFDSM(
+        psi_n=psi_n,
+        psi_p=psi_p,
+        m=m,
+        t=t,
+        training=GradientFlow(1.0),
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
+    )
+    request = options.networks(simulate, d=100, trials=2)
+    if features not in FEATURES:
+        raise ValueError(f"--features takes {' or '.join(FEATURES)}, got {features!r}.")
+    if request:
+        # Rounding to integers moves the ratios: theory is where the simulation is.
+        model = model.at(_eigenvalues.realised(model, request["d"], features))
+    _require_writable(out_file, data_file)
+
+    with progress("spectrum", 3 if request else 2) as advance:
+        result = _eigenvalues.solve(model, advance)
+        sample = None
+        if request:
+            d, trials = request["d"], request["trials"]
+            sample = _eigenvalues.simulate(result, d, trials, features, seed)
+            advance("networks")
+    if message := _eigenvalues.failures(result):
+        _show_warning(message)
+    data = _eigenvalues.dataset(result, sample) if data_file else None
+    if out_file:
+        plotting.save(_eigenvalues.figure(result, sample), out_file)
+    if data_file:
+        storage.save(data, data_file)
+    out.print(_eigenvalues.table(result, sample))
+    print("\n".join(["", *_eigenvalues.summary(result, sample)]))
 
 
 @app.command()

@@ -74,18 +74,18 @@ def panels(
 
     The figure belongs to no display: it can be saved, or shown by a notebook.
     """
+    rows = 1 if len(names) <= ROW else 2
+    columns = -(-len(names) // rows)
+    size = 3.4 * columns + margin, 3.1 if rows == 1 else 5.6
     with matplotlib.rc_context(STYLE):
-        rows = 1 if len(names) <= ROW else 2
-        columns = -(-len(names) // rows)
-        size = 3.4 * columns + margin, 3.1 if rows == 1 else 5.6
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    figure.suptitle(title, fontsize=10)
-    for ax in axes[len(names) :]:
-        ax.remove()
-    panels = dict(zip(names, axes, strict=False))
-    for name, ax in panels.items():
-        ax.set(xscale=xscale, title=LABELS[name], xlabel=PARAMETERS[parameter])
+        figure.suptitle(title, fontsize=10)
+        for ax in axes[len(names) :]:
+            ax.remove()
+        panels = dict(zip(names, axes, strict=False))
+        for name, ax in panels.items():
+            ax.set(xscale=xscale, title=LABELS[name], xlabel=PARAMETERS[parameter])
     return figure, panels
 
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"measuring", "timescales"},
     {"plotting", "storage", "options"},
     {"family"},
-    {"curve", "point"},
+    {"curve", "point", "eigenvalues"},
     {"predict", "train"},
     {"demo"},
     {"cli"},
