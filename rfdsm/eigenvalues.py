@@ -20,7 +20,7 @@ DEEPEST = 1e-9  # of the largest eigenvalue: where a bulk that goes down to 0 is
 ZERO = 1e-12  # of the largest eigenvalue: below it an eigenvalue is rounded off 0
 SAME = 1e-9  # relative distance at which an eigenvalue belongs to the atom
 BINS = 20  # of the histogram, in a decade
-ROOM = 1.15  # factor beside the outermost eigenvalues
+ROOM = 0.03  # of the abscissa, beside the outermost eigenvalues
 
 
 class Spectrum(NamedTuple):
@@ -114,12 +114,12 @@ def solve(model: RFDSM, advance: Callable[[str], None] = lambda step: None) -> S
     # On an edge rounding decides on which side of it a point is.
     density[:, -1] = 0.0
     density[ends[:, 0] > 0, 0] = 0.0
+    position = float(place.position)
+    position = position if position > ZERO * ends[-1, 1] else 0.0  # of a linear activation
     advance("density")
     times = timescales(model).bulks
     advance("timescales")
-    return Spectrum(
-        model, ends, masses, float(place.position), float(place.mass), x, density, times
-    )
+    return Spectrum(model, ends, masses, position, float(place.mass), x, density, times)
 
 
 def simulate(
@@ -156,9 +156,8 @@ def simulate(
 
 def kolmogorov(spectrum: Spectrum, values: np.ndarray) -> float:
     """The largest distance of the eigenvalues' distribution function from the theory's."""
-    near = np.abs(values - spectrum.position) <= SAME * max(
-        spectrum.position, values[-1] * ZERO
-    )
+    scale = SAME * max(spectrum.position, ZERO * values[-1])
+    near = np.abs(values - spectrum.position) <= scale
     values, counts = np.unique(np.where(near, spectrum.position, values), return_counts=True)
     after = np.cumsum(counts) / np.sum(counts)
     before = after - counts / np.sum(counts)
@@ -183,10 +182,8 @@ def figure(spectrum: Spectrum, sample: Sample | None = None) -> Figure:
         ax.set(xscale="log", yscale="log", xlabel="eigenvalue $x$ of $U$")
         ax.set_ylabel("share of eigenvalues per decade")
         if sample is not None:
-            label = f"{sample.features}, $d = {sample.sizes.d}$"
-            label = label.replace("network", "networks").replace(
-                "gaussian", "Gaussian features"
-            )
+            what = {"network": "networks", "gaussian": "Gaussian surrogate"}[sample.features]
+            label = f"{what}, $d = {sample.sizes.d}$"
             ax.stairs(sample.histogram, sample.bins, fill=True, color="0.8", label=label)
         heights = per_decade(spectrum.x, spectrum.density)
         (colour,) = plotting.colours(1)
@@ -195,7 +192,7 @@ def figure(spectrum: Spectrum, sample: Sample | None = None) -> Figure:
         ax.plot([], [], color=colour, label="theory")
         bottom, top = _ordinate(heights, sample)
         ax.set_ylim(bottom, top)
-        ax.set_xlim(_abscissa(spectrum, sample))
+        ax.set_xlim(_abscissa(spectrum, spectrum.x[heights > bottom], sample))
         _draw_atom(ax, spectrum, bottom, top)
         _draw_times(ax, spectrum)
         drawn.legend(loc="outside right center")
@@ -205,8 +202,8 @@ def figure(spectrum: Spectrum, sample: Sample | None = None) -> Figure:
 def table(spectrum: Spectrum, sample: Sample | None = None) -> Table:
     """A row for each bulk, and one for the atom."""
     drawn = Table(box=None, pad_edge=False)
-    titles = ["bulk", "from", "to", "share of eigenvalues", "learned at tau from", "to"]
-    for title in titles + (["share in networks"] if sample is not None else []):
+    titles = ["bulk", "from", "to", "share", "learned at tau", "to"]
+    for title in titles + (["in networks"] if sample is not None else []):
         drawn.add_column(title, justify="right")
     for i, ((low, high), mass) in enumerate(zip(spectrum.ends, spectrum.masses, strict=True)):
         numbers = [low, high, mass, learned(spectrum.model, high), learned(spectrum.model, low)]
@@ -321,13 +318,17 @@ def _ordinate(heights: np.ndarray, sample: Sample | None) -> tuple[float, float]
     return bottom, 3 * top
 
 
-def _abscissa(spectrum: Spectrum, sample: Sample | None) -> tuple[float, float]:
-    low, high = spectrum.x[0, 0], spectrum.x[-1, -1]
+def _abscissa(
+    spectrum: Spectrum, seen: np.ndarray, sample: Sample | None
+) -> tuple[float, float]:
+    """Around all eigenvalues, where theory's are `seen`."""
+    low, high = seen.min(), seen.max()
     if spectrum.mass > 0 and spectrum.position > 0:
         low, high = min(low, spectrum.position), max(high, spectrum.position)
     if sample is not None:
         low, high = min(low, sample.bins[0]), max(high, sample.bins[-1])
-    return low / ROOM, high * ROOM
+    room = (high / low) ** ROOM
+    return low / room, high * room
 
 
 def _draw_atom(ax: Axes, spectrum: Spectrum, bottom: float, top: float) -> None:
