@@ -20,11 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from .promotion import mixed
+
 ANGLES = np.linspace(math.pi / 4, math.pi / 2, 130)[1:-1]  # of which the best is taken
 DIGITS = 24.0  # the error aimed at is e^{-24} = 4e-11
 COUNTS = (*range(24, 64, 8), *range(64, 193, 16))  # of points: few, so few programs
 
 
+@mixed
 def hyperbola(
     shortest: Float[Array, ""], longest: Float[Array, ""], count: int
 ) -> tuple[Complex[Array, " count"], Complex[Array, " count"]]:
@@ -40,7 +43,7 @@ def hyperbola(
     shortest, longest = map(jax.lax.stop_gradient, (shortest, longest))
     angle, scale = _best(longest / shortest, jnp)
     step = scale / count
-    u = (jnp.arange(count) + 0.5) * step
+    u = (np.arange(count) + 0.5) * step
     size = math.pi * (4 * angle - math.pi) / (step * longest)
     sine, cosine = jnp.sin(angle), jnp.cos(angle)
     w = size * jax.lax.complex(sine * jnp.cosh(u) - 1, -cosine * jnp.sinh(u))

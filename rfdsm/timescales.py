@@ -40,9 +40,9 @@ def timescales(model: RFDSM) -> Timescales:
 
     From the bulks of the spectrum of U, whose modes are learned at the rates κ(x + λ),
     κ = 2h/ψ_p: tau_gen = 1/(κ(x + λ)) at the lower end x of the population's bulks, which hold
-    the d largest eigenvalues (its slowest mode), and tau_mem at the upper end of what lies below
-    (the fastest mode that fits single points). NaN where no gap separates them. For p >> n >> d
-    at m = ∞ their ratio grows like psi_n (arXiv 2505.17638).
+    the d largest eigenvalues (its slowest mode), and tau_mem at the upper end of what lies
+    below (the fastest mode that fits single points). NaN where no gap separates them. For
+    p >> n >> d at m = ∞ their ratio grows like psi_n (arXiv 2505.17638).
 
     From the curves: tau_gen where score_error is least, tau_mem where memorization_loss falls
     under C_t, the loss of the best possible score on fresh data; NaN where it never does. That

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Inexact
 
 from . import contour
 from .checks import Condition, finite, is_traced, require, scalar
+from .promotion import mixed
 
 SINGLE = 18  # points for one training time: an error of 1e-11
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
@@ -56,10 +57,11 @@ def both_halves(total: Inexact[Array, " *shape"]) -> Float[Array, " *shape"]:
     return 2 * total.real if jnp.iscomplexobj(total) else total
 
 
-def filter_error(resolvents, weights, x: Float[Array, " points"], exact):
+@mixed
+def filter_error(resolvents, weights, x: Float[Array, " points"], exact) -> Float[Array, ""]:
     """`FilterNodes.error` at eigenvalues x where φ is `exact`; it is not differentiated."""
-    found = both_halves(weights @ (1 / (x + resolvents[:, None])))
-    return jax.lax.stop_gradient(jnp.max(jnp.abs(x * (found - exact)), axis=-1))
+    found = both_halves(weights @ (1 / (x[None, :] + resolvents[:, None])))
+    return jax.lax.stop_gradient(jnp.max(jnp.abs(x * (found - exact))))
 
 
 class AbstractTraining(eqx.Module):
@@ -143,6 +145,7 @@ class GradientFlow(AbstractTraining):
     def filter(self, x, rate):
         return _flow(x, rate * self.tau, self.lam)
 
+    @mixed
     def nodes(self, rate, taus: Any = None, count: int = SINGLE):
         """The filter's nodes; with `taus`, shape (times,), those of all these training times.
 
@@ -162,17 +165,17 @@ class GradientFlow(AbstractTraining):
         w, step = contour.hyperbola(first, last, count)
         z = jax.lax.stop_gradient(w - self.lam)
         w = z + self.lam
-        decay = jnp.exp(-rate * tau[..., None] * w)
-        weights = step * decay / w
         x = jnp.geomspace(0.01 / last, 1e3 / first, CHECKS)
-        return FilterNodes(
-            -z,
-            weights,
+
+        def at(tau):
+            decay = jnp.exp(-rate * tau * w)
+            weights = step * decay / w
+            error = filter_error(-z, weights, x, _flow(x, rate * tau, self.lam))
             # xφ² - 2φ = -(1 - e^{-2κτ(x+λ)})/(x+λ) - λφ²
-            -step * decay**2 / w,
-            self.lam,
-            filter_error(-z, weights, x, _flow(x, rate * tau[..., None], self.lam)),
-        )
+            return weights, -step * decay**2 / w, error
+
+        weights, loss_weights, error = at(tau) if taus is None else jax.vmap(at)(tau)
+        return FilterNodes(-z, weights, loss_weights, self.lam, error)
 
     def domain(self):
         return [
@@ -220,6 +223,7 @@ class GradientDescent(AbstractTraining):
         shrunk = rate * self.learning_rate * (x + self.lam)
         return rate * self.learning_rate * self._geometric(shrunk)
 
+    @mixed
     def nodes(self, rate):
         """The filter's nodes, on a contour in v on which v^steps stays O(1).
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from ..promotion import mixed
 from . import branch
 from .population import AbstractPopulation
 
@@ -26,8 +27,11 @@ MORE_STEPS = 32  # at most, after the population's fixed ones; nothing seen need
 STEP_LIMIT = 4.0  # in the logs
 COMPLEX_STEP_LIMIT = 1.0  # in their modulus
 RESIDUAL = 1e-13  # of the equations as Newton has them: rounding, at which steps end
-AXIS_NEAR, AXIS_LEAST = 0.15, 1e-9  # distances from the negative axis, in the argument over π
-AXIS_FIRST, AXIS_STEPS = 12, 3  # Newton steps at the first argument and at each that follows
+FIRST_STEPS = 12  # at the first of these
+TURNS = np.array(
+    [0.5, 0.41, 0.32, 0.24, 0.16, 0.1, 0.06, 0.035, 0.02, 0.01, 0.004, 1e-3, 1e-4, 1e-6, 1e-9]
+)
+CAREFUL_TURNS = np.geomspace(0.5, 1e-9, 60)
 TOLERANCE = 1e-12  # on |ℓ - log F(ℓ)|, to count as solved; converged rows have 1e-15
 
 
@@ -37,9 +41,10 @@ def _implicit(solve):
     With residual r(log X, θ) = 0, d log X = -(∂r/∂log X)^{-1} (∂r/∂θ) dθ, which is itself
     differentiated for higher orders.
     """
-    solve = jax.custom_jvp(solve)
+    solve = jax.custom_jvp(mixed(solve))
 
     @solve.defjvp
+    @mixed
     def derivative(primals, tangents):
         unknowns, count = solve(*primals)
 
@@ -72,31 +77,47 @@ def solve_unknowns(
     return _finished(population, lam, u, start, population.fixed_steps, MORE_STEPS)
 
 
-@_implicit
 def solve_turning(
-    population: AbstractPopulation, lam: Complex[Array, ""], u: Float[Array, ""]
+    population: AbstractPopulation,
+    lam: Complex[Array, ""],
+    u: Float[Array, ""],
+    *,
+    carefully: bool = False,
 ) -> tuple[Complex[Array, " k"], Float[Array, ""]]:
     r"""As `solve_unknowns`, for λ close to the negative axis or, as -x + i0, on it.
 
     On the axis the solution is the limit from above, real outside of the spectrum's bulks. The
-    argument is turned to that of λ in steps that shrink with the distance from the axis: of
-    20,000 random points on it one missed a residual of 1e-10, next to an atom.
+    argument is turned to that of λ in steps that shrink with the distance from the axis. Of
+    20,000 random points on it a few miss; `carefully`, in five times the steps, one did.
 
     Args:
         population: of `averaged` kind; u: 1/m.
         lam: not 0, its imaginary part not negative.
+        carefully: with small steps.
     """
-    gaps = np.concatenate(
-        [np.linspace(0.5, AXIS_NEAR, 5), np.geomspace(AXIS_NEAR, AXIS_LEAST, 12)[1:]]
-    )
-    gap = 1 - jnp.angle(lam) / jnp.pi  # distance from the axis
+    return (_turn_carefully if carefully else _turn)(population, lam, u)
+
+
+@_implicit
+def _turn(population, lam, u):
+    return _turned(population, lam, u, TURNS, 3)
+
+
+@_implicit
+def _turn_carefully(population, lam, u):
+    return _turned(population, lam, u, CAREFUL_TURNS, 6)
+
+
+def _turned(population, lam, u, gaps: np.ndarray, steps: int):
+    """The solution by way of the distances `gaps` from the axis, in the argument over π."""
+    gap = 1 - jnp.angle(lam) / jnp.pi
     arguments = jnp.abs(lam) * jnp.exp(1j * jnp.pi * (1 - jnp.maximum(gaps, gap)))
 
     def turn(unknowns, turned):
-        return _steps(population, turned, u, unknowns, AXIS_STEPS), None
+        return _steps(population, turned, u, unknowns, steps), None
 
     first = arguments[0]
-    start = _steps(population, first, u, population.start(first, u), AXIS_FIRST)
+    start = _steps(population, first, u, population.start(first, u), FIRST_STEPS)
     near, _ = jax.lax.scan(turn, start, arguments)
     start = _steps(population, lam, u, near, population.fixed_steps)
     return _finished(population, lam, u, start, population.fixed_steps, MORE_STEPS)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ..errors import Errors
+from ..promotion import mixed
 from ..training import FilterNodes, both_halves
 from . import branch
 from .equivalent import solve_turning, solve_unknowns
@@ -26,6 +27,7 @@ from .population import AbstractPopulation
 from .two_point import TwoPointTable, quadratic, two_point_table
 
 
+@mixed
 def learning_curve(
     population: AbstractPopulation, nodes: FilterNodes, u: Float[Array, ""]
 ) -> tuple[Errors, Float[Array, ""], Int[Array, ""]]:

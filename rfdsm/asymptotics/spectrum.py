@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ..promotion import mixed
 from . import branch
 from .averaged import AveragedPopulation
 from .equivalent import solve_turning
@@ -25,7 +26,8 @@ FINEST = 32 * GRID
 DECADES = 12  # below the largest eigenvalue
 HALVINGS = 48  # of an interval with an edge
 NODES = 1024  # of the quadrature over a bulk
-MISSING = 1e-6  # mass that may be missing before bulks are looked for on a finer grid
+NOTABLE = 1e-6  # missing mass that is worth a warning
+MISSING = 1e-9  # mass that may be missing before bulks are looked for on a finer grid
 
 
 class Atom(NamedTuple):
@@ -36,18 +38,26 @@ class Atom(NamedTuple):
 
 
 @jax.jit
+@mixed
 def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
     """The density of eigenvalues at x, without the atom, shape (points,); NaN if unsolved."""
 
-    def at(x):
-        state, _, ok = _on_axis(population, u, jnp.maximum(x, LEAST))
-        inside = -state.q.imag > REAL * jnp.abs(state.q)
-        value = jnp.where(inside, -state.q.imag / jnp.pi, 0.0)
-        return jnp.where(x < 0, 0.0, value * jnp.where(ok, 1.0, jnp.nan))
+    def solved(carefully):
+        def at(x):
+            state, _, ok = _on_axis(population, u, jnp.maximum(x, LEAST), carefully)
+            inside = -state.q.imag > REAL * jnp.abs(state.q)
+            value = jnp.where(inside, -state.q.imag / jnp.pi, 0.0)
+            return jnp.where(x < 0, 0.0, value * jnp.where(ok, 1.0, jnp.nan))
 
-    return jax.vmap(at)(x)
+        return jax.vmap(at)(x)
+
+    values = solved(carefully=False)
+    return jax.lax.cond(
+        jnp.any(jnp.isnan(values)), lambda: solved(carefully=True), lambda: values
+    )
 
 
+@mixed
 def ends_under(population: AveragedPopulation, u, x: Float[Array, ""]) -> Bool[Array, ""]:
     """Whether every eigenvalue is under x.
 
@@ -108,7 +118,7 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
         if abs(mass - 1) <= MISSING or points >= FINEST:
             break
         points *= 4
-    if abs(mass - 1) > 100 * MISSING:
+    if abs(mass - 1) > NOTABLE:
         warnings.warn(
             f"the bulks found hold {mass:.6f} of all eigenvalues: others are too narrow.",
             stacklevel=4,
@@ -131,10 +141,10 @@ def bulk_masses(population: AveragedPopulation, u, ends: np.ndarray) -> np.ndarr
     return np.asarray(masses)
 
 
-def _on_axis(population, u, x):
+def _on_axis(population, u, x, carefully=True):
     """(state, unknowns, whether they are a solution) at λ = -x + i0."""
     lam = jax.lax.complex(-x, jnp.zeros_like(x))
-    unknowns, _ = solve_turning(population, lam, u)
+    unknowns, _ = solve_turning(population, lam, u, carefully=carefully)
     state = population.state(unknowns, lam, u)
     ok = (population.mismatch(state) <= SOLVED) & branch.holds(unknowns, lam)
     return state, unknowns, ok

@@ -1,0 +1,102 @@
+"""Filters as nodes and weights against the filters themselves; their domains."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfdsm
+from rfdsm import contour
+from rfdsm.training import both_halves, points_for
+
+RATE = 0.3  # κ
+X = np.concatenate([[0.0], np.geomspace(1e-9, 3.0, 60)])  # eigenvalues, within any reach below
+
+
+def at(nodes, weights, x):
+    return both_halves(weights @ (1 / (x[None, :] + nodes.resolvents[:, None])))
+
+
+def assert_nodes_are_the_filter(rule, nodes, phi, tolerance):
+    """φ, and xφ² - 2φ of the train loss, in units in which xφ is O(1)."""
+    np.testing.assert_allclose(X * at(nodes, nodes.weights, X), X * phi, atol=tolerance)
+    loss = X * phi**2 - 2 * phi + rule.lam * phi**2
+    np.testing.assert_allclose(X * at(nodes, nodes.loss_weights, X), X * loss, atol=tolerance)
+    np.testing.assert_allclose(both_halves(jnp.sum(nodes.loss_weights)), -1, atol=tolerance)
+    assert float(nodes.error) < tolerance
+
+
+@pytest.mark.parametrize("lam", [0.0, 1e-4, 1.0])
+@pytest.mark.parametrize("tau", [1e-3, 1.0, 1e3, 1e8])
+def test_nodes_of_gradient_flow(tau, lam):
+    rule = rfdsm.GradientFlow(tau, lam)
+    phi = np.asarray(rule.filter(X, RATE))
+    exponent = RATE * tau * (X + lam)
+    expected = np.where(exponent > 0, -np.expm1(-exponent) / np.maximum(X + lam, 1e-300), 0)
+    expected[exponent == 0] = RATE * tau
+    np.testing.assert_allclose(phi, expected, rtol=1e-12)
+    assert_nodes_are_the_filter(rule, rule.nodes(RATE), phi, 3e-11)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 31, 1000, 100_000])
+def test_nodes_of_gradient_descent(steps, share):
+    """From the smallest rates to the largest stable one at λ_max = 3.05, λ = 0.01."""
+    rule = rfdsm.GradientDescent(steps, share * 2 / (RATE * 3.06), 0.01)
+    phi = np.asarray(rule.filter(X, RATE))
+    v = 1 - RATE * float(rule.learning_rate) * (X + 0.01)
+    np.testing.assert_allclose((1 - v**steps) / (X + 0.01), phi, rtol=1e-9)
+    assert_nodes_are_the_filter(rule, rule.nodes(RATE), phi, 1e-10)
+
+
+def test_gradient_descent_at_small_rates_is_flow():
+    flow, descent = rfdsm.GradientFlow(30.0, 0.1), rfdsm.GradientDescent(10**6, 3e-5, 0.1)
+    np.testing.assert_allclose(descent.filter(X, RATE), flow.filter(X, RATE), rtol=1e-4)
+
+
+@pytest.mark.parametrize("decades", [1, 3, 6, 11, 14])
+def test_one_contour_serves_all_times_of_a_window(decades):
+    taus = np.geomspace(1e-3, 10.0 ** (decades - 3), 7)
+    count = points_for(taus, contour.DIGITS)
+    nodes = rfdsm.GradientFlow(1.0, 1e-3).nodes(RATE, jnp.asarray(taus), count)
+    expected = np.stack([rfdsm.GradientFlow(tau, 1e-3).filter(X, RATE) for tau in taus])
+    np.testing.assert_allclose(X * at(nodes, nodes.weights, X), X * expected, atol=2e-10)
+    assert nodes.error.shape == (7,) and float(nodes.error.max()) < 2e-10
+    # and its rate is what it says
+    few = rfdsm.GradientFlow(1.0).nodes(RATE, jnp.asarray(taus), count // 2)
+    assert float(few.error.max()) > 1e-9 or decades == 1
+
+
+def test_the_count_of_points_follows_the_window():
+    assert points_for(np.array([3.0]), 24) == 18
+    few, many = (points_for(np.array([1.0, last]), 24) for last in (10.0, 1e8))
+    assert few < many < contour.COUNTS[-1]
+    assert points_for(np.array([0.0, 1.0]), 24) == contour.COUNTS[-1]  # from no time on
+    assert contour.enough(1e30) == contour.COUNTS[-1]
+
+
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda: rfdsm.GradientFlow(-1.0), "tau must be finite and not negative"),
+        (lambda: rfdsm.GradientFlow(np.inf), "take Ridge"),
+        (lambda: rfdsm.GradientFlow(np.nan), "tau"),
+        (lambda: rfdsm.GradientFlow(1.0, -1e-3), "lam must be finite and not negative"),
+        (lambda: rfdsm.GradientDescent(0, 0.1), "integer of at least 1, got 0"),
+        (lambda: rfdsm.GradientDescent(2.5, 0.1), "integer of at least 1, got 2.5"),
+        (lambda: rfdsm.GradientDescent(3, 0.0), "learning_rate must be positive"),
+        (lambda: rfdsm.GradientDescent(3, 0.1, np.nan), "lam"),
+    ],
+)
+def test_bad_numbers_are_one_line(build, words):
+    with pytest.raises(ValueError, match=words) as raised:
+        build()
+    assert "\n" not in str(raised.value)
+
+
+def test_rules_as_json():
+    for rule in (rfdsm.GradientFlow(3.0, 0.1), rfdsm.GradientDescent(7, 0.2)):
+        model = rfdsm.RFDSM(psi_n=2, psi_p=3, m=4, t=0.2, training=rule)
+        again = rfdsm.RFDSM.from_dict(model.to_dict())
+        assert type(again.training) is type(rule)
+        assert again.replace(lam=0.5).training.lam == 0.5
+    assert again.training.steps == 7
