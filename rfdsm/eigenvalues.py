@@ -15,7 +15,7 @@ from .errors import Sizes
 from .model import RFDSM
 from .timescales import Times, timescales
 
-POINTS = 401  # of the density, in each bulk
+POINTS = 1024  # of the density in each bulk; as `bulk_masses` takes: one program for both
 DEEPEST = 1e-9  # of the largest eigenvalue: where a bulk that goes down to 0 is cut off
 ZERO = 1e-12  # of the largest eigenvalue: below it an eigenvalue is rounded off 0
 SAME = 1e-9  # relative distance at which an eigenvalue belongs to the atom
@@ -110,7 +110,7 @@ def solve(model: RFDSM, advance: Callable[[str], None] = lambda step: None) -> S
     high = np.log(ends[:, 1:])
     # Dense at both edges, where the density is like a square root.
     x = np.exp((low + high) / 2 - (high - low) / 2 * np.cos(_angles()))
-    density = np.array(model.density(x))
+    density = np.stack([model.density(bulk) for bulk in x])
     # On an edge rounding decides on which side of it a point is.
     density[:, -1] = 0.0
     density[ends[:, 0] > 0, 0] = 0.0
