@@ -1,10 +1,10 @@
-"""The command line: `rfdsm demo`, `point`, `curve`, `predict`, `doctor`.
+"""The command line: `rfdsm demo`, `point`, `curve`, `train`, `spectrum`, `predict`,
+`doctor`.
 
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
 """
 
 import json
-import math
 import platform
 import sys
 import warnings
@@ -18,24 +18,21 @@ import jax
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from . import activations as _activations, canary
-from .comparison import extrapolate
-from .data import Gaussian
-from .errors import FIELDS, Errors, NotConverged
+from . import canary, options
+from .errors import FIELDS, NotConverged
 from .model import RFDSM
-
-ACTIVATIONS = {
-    name.lower(): getattr(_activations, name)
-    for name in ("Tanh", "ReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU", "GELU")
-}
+from .simulation import FEATURES
+from .training import GradientFlow
 
 Activation = Annotated[
-    str, typer.Option(help=f"One of {', '.join(ACTIVATIONS)}, leakyrelu:SLOPE.")
+    str, typer.Option(help=f"One of {', '.join(options.ACTIVATIONS)}, leakyrelu:SLOPE.")
 ]
 Eigenvalues = Annotated[str, typer.Option(help="Eigenvalues of the data's covariance, a,b,...")]
 Weights = Annotated[str | None, typer.Option(help="Their shares, a,b,..., summing to 1.")]
+FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
+DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]
+LogY = Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
 
 app = typer.Typer(
@@ -94,6 +91,16 @@ def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
         yield advance
 
 
+def _require_writable(figure: Path | None, data: Path | None) -> None:
+    """Refuse files that could not be written later."""
+    from . import files, plotting, storage
+
+    if figure:
+        files.require_writable(figure, plotting.SUFFIXES)
+    if data:
+        files.require_writable(data, storage.SUFFIXES)
+
+
 @app.command()
 def demo(
     directory: Annotated[
@@ -126,16 +133,18 @@ def point(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Every error at one point, from theory and, if asked, from simulation."""
+    from . import point as _point
+
     model = RFDSM(
         psi_n=psi_n,
         psi_p=psi_p,
         m=m,
         t=t,
         lam=lam,
-        activation=_activation(activation),
-        data=_data(eigenvalues, weights),
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
     )
-    dimensions, trials = _simulation_request(simulate)
+    dimensions, trials = options.simulation_request(simulate)
     runs = []
     with progress("simulate", len(dimensions)) as advance:
         for d in dimensions:
@@ -144,82 +153,13 @@ def point(
             advance(f"d = {d}")
     # Rounding to integers moves the ratios: theory is compared where the simulation was.
     compared = model.at(runs[-1].sizes) if runs else model
-    report = _report(model, compared, runs)
+    report = _point.report(compared, runs)
     if as_json:
-        print(json.dumps(_plain(report), indent=2))
-    else:
-        _print_point(report)
-
-
-def _report(model: RFDSM, compared: RFDSM, runs: list[Errors]) -> dict[str, Any]:
-    theory = compared.asymptotics()
-    baselines = model.baselines()
-    report: dict[str, Any] = {
-        "model": compared.to_dict(),
-        "theory": _fields(theory),
-        "memorises": bool(baselines.memorises(theory)),
-        "baselines": {
-            name: float(getattr(baselines, name))
-            for name in ("null", "isotropic", "linear", "best")
-        },
-        "simulation": [
-            {
-                "d": r.sizes.d,
-                "n": r.sizes.n,
-                "p": r.sizes.p,
-                "trials": r.score_error.shape[0],
-                "mean": _fields(r.mean()),
-                "standard_error": _fields(r.standard_error()),
-            }
-            for r in runs
-        ],
-    }
-    if len(runs) == 1:
-        # A finite size shifts every error by O(1/d): a z-score would test that, not theory.
-        difference = jax.tree.map(lambda x, y: x - y, runs[0].mean(), theory)
-        report["difference"] = _fields(difference)
-        report["expected_order"] = 1 / runs[0].sizes.d
-    if len(runs) == 2:
-        limit = extrapolate(*runs)
-        report["extrapolated"] = _fields(limit.errors)
-        report["standard_error"] = _fields(limit.standard_error)
-        report["z"] = _fields(limit.z_score(theory))
-    return report
-
-
-def _print_point(report: dict[str, Any]) -> None:
-    columns: list[tuple[str, dict[str, float], str]] = [("theory", report["theory"], ".6g")]
-    for run_ in report["simulation"]:
-        columns.append((f"d = {run_['d']}", run_["mean"], ".4g"))
-        columns.append(("±", run_["standard_error"], ".1g"))
-    if "difference" in report:
-        columns.append(("difference", report["difference"], "+.2g"))
-    if "z" in report:
-        columns.append(("d → ∞", report["extrapolated"], ".4g"))
-        columns.append(("±", report["standard_error"], ".1g"))
-        columns.append(("z", report["z"], "+.1f"))
-    table = Table("error per dimension", box=None, pad_edge=False)
-    for title, _, _ in columns:
-        table.add_column(title, justify="right")
-    for name in FIELDS:
-        cells = (
-            "-" if math.isnan(values[name]) else format(values[name], style)
-            for _, values, style in columns
-        )
-        table.add_row(name, *cells)
-    out.print(table)
-    if "difference" in report:
-        out.print(
-            f"differences are finite-size shifts of order 1/d = {report['expected_order']:.2g} "
-            "plus ±; give two dimensions (d=80,160) to extrapolate and test."
-        )
-    linear = report["baselines"]["linear"]
-    verb = "memorises" if report["memorises"] else "does not memorise"
-    out.print(
-        f"losses to hold these against: no score 1, isotropic "
-        f"{report['baselines']['isotropic']:.4g}, best linear {linear:.4g}; "
-        f"the model {verb} (memorization_loss against the last)."
-    )
+        print(json.dumps(_point.plain(report), indent=2))
+        return
+    out.print(_point.table(report))
+    for line in _point.summary(report):
+        out.print(line)
 
 
 @app.command()
@@ -250,37 +190,32 @@ def curve(
     errors: Annotated[
         str, typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
     ] = "test_loss,train_loss,memorization_loss",
-    out_file: Annotated[
-        Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")
-    ] = None,
-    data_file: Annotated[
-        Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")
-    ] = None,
-    log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+    log_y: LogY = False,
 ) -> None:
     """The errors over one parameter: a table, and if asked a figure and the data."""
-    from . import curve as _curve, files, plotting, storage
+    from . import curve as _curve, family, plotting, storage
 
     # Everything that can be refused is refused here, before the work.
     if len(swept) > 1:
         raise ValueError(f"one parameter is swept at a time, got {' and '.join(swept)}.")
     grid = _curve.parse(swept[0], log=not linear)
     given = {"psi_n": psi_n, "psi_p": psi_p, "m": m or None, "t": t, "lam": lam}
-    _require_all_but(grid.parameter, given)
-    lines = [x for text in m or () for x in _numbers(text, "--m")]
+    options.require_all_but(grid.parameter, given)
+    lines = options.lists(m, "--m")
     numbers = given | {"m": lines[0] if lines else None} | {grid.parameter: grid.x[0]}
     model = RFDSM(
-        **numbers, activation=_activation(activation), data=_data(eigenvalues, weights)
+        **numbers,
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
     )
-    names = _error_names(errors)
-    request = _curve_request(simulate)
+    names = options.error_names(errors)
+    request = options.networks(simulate, d=48, trials=8, points=6)
     markers = ()
     if request:
         markers = _curve.markers(grid, request["d"], request["points"], lines)
-    if out_file:
-        files.require_writable(out_file, plotting.SUFFIXES)
-    if data_file:
-        files.require_writable(data_file, storage.SUFFIXES)
+    _require_writable(out_file, data_file)
 
     steps = 1 + max(1, len(lines)) * len(markers)
     with progress("curve", steps) as advance:
@@ -290,7 +225,7 @@ def curve(
         if request:
             d, trials = request["d"], request["trials"]
             runs = _curve.simulate(result, markers, d, trials, seed, advance)
-    if message := _curve.failures(result):
+    if message := family.failures(result.status):
         _show_warning(message)
     data = _curve.dataset(result, runs) if data_file else None
     if out_file:
@@ -299,6 +234,132 @@ def curve(
         storage.save(data, data_file)
     out.print(_curve.table(result, names))
     print("\n".join(["", *_curve.summary(result, runs, names)]))
+
+
+@app.command()
+def train(
+    psi_n: Annotated[
+        list[str], typer.Option(help="Data points per dimension, a line each: 4,8,16.")
+    ],
+    psi_p: Annotated[float, typer.Option(help="Features per dimension, p/d.")],
+    m: Annotated[
+        list[str],
+        typer.Option(help="Noises per data point, a line each (not both): 1,4,inf."),
+    ],
+    t: Annotated[float, typer.Option(help="Diffusion time.")],
+    lam: Annotated[float, typer.Option(help="Ridge λ.")] = 0.0,
+    tau: Annotated[
+        str, typer.Option(metavar="START:STOP:COUNT", help="Training times, a log grid.")
+    ] = "0.1:1e5:100",
+    activation: Activation = "tanh",
+    eigenvalues: Eigenvalues = "1",
+    weights: Weights = None,
+    simulate: Annotated[
+        str | None, typer.Option(help="Simulate too: d=48,trials=8,points=10.")
+    ] = None,
+    seed: Seed = 0,
+    errors: Annotated[
+        str, typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
+    ] = "score_error,test_loss,train_loss,memorization_loss",
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+    log_y: LogY = False,
+) -> None:
+    """The errors over training time, by gradient flow: when it generalises and memorises."""
+    from . import curve as _curve, family, plotting, storage, train as _train
+
+    # Everything that can be refused is refused here, before the work.
+    psi_ns, ms = options.lists(psi_n, "--psi-n"), options.lists(m, "--m")
+    grid = family.range_of("tau", tau)
+    model = RFDSM(
+        psi_n=psi_ns[0],
+        psi_p=psi_p,
+        m=ms[0],
+        t=t,
+        training=GradientFlow(1.0, lam),
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
+    )
+    asked = _train.lines(model, psi_ns, ms)
+    names = options.error_names(errors)
+    request = options.networks(simulate, d=48, trials=8, points=10)
+    if request:
+        d, trials = request["d"], request["trials"]
+        taus = _curve.markers(grid, d, request["points"], ms)
+        _train.require_networks(asked, d)
+    _require_writable(out_file, data_file)
+
+    steps = (3 if request else 2) * len(asked.models)
+    with progress("train", steps) as advance:
+        result = _train.solve(asked, grid, advance)
+        runs = None
+        if request:
+            runs = _train.simulate(result, taus, d, trials, seed, advance)
+    if message := family.failures(result.theory.status):
+        _show_warning(message)
+    data = _train.dataset(result, runs) if data_file else None
+    if out_file:
+        plotting.save(_train.figure(result, runs, names, log_y=log_y), out_file)
+    if data_file:
+        storage.save(data, data_file)
+    out.print(family.table(result.theory, names))
+    print("\n".join(["", *_train.summary(result, runs, names)]))
+
+
+@app.command()
+def spectrum(
+    psi_n: Annotated[float, typer.Option(help="Data points per dimension, n/d.")],
+    psi_p: Annotated[float, typer.Option(help="Features per dimension, p/d.")],
+    m: Annotated[float, typer.Option(help="Noises per data point; inf is allowed.")],
+    t: Annotated[float, typer.Option(help="Diffusion time.")],
+    activation: Activation = "tanh",
+    eigenvalues: Eigenvalues = "1",
+    weights: Weights = None,
+    simulate: Annotated[str | None, typer.Option(help="Simulate too: d=100,trials=2.")] = None,
+    features: Annotated[
+        str, typer.Option(help="Simulated: network, or gaussian for the surrogate.")
+    ] = "network",
+    seed: Seed = 0,
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+) -> None:
+    """The eigenvalues of the features' second moments: bulks, atom and learning times."""
+    from . import eigenvalues as _eigenvalues, plotting, storage
+
+    # Everything that can be refused is refused here, before the work.
+    model = RFDSM(
+        psi_n=psi_n,
+        psi_p=psi_p,
+        m=m,
+        t=t,
+        training=GradientFlow(1.0),
+        activation=options.activation(activation),
+        data=options.data(eigenvalues, weights),
+    )
+    request = options.networks(simulate, d=100, trials=2)
+    if features not in FEATURES:
+        raise ValueError(f"--features takes {' or '.join(FEATURES)}, got {features!r}.")
+    if request:
+        # Rounding to integers moves the ratios: theory is where the simulation is.
+        model = model.at(_eigenvalues.realised(model, request["d"], features))
+    _require_writable(out_file, data_file)
+
+    with progress("spectrum", 3 if request else 2) as advance:
+        result = _eigenvalues.solve(model, advance)
+        sample = None
+        if request:
+            d, trials = request["d"], request["trials"]
+            sample = _eigenvalues.simulate(result, d, trials, features, seed)
+            advance("networks")
+    if message := _eigenvalues.failures(result):
+        _show_warning(message)
+    data = _eigenvalues.dataset(result, sample) if data_file else None
+    if out_file:
+        plotting.save(_eigenvalues.figure(result, sample), out_file)
+    if data_file:
+        storage.save(data, data_file)
+    out.print(_eigenvalues.table(result, sample))
+    print("\n".join(["", *_eigenvalues.summary(result, sample)]))
 
 
 @app.command()
@@ -340,31 +401,24 @@ def predict(
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
     ] = False,
-    out_file: Annotated[
-        Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")
-    ] = None,
-    data_file: Annotated[
-        Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")
-    ] = None,
-    log_y: Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")] = False,
+    out_file: FigureFile = None,
+    data_file: DataFile = None,
+    log_y: LogY = False,
 ) -> None:
     """The losses on your own data, from theory, and if asked from trained networks."""
-    from . import curve as _curve, files, plotting, predict as _predict, storage, tables
+    from . import family, plotting, predict as _predict, storage, tables
 
-    if out_file:
-        files.require_writable(out_file, plotting.SUFFIXES)
-    if data_file:
-        files.require_writable(data_file, storage.SUFFIXES)
+    _require_writable(out_file, data_file)
     data = _predict.load(points, as_is=as_is)
     plan = _predict.plan(
         data,
         against,
-        m=[x for text in m or () for x in _numbers(text, "--m")],
+        m=options.lists(m, "--m"),
         n=n,
         psi_p=psi_p,
         t=t,
         lam=lam,
-        activation=_activation(activation),
+        activation=options.activation(activation),
         draws=draws,
         noises=noises,
         classes=classes,
@@ -377,7 +431,7 @@ def predict(
     with progress("predict", _predict.steps(plan)) as advance:
         prediction, trust = _predict.run(plan, _note, advance)
     for theory in (prediction.measured, prediction.gaussian):
-        if message := _curve.failures(theory):
+        if message := family.failures(theory.status):
             _show_warning(message)
     result = _predict.dataset(prediction) if data_file else None
     if out_file:
@@ -409,106 +463,3 @@ def doctor() -> None:
             "another version, such as 0.10.1.",
             1,
         )
-
-
-def _activation(text: str) -> _activations.AbstractActivation:
-    name, _, argument = text.lower().partition(":")
-    if name == "leakyrelu" and argument:
-        return _activations.LeakyReLU(_numbers(argument, "--activation leakyrelu")[0])
-    if name in ACTIVATIONS and not argument:
-        return ACTIVATIONS[name]()
-    raise ValueError(
-        f"--activation {text} is unknown: take one of {', '.join(ACTIVATIONS)}, "
-        "leakyrelu:SLOPE."
-    )
-
-
-def _data(eigenvalues: str, weights: str | None) -> Gaussian:
-    return Gaussian(
-        _numbers(eigenvalues, "--eigenvalues"),
-        None if weights is None else _numbers(weights, "--weights"),
-    )
-
-
-def _require_all_but(swept: str, given: dict[str, Any]) -> None:
-    """Refuse a model's parameter that is missing, and one beside the sweep of itself."""
-    for name, value in given.items():
-        option = f"--{name.replace('_', '-')}"
-        if name == swept and value is not None:
-            raise ValueError(f"{name} is swept, {option} gives it again: leave one out.")
-        if name != swept and value is None:
-            raise ValueError(f"{option} is missing: {swept} alone is swept.")
-
-
-def _error_names(text: str) -> list[str]:
-    names = [name.strip().replace("-", "_") for name in text.split(",")]
-    if not set(names) <= set(FIELDS) or len(set(names)) < len(names):
-        raise ValueError(f"--errors takes some of {', '.join(FIELDS)}, got {text!r}.")
-    return names
-
-
-def _numbers(text: str, name: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{name} takes numbers separated by commas, got {text!r}.") from None
-
-
-def _simulation_request(text: str | None) -> tuple[list[int], int]:
-    """The dimensions and trials of "d=80,160,trials=32"."""
-    if text is None:
-        return [], 0
-    try:
-        values = _assignments(text)
-        dimensions = values.pop("d")
-        trials = values.pop("trials", [32])
-        if values or len(trials) != 1 or not 1 <= len(dimensions) <= 2:
-            raise ValueError
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
-            f"got {text!r}."
-        ) from None
-    return sorted(dimensions), trials[0]
-
-
-def _curve_request(text: str | None) -> dict[str, int]:
-    """The numbers of "d=48,trials=8,points=6"; empty where none was asked for."""
-    if text is None:
-        return {}
-    try:
-        asked = {name: value for name, (value,) in _assignments(text).items()}
-        request = {"trials": 8, "points": 6} | asked
-        if set(request) != {"d", "trials", "points"} or min(request.values()) < 1:
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"--simulate takes positive integers d=48,trials=8,points=6 (the last two may "
-            f"be left out), got {text!r}."
-        ) from None
-    return request
-
-
-def _assignments(text: str) -> dict[str, list[int]]:
-    """The integers of "d=80,160,trials=32" by name."""
-    values: dict[str, list[int]] = {}
-    name = ""
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if equals:
-            name = key.strip()
-        values.setdefault(name, []).append(int(value if equals else key))
-    return values
-
-
-def _fields(errors: Errors) -> dict[str, float]:
-    return {name: float(getattr(errors, name)) for name in FIELDS}
-
-
-def _plain(value: Any) -> Any:
-    """For JSON, which has no NaN: null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

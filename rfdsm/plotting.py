@@ -31,7 +31,10 @@ PARAMETERS = {
     "m": "noises per data point $m$",
     "t": "diffusion time $t$",
     "lam": r"ridge $\lambda$",
+    "tau": r"training time $\tau$",
 }
+SYMBOLS = {"psi_n": r"\psi_n", "psi_p": r"\psi_p", "m": "m", "t": "t", "lam": r"\lambda"}
+ROW = 3  # panels side by side
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -65,19 +68,25 @@ def panels(
     xscale: str = "log",
     margin: float = 0,
 ) -> tuple[Figure, dict[str, Axes]]:
-    """A row of axes, one per error, over one parameter of the model.
+    """A row of axes, or two, one per error, over one parameter of the model.
 
     `margin` inches are kept on the right, for a legend that hides no line.
 
     The figure belongs to no display: it can be saved, or shown by a notebook.
     """
+    rows = 1 if len(names) <= ROW else 2
+    columns = -(-len(names) // rows)
+    size = 3.4 * columns + margin, 3.1 if rows == 1 else 5.6
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * len(names) + margin, 3.1), layout="constrained")
-        axes = figure.subplots(1, len(names), squeeze=False)
-    figure.suptitle(title, fontsize=10)
-    for ax, name in zip(axes[0], names, strict=True):
-        ax.set(xscale=xscale, title=LABELS[name], xlabel=PARAMETERS[parameter])
-    return figure, dict(zip(names, axes[0], strict=True))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure.suptitle(title, fontsize=10)
+        for ax in axes[len(names) :]:
+            ax.remove()
+        panels = dict(zip(names, axes, strict=False))
+        for name, ax in panels.items():
+            ax.set(xscale=xscale, title=LABELS[name], xlabel=PARAMETERS[parameter])
+    return figure, panels
 
 
 def draw_theory(axes: dict[str, Axes], x, errors: Errors, **style) -> None:
@@ -139,18 +148,18 @@ def describe(model: RFDSM, without: Sequence[str] = (), data: str | None = None)
         data: what the data are, in place of their law's description.
     """
     values = {
-        r"\psi_n": ("psi_n", model.psi_n),
-        r"\psi_p": ("psi_p", model.psi_p),
-        "m": ("m", model.m),
-        "t": ("t", getattr(model.process, "t", None)),
-        r"\lambda": ("lam", getattr(model.training, "lam", None)),
+        "psi_n": model.psi_n,
+        "psi_p": model.psi_p,
+        "m": model.m,
+        "t": getattr(model.process, "t", None),
+        "lam": getattr(model.training, "lam", None),
     }
     activation = type(model.activation).__name__
     if activation == activation.capitalize():  # Tanh is a function's name, ReLU an acronym
         activation = activation.lower()
     numbers = (
-        f"${symbol} = {tex(value)}$"
-        for symbol, (name, value) in values.items()
+        f"${SYMBOLS[name]} = {tex(value)}$"
+        for name, value in values.items()
         if value is not None and name not in without
     )
     return ", ".join((data or _describe_data(model), activation, *numbers))

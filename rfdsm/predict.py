@@ -14,9 +14,10 @@ from rich.table import Table
 
 from . import curve, images, plotting, tables
 from .comparison import relative_difference
-from .curve import NAMES, Grid, Simulation, Sweep
+from .curve import NAMES, Sweep
 from .data import Samples, sample_matrix, standardise
 from .errors import Errors
+from .family import Grid, Simulation, line_of, range_of, text
 from .measuring import measure, sampling_error
 from .model import RFDSM
 from .moments import Moments
@@ -144,7 +145,7 @@ def plan(
     for name, value in {"n": n, "m": m, "lam": lam}.items():
         if parameter == name and value not in (None, ()) and value != []:
             raise ValueError(f"{name} is swept, --{name} gives it again: leave one out.")
-    grid = curve.range_of(parameter, numbers) if equals else _default_grid(parameter, N, d)
+    grid = range_of(parameter, numbers) if equals else _default_grid(parameter, N, d)
     lines = () if parameter == "m" else tuple(sorted(map(float, m or LINES)))
     if len(set(lines)) < len(lines):
         raise ValueError("an m was given twice: one line per m.")
@@ -260,18 +261,18 @@ def figure(prediction: Prediction, *, log_y: bool = False) -> Figure:
     colours = plotting.colours(len(measured.labels()))
     handles = []
     for line, colour in enumerate(colours):
-        theory = curve.line_of(measured.errors, line)
+        theory = line_of(measured.errors, line)
         plotting.draw_theory(axes, plan.grid.x, theory, color=colour)
-        gaussian = curve.line_of(prediction.gaussian.errors, line)
+        gaussian = line_of(prediction.gaussian.errors, line)
         plotting.draw_theory(axes, plan.grid.x, gaussian, color=colour, **THIN)
         if measured.spread is not None:
-            spread = curve.line_of(measured.spread, line)
+            spread = line_of(measured.spread, line)
             plotting.draw_band(axes, plan.grid.x, theory, spread, color=colour)
         if plan.lines:
             label = f"$m = {plotting.tex(plan.lines[line])}$"
             handles.append(Line2D([], [], color=colour, label=label))
         if runs is not None:
-            means, bars = curve.line_of(runs.means, line), curve.line_of(runs.bars, line)
+            means, bars = line_of(runs.means, line), line_of(runs.bars, line)
             plotting.draw_runs(axes, runs.x, means, bars, color=colour)
     handles.append(Line2D([], [], color="0.3", label="theory, measured moments"))
     handles.append(Line2D([], [], color="0.3", **THIN, label="theory, Gaussian data"))
@@ -319,7 +320,7 @@ def deviations(prediction: Prediction) -> Table:
             for name in NAMES:
                 mean, bar = (getattr(e, name)[line, i] for e in (runs.means, runs.bars))
                 drawn.add_row(
-                    *([curve.text(lines[line])] if lines else []),
+                    *([text(lines[line])] if lines else []),
                     f"{x:.4g}",
                     plotting.LABELS[name].removesuffix(" loss"),
                     f"{mean:.4g}",
@@ -399,7 +400,7 @@ def _default_grid(parameter: str, N: int, d: int) -> Grid:
         "m": (1.0, 32.0),
         "lam": (1e-5, 10.0),
     }[parameter]
-    return curve.range_of(parameter, f"{ends[0]}:{ends[1]}:{COUNT}")
+    return range_of(parameter, f"{ends[0]}:{ends[1]}:{COUNT}")
 
 
 def _measure(plan: Plan, report: Callable[[str], None]) -> Moments:
@@ -426,7 +427,7 @@ def _error_bar(plan: Plan, moments: Moments, measured: Sweep) -> list[str]:
     n = float(plan.model.psi_n) * moments.d
     line = (
         f"finitely many points leave the test loss at n = {n:.4g}, m = "
-        f"{curve.text(float(plan.model.m))} uncertain by "
+        f"{text(float(plan.model.m))} uncertain by "
         f"{100 * float(error.total.test_loss / value):.2g} %"
     )
     if error.enough > len(plan.points.X):
