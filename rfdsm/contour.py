@@ -24,7 +24,8 @@ from .promotion import mixed
 
 ANGLES = np.linspace(math.pi / 4, math.pi / 2, 130)[1:-1]  # of which the best is taken
 DIGITS = 28.0  # the error aimed at is e^{-28} = 7e-13
-COUNTS = (*range(24, 64, 8), *range(64, 193, 16))  # of points: few, so few programs
+COUNTS = (*range(24, 64, 8), *range(64, 128, 16), *range(128, 257, 32))  # so few programs
+WIDEST = 1e40  # window; no count resolves wider ones
 
 
 @mixed
@@ -53,6 +54,7 @@ def hyperbola(
 
 def rate(window: Any) -> Any:
     """B of the error e^{-B·count} over the window longest/shortest."""
+    window = min(window, WIDEST)
     angle, scale = _best(window, np)
     return (math.pi**2 - 2 * math.pi * angle) / scale
 

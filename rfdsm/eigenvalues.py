@@ -13,7 +13,7 @@ from rich.table import Table
 from . import family, plotting
 from .errors import Sizes
 from .model import RFDSM
-from .timescales import Times, timescales
+from .timescales import Times, from_bulks, learning_time
 
 POINTS = 1024  # of the density in each bulk; as `bulk_masses` takes: one program for both
 DEEPEST = 1e-9  # of the largest eigenvalue: where a bulk that goes down to 0 is cut off
@@ -115,9 +115,8 @@ def solve(model: RFDSM, advance: Callable[[str], None] = lambda step: None) -> S
     density[:, -1] = 0.0
     density[ends[:, 0] > 0, 0] = 0.0
     position = float(place.position)
-    position = position if position > ZERO * ends[-1, 1] else 0.0  # of a linear activation
     advance("density")
-    times = timescales(model).bulks
+    times = from_bulks(model, ends, masses)
     advance("timescales")
     return Spectrum(model, ends, masses, position, float(place.mass), x, density, times)
 
@@ -206,21 +205,21 @@ def table(spectrum: Spectrum, sample: Sample | None = None) -> Table:
     for title in titles + (["in networks"] if sample is not None else []):
         drawn.add_column(title, justify="right")
     for i, ((low, high), mass) in enumerate(zip(spectrum.ends, spectrum.masses, strict=True)):
-        numbers = [low, high, mass, learned(spectrum.model, high), learned(spectrum.model, low)]
+        numbers = [
+            low,
+            high,
+            mass,
+            learning_time(spectrum.model, high),
+            learning_time(spectrum.model, low),
+        ]
         if sample is not None:
             numbers.append(sample.shares[i])
         drawn.add_row(str(i + 1), *(f"{number:.4g}" for number in numbers))
     if spectrum.mass > 0:
-        when = f"{learned(spectrum.model, spectrum.position):.4g}"
+        when = f"{learning_time(spectrum.model, spectrum.position):.4g}"
         place = f"{spectrum.position:.4g}"
         drawn.add_row("atom", place, place, f"{spectrum.mass:.4g}", when, when)
     return drawn
-
-
-def learned(model: RFDSM, x: float) -> float:
-    """1/(κx), κ = 2h/ψ_p, when gradient flow learns the modes of eigenvalue x; ∞ at 0."""
-    _, h = model.process.scales()
-    return float(model.psi_p) / (2 * float(h) * float(x)) if x > 0 else math.inf
 
 
 def summary(spectrum: Spectrum, sample: Sample | None = None) -> list[str]:
@@ -257,7 +256,8 @@ def dataset(spectrum: Spectrum, sample: Sample | None = None) -> Any:
     x = spectrum.x.ravel()
     theory, bulks = {"kind": "theory"}, {"kind": "bulk"}
     slowest, fastest = (
-        np.array([learned(spectrum.model, end) for end in ends]) for ends in spectrum.ends.T
+        np.array([learning_time(spectrum.model, end) for end in ends])
+        for ends in spectrum.ends.T
     )
     variables: dict[str, Any] = {
         "density": ("x", spectrum.density.ravel(), theory | {"long_name": "density of x"}),
@@ -348,7 +348,7 @@ def _draw_atom(ax: Axes, spectrum: Spectrum, bottom: float, top: float) -> None:
 
 def _draw_times(ax: Axes, spectrum: Spectrum) -> None:
     """A second abscissa: when gradient flow learns the modes of an eigenvalue."""
-    scale = learned(spectrum.model, 1.0)
+    scale = learning_time(spectrum.model, 1.0)
 
     def inverse(x):
         return scale / np.maximum(x, 1e-300)

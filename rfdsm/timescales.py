@@ -60,7 +60,8 @@ def timescales(model: RFDSM) -> Timescales:
         >>> flow = rfdsm.GradientFlow(tau=1.0)
         >>> model = rfdsm.RFDSM(psi_n=8, psi_p=64, m=jnp.inf, t=0.1, training=flow)
         >>> times = rfdsm.timescales(model)
-        >>> print(f"{times.bulks.tau_mem / times.bulks.tau_gen:.0f}")
+        >>> print(f"{times.bulks.tau_mem / times.bulks.tau_gen:.1f}")
+        56.2
     """
     if not isinstance(model.training, GradientFlow):
         raise TypeError(
@@ -70,21 +71,24 @@ def timescales(model: RFDSM) -> Timescales:
     if is_traced(model):
         raise ValueError("timescales needs concrete numbers: call it outside of jit and grad.")
     ends = model.edges()
-    return Timescales(_from_bulks(model, ends), _from_curves(model, ends))
+    return Timescales(
+        from_bulks(model, ends, model.bulk_masses(ends)), _from_curves(model, ends)
+    )
 
 
-def _from_bulks(model: RFDSM, ends: np.ndarray) -> Times:
-    masses = model.bulk_masses(ends)
+def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
+    """The times by the spectrum alone, of bulks as `RFDSM.edges` and `bulk_masses` give them."""
     population = 1 / float(model.psi_p)
     for first in range(1, len(ends)):
         if math.isclose(sum(masses[first:]), population, rel_tol=SAME_MASS):
-            return Times(*(_time_of(model, x) for x in (ends[first, 0], ends[first - 1, 1])))
+            slowest, fastest = ends[first, 0], ends[first - 1, 1]
+            return Times(learning_time(model, slowest), learning_time(model, fastest))
     return Times(math.nan, math.nan)
 
 
 def _from_curves(model: RFDSM, ends: np.ndarray) -> Times:
-    fastest = EARLY * _time_of(model, ends[-1, 1])
-    slowest = LATE * _time_of(model, max(ends[0, 0], ends[-1, 1] / LONGEST))
+    fastest = EARLY * learning_time(model, ends[-1, 1])
+    slowest = LATE * learning_time(model, max(ends[0, 0], ends[-1, 1] / LONGEST))
     taus = np.geomspace(fastest, slowest, POINTS)
     best = float(model.baselines().best)
     errors = model.solve_trajectory(taus).errors
@@ -112,8 +116,8 @@ def _refined(model: RFDSM, taus: np.ndarray, errors, find) -> float:
     return math.nan if found is None else float(taus[found])
 
 
-def _time_of(model: RFDSM, x: float) -> float:
-    """1/(κ(x + λ)), when the modes of eigenvalue x are learned; ∞ at x + λ = 0."""
+def learning_time(model: RFDSM, x: float) -> float:
+    """1/(κ(x + λ)), when gradient flow learns the modes of eigenvalue x; ∞ at x + λ = 0."""
     _, h = model.process.scales()
     rate = 2 * float(h) / float(model.psi_p) * (x + float(model.training.lam))
     return float(1 / rate) if rate > 0 else math.inf

@@ -6,6 +6,7 @@ dA/dτ = -d² ∇L: a mode of eigenvalue x is learned at the rate κ (x + λ), �
 """
 
 import abc
+import math
 from typing import Any
 
 import equinox as eqx
@@ -307,4 +308,7 @@ def points_for(taus: Any, digits: float) -> int:
     later = taus[np.isfinite(taus) & (taus > 0)]
     if later.size == 0 or np.any(taus == 0):
         return contour.COUNTS[-1]
-    return max(SINGLE, contour.enough(2 * later.max() / later.min(), digits))
+    if later.min() == later.max():
+        return SINGLE
+    window = 2 * math.exp(min(math.log(later.max()) - math.log(later.min()), 700))
+    return contour.enough(window, digits)

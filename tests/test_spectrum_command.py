@@ -3,7 +3,6 @@
 import csv
 import math
 import os
-import sys
 import warnings
 
 import numpy as np
@@ -12,7 +11,7 @@ import xarray as xr
 from test_cli import call
 
 from rfdsm import RFDSM, GradientFlow, eigenvalues, family, storage
-from rfdsm.timescales import Times, Timescales
+from rfdsm.timescales import learning_time
 
 MODEL = "--psi-n 2 --psi-p 8 --m inf --t 0.1"
 
@@ -27,21 +26,8 @@ def model():
     return RFDSM(psi_n=2, psi_p=8, m=math.inf, t=0.1, training=GradientFlow(1.0))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _times_by_the_bulks():
-    """Without the times by the curves, whose compilation takes long."""
-    module = sys.modules["rfdsm.timescales"]
-
-    def known(model):
-        return Timescales(module._from_bulks(model, model.edges()), Times(math.nan, math.nan))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(eigenvalues, "timescales", known)
-        yield
-
-
 @pytest.fixture(scope="module")
-def spectrum(model, _times_by_the_bulks):
+def spectrum(model):
     return eigenvalues.solve(model)
 
 
@@ -57,7 +43,7 @@ def test_theory_is_that_of_the_model(model, spectrum):
     assert spectrum.mass == pytest.approx(1 - 3 / 8)
     np.testing.assert_array_equal(spectrum.density[0, 1:-1], model.density(spectrum.x[0])[1:-1])
     top, below = spectrum.ends[-1, 0], spectrum.ends[-2, 1]
-    times = eigenvalues.learned(model, top), eigenvalues.learned(model, below)
+    times = learning_time(model, top), learning_time(model, below)
     assert spectrum.times == pytest.approx(times)
     assert eigenvalues.failures(spectrum) is None
 

@@ -219,7 +219,7 @@ def test_gradient_descent_is_the_stepped_network():
     for count in range(1, 41):
         A = step(A)
         if count in (1, 2, 7, 8, 40):
-            phi = rfdsm.GradientDescent(count, eta, lam).filter(x, rate)
+            phi = np.asarray(rfdsm.GradientDescent(count, eta, lam).filter(x, rate))
             B = -((E * phi) @ E.T @ V).T / math.sqrt(h)
             np.testing.assert_allclose(A / math.sqrt(p), B, rtol=1e-9, atol=1e-12)
 

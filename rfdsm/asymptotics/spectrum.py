@@ -85,7 +85,8 @@ def atom(population: AveragedPopulation, u) -> Atom:
         u > 0, jnp.where(nonlinear, pairs, jnp.minimum(pairs, linear)), linear + shared
     )
     mass = jnp.maximum(1 - rank / population.psi_p, 0.0)
-    return Atom(jnp.where(u > 0, 0.0, population.fresh), mass)
+    fresh = jnp.where(population.fresh > tiny, population.fresh, 0.0)
+    return Atom(jnp.where(u > 0, 0.0, fresh), mass)
 
 
 def bound(population: AveragedPopulation, u) -> Float[Array, ""]:
