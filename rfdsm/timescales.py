@@ -77,7 +77,7 @@ def timescales(model: RFDSM) -> Timescales:
 
 
 def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
-    """The times by the spectrum alone, of bulks as `RFDSM.edges` and `bulk_masses` give them."""
+    """The times by the spectrum, of bulks as `RFDSM.edges` and `bulk_masses` give them."""
     population = 1 / float(model.psi_p)
     for first in range(1, len(ends)):
         if math.isclose(sum(masses[first:]), population, rel_tol=SAME_MASS):

@@ -27,34 +27,44 @@ MULTIPLICITIES = (1, 4, 16, math.inf)
 LAMS = (1e-3, 1e-2)
 
 
-@partial(jax.jit, static_argnames=("n", "m"))
-def trained(key, X, W, n: int, m: float, lams):
-    """Losses of the read-outs of one training set at each ridge, shape (lams, 3)."""
+@partial(jax.jit, static_argnames=("n", "m", "flow"))
+def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
+    """Losses of the read-outs of one training set, shape (numbers, 3).
+
+    `numbers` are ridges, or for gradient flow training times.
+    """
     a, h = rfdsm.OrnsteinUhlenbeck(T).scales()
     features = NetworkFeatures(rfdsm.Tanh(), W)
     of_points, of_noise, of_test, of_memory = jax.random.split(key, 4)
     order = jax.random.permutation(of_points, len(X))
     x, rest = X[order[:n]], X[jnp.resize(order[n:], 8192)]
-    if not math.isinf(m) and n * m < len(W):
+    dual = not math.isinf(m) and n * m < len(W)
+    if not dual and math.isinf(m):
+        U = features.averaged(x, a, h)
+    elif not dual:
+        U = gram.streamed(of_noise, features, x, int(m), a, h)
+    if flow:
+        pairs = of_noise, features, x, int(m), a, h
+        modes = fit.modes_dual(*pairs) if dual else fit.modes_primal(U)
+        rate = 2 * h * X.shape[1] / len(W)
+
+        def solve(tau):
+            return modes.fit(rfdsm.GradientFlow(tau).filter(modes.eigenvalues, rate), h)
+    elif dual:
         solve = partial(fit.ridge_dual, of_noise, features, x, int(m), a, h)
     else:
-        U = (
-            features.averaged(x, a, h)
-            if math.isinf(m)
-            else gram.streamed(of_noise, features, x, int(m), a, h)
-        )
         solve = partial(lambda U, lam: fit.ridge_primal(U, lam, h), U)
 
     def loss(key, B, x):
         y, z = network.noised(key, x, a, h)
         return jnp.mean((jnp.sqrt(h) * evaluate.score(features, B, key, y) + z) ** 2)
 
-    def at(lam):
-        B, train = solve(lam)
+    def at(number):
+        B, train = solve(number)
         again = jnp.resize(jnp.arange(n), 8192)
         return jnp.stack([loss(of_test, B, rest), train, loss(of_memory, B, x[again])])
 
-    return jax.lax.map(at, lams)
+    return jax.lax.map(at, numbers)
 
 
 def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None):
@@ -153,6 +163,42 @@ def test_whole_grid(name):
     """Half an hour in all."""
     ratios = (0.5, 2.0, 4.0) if name == "digits" else (0.5, 2.0, 8.0)
     assert not judge(name, compare(name, ratios, (1.0, 3.0, 6.0)))
+
+
+FLOWS = [(1.0, 4), *(pytest.param(x, 10, marks=pytest.mark.slow) for x in (2.5, 6.25))]
+
+
+@pytest.mark.parametrize("psi_p, times", FLOWS)
+def test_gradient_flow_on_digits(psi_p, times):
+    """Every loss at several training times: 3 % and two standard errors of six sets."""
+    X, m, n = images.digits(), 4, 128
+    d, taus = X.shape[1], np.geomspace(1, 1e4, times)
+    W = np.random.default_rng(2).normal(size=(round(psi_p * d), d))
+    model = rfdsm.RFDSM(
+        psi_n=n / d,
+        psi_p=psi_p,
+        m=m,
+        t=T,
+        training=rfdsm.GradientFlow(100.0),
+        data=rfdsm.Samples(X),
+    )
+    moments = rfdsm.measure(model, jax.random.key(1), W=W, halves=False, report=print)
+    theory = model.trajectory(taus, moments=moments)
+    keys = jax.random.split(jax.random.key(7), 6)
+    found = np.stack(
+        [
+            trained(k, jnp.asarray(X), jnp.asarray(W), n, m, jnp.asarray(taus), True)
+            for k in keys
+        ]
+    )
+    value, bar = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(len(keys))
+    expected = np.stack([getattr(theory, name) for name in LOSSES], axis=1)
+    for tau, *rows in zip(taus, expected, value, bar, strict=True):
+        texts = (" ".join(f"{x:.4f}" for x in row) for row in rows)
+        print(f"tau = {tau:8.1f}: {' | '.join(texts)}")
+    tolerance = 0.03 * value
+    tolerance[:, 1] = np.maximum(tolerance[:, 1], 0.004)
+    assert np.all(np.abs(expected - value) <= tolerance + 2 * bar)
 
 
 def convolution(filters: int, seed: int = 0):
