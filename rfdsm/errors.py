@@ -160,7 +160,7 @@ class Status(eqx.Enumeration):
 
     success = ""
     invalid_input = (
-        "a number of the model is outside of its domain (psi > 0, m >= 1, lam > 0, t > 0, "
+        "a number of the model is outside of its domain (psi > 0, m >= 1, t > 0, lam, tau, "
         "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
     )
     other_moments = (

@@ -392,7 +392,7 @@ class RFDSM(eqx.Module):
     def _spectrum(self):
         """(population, u) of the averaged theory."""
         psi_n, psi_p, u, process, activation, law, _ = self._theory_arguments(None, None)
-        population, _ = _theory.averaged(psi_n, psi_p, process, activation, law)
+        population, _ = _theory.averaged_population(psi_n, psi_p, process, activation, law)
         return population, u
 
     def at(self, sizes: Sizes) -> "RFDSM":

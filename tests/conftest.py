@@ -13,8 +13,29 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_canary.py")
 
 
+# Most programs of these files run once: to compile them well takes longer than to run them.
+COMPILED_FAST = {
+    "test_asymptotics",
+    "test_cli",
+    "test_curve",
+    "test_derivatives",
+    "test_flow_oracle",
+    "test_limits",
+    "test_model",
+    "test_moments",
+    "test_predict",
+    "test_spectrum",
+    "test_spectrum_command",
+    "test_train",
+    "test_training",
+    "test_trajectory",
+}
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _bounded_memory():
+def _compilation(request):
     """Compiled programs of one file are of no use to the next."""
+    fast = request.module.__name__ in COMPILED_FAST
+    jax.config.update("jax_disable_most_optimizations", fast)
     yield
     jax.clear_caches()

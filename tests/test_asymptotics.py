@@ -178,10 +178,8 @@ def test_resolvent_of_two_points_by_divided_differences():
     """K_I(λ1, λ2) = (K(λ1) - K(λ2))/(λ2 - λ1), and all K_C are symmetric in the points."""
     from rfdsm.asymptotics.two_point import two_point
 
-    rng = np.random.default_rng(7)
-    for _ in range(20):
-        psi_n, psi_p, b2a2, b2h, v2, s2 = np.exp(rng.uniform(-2, 2, 6))
-        u, (lam1, lam2) = rng.random(), np.exp(rng.uniform(-6, 1, 2))
+    @jax.jit
+    def of_pair(psi_n, psi_p, b2a2, b2h, v2, s2, u, lam1, lam2):
         features = AveragedPopulation(
             psi_n,
             psi_p,
@@ -199,6 +197,12 @@ def test_resolvent_of_two_points_by_divided_differences():
         )
         forth = two_point(features, one, two, features.sources(one, two))
         back = two_point(features, two, one, features.sources(two, one))
+        return forth, back, (two.one_minus_K - one.one_minus_K) / (lam2 - lam1)
+
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        numbers = np.exp(rng.uniform(-2, 2, 6))
+        u, lams = rng.random(), np.exp(rng.uniform(-6, 1, 2))
+        forth, back, divided = of_pair(*numbers, u, *lams)
         np.testing.assert_allclose(forth, back, rtol=1e-10)
-        divided = (two.one_minus_K - one.one_minus_K) / (lam2 - lam1)
         np.testing.assert_allclose(forth[2], divided, rtol=1e-8)

@@ -149,6 +149,7 @@ def test_digits():
     assert not judge("digits", compare("digits", (2.0,), (1.0,), (1, math.inf)))
 
 
+@pytest.mark.slow
 def test_patches():
     """Where one set of moments is off by a tenth and more."""
     rows = compare("patches", (2.0,), (3.0,), (4,), count=20_000)

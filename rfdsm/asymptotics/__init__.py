@@ -1,7 +1,7 @@
 """The asymptotic road: exact errors for d, n, p → ∞ together. See `solution`."""
 
 from .solution import (
-    averaged as averaged,
+    averaged_population as averaged_population,
     mean_resolvent as mean_resolvent,
     solve as solve,
     solve_measured as solve_measured,

@@ -52,7 +52,7 @@ def solve(
     for ingredient in (process, training, law):
         domain += ingredient.domain()
     _, h = process.scales()
-    population, constants = averaged(psi_n, psi_p, process, activation, law)
+    population, constants = averaged_population(psi_n, psi_p, process, activation, law)
     tabulated = jnp.isfinite(constants.b + constants.v2 + constants.s2)
     nodes = _nodes(training, 2 * h / psi_p, taus, points)
     errors, residual, steps = learning_curve(population, nodes, inverse_m)
@@ -68,7 +68,9 @@ def solve(
     return _judged(errors, residual, steps, needs, constants.error, nodes.error)
 
 
-def averaged(psi_n, psi_p, process, activation, law) -> tuple[AveragedPopulation, Any]:
+def averaged_population(
+    psi_n, psi_p, process, activation, law
+) -> tuple[AveragedPopulation, Any]:
     """The population of random features on data of a law, and the activation's constants."""
     a, h = process.scales()
     sigma_x2 = jnp.sum(law.weights * law.eigenvalues)

@@ -105,16 +105,16 @@ def bound(population: AveragedPopulation, u) -> Float[Array, ""]:
 def edges(population: AveragedPopulation, u) -> np.ndarray:
     """The ends of each bulk, ascending, shape (bulks, 2), to about 1e-10 relatively.
 
-    Bulks are looked for on a logarithmic grid over 12 decades, which is refined until their
-    mass and the atom's are 1. A bulk that goes on below it is said to begin at 0.
+    Bulks are looked for on a logarithmic grid over 12 decades above `floor`, which is refined
+    until their mass and the atom's are 1. A bulk that goes on below it begins at the floor.
 
     Warns:
         UserWarning: some mass was not found: a bulk is too narrow.
     """
     points = GRID
     while True:
-        x = np.geomspace(_least(population, u), 1.01 * float(bound(population, u)), points)
-        ends = _ends(population, u, x)
+        above = np.geomspace(_least(population, u), 1.01 * float(bound(population, u)), points)
+        ends = _ends(population, u, above)
         mass = sum(bulk_masses(population, u, ends)) + float(atom(population, u).mass)
         if abs(mass - 1) <= MISSING or points >= FINEST:
             break
@@ -129,17 +129,23 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
 
 def bulk_masses(population: AveragedPopulation, u, ends: np.ndarray) -> np.ndarray:
     """The share of all eigenvalues in each bulk."""
-    # In θ, log x = middle - half cos θ, the edges' square roots are smooth.
+    # In θ, log(x - floor) = middle - half cos θ, the edges' square roots are smooth.
     theta = (np.arange(NODES) + 0.5) * np.pi / NODES
-    masses = []
-    for low, high in ends:
-        middle, half = _middle_and_half(np.log([low or _least(population, u), high]))
-        x = np.exp(middle - half * np.cos(theta))
-        values = np.nan_to_num(np.asarray(density(population, u, jnp.asarray(x))))
-        mass = np.sum(values * x * half * np.sin(theta)) * np.pi / NODES
-        # Down to 0 the density is like 1/√x.
-        masses.append(mass + (0.0 if low else 2 * x[0] * values[0]))
+    least, masses = _least(population, u), []
+    for low, high in ends - floor(population, u):
+        low, rest = max(low, least), low < least
+        middle, half = np.log(low * high) / 2, np.log(high / low) / 2
+        above = np.exp(middle - half * np.cos(theta))
+        values = np.nan_to_num(_density_above(population, u, above))
+        mass = np.sum(values * above * half * np.sin(theta)) * np.pi / NODES
+        # Down to the floor the density is like 1/√(x - floor).
+        masses.append(mass + (2 * above[0] * values[0] if rest else 0.0))
     return np.asarray(masses)
+
+
+def floor(population: AveragedPopulation, u) -> float:
+    """Under every eigenvalue: 0, at m = ∞ s², where narrow bulks may sit."""
+    return float(atom(population, u).position)
 
 
 def _on_axis(population, u, x, carefully=True):
@@ -151,31 +157,25 @@ def _on_axis(population, u, x, carefully=True):
     return state, unknowns, ok
 
 
-def _ends(population, u, x: np.ndarray) -> np.ndarray:
-    """The ends of the bulks that a grid sees."""
-    inside = _inside(population, u, x)
+def _ends(population, u, above: np.ndarray) -> np.ndarray:
+    """The ends of the bulks that a grid sees, given by its distances from the floor."""
+    inside = _density_above(population, u, above) > 0  # what is not solved is on an edge
     change = np.flatnonzero(inside[1:] != inside[:-1])
-    low, high = np.log(x[change]), np.log(x[change + 1])
+    low, high = np.log(above[change]), np.log(above[change + 1])
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        same = _inside(population, u, np.exp(middle)) == inside[change]
+        same = (_density_above(population, u, np.exp(middle)) > 0) == inside[change]
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     found = np.exp((low + high) / 2)
     if inside[0]:
         found = np.concatenate([[0.0], found])
-    return found.reshape(-1, 2)
+    return floor(population, u) + found.reshape(-1, 2)
 
 
-def _inside(population, u, x: np.ndarray) -> np.ndarray:
-    """Whether x lies in a bulk; what is not solved, right at an edge, does not."""
-    return np.asarray(density(population, u, jnp.asarray(x))) > 0
+def _density_above(population, u, above: np.ndarray) -> np.ndarray:
+    return np.asarray(density(population, u, jnp.asarray(floor(population, u) + above)))
 
 
 def _least(population, u) -> float:
-    """Where the grid begins."""
+    """Where the grid begins, above the floor."""
     return float(bound(population, u)) * 10.0**-DECADES
-
-
-def _middle_and_half(interval) -> tuple[float, float]:
-    low, high = interval
-    return (low + high) / 2, (high - low) / 2
