@@ -180,8 +180,8 @@ class Status(eqx.Enumeration):
         "gradient descent no stable rate as p grows: take GradientFlow, or an odd activation."
     )
     filter_not_resolved = (
-        "the training times span more decades than one contour resolves (about twelve): "
-        "split them over several calls of trajectory."
+        "the training rule's quadrature is not accurate here: training times that span more "
+        "than about fifteen decades want several calls of trajectory."
     )
     not_converged = (
         "Newton did not reach the residual that counts as a solution: a parameter is "

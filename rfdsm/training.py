@@ -235,18 +235,24 @@ class GradientDescent(AbstractTraining):
         count = 2 * SINGLE
         arc = (np.arange(count) + 0.5) * np.pi / count
         circle = jnp.exp(CIRCLE / (2 * jnp.minimum(steps, MANY)) + 1j * arc)
-        decay, step = contour.hyperbola(jnp.maximum(steps, MANY), 2 * steps, SINGLE)
-        near = jnp.exp(-decay)
-        v = jnp.where(steps < MANY, circle, jnp.concatenate([near, -jnp.conj(near)]))
-        step = jnp.where(  # of dw = -dv/(κη), over 2πi
-            steps < MANY,
-            -circle / (2 * count),
-            jnp.concatenate([step * near, -jnp.conj(step * near)]),
-        )
-        v, step, scaled = jax.lax.stop_gradient((v, step, scale))
-        z, step = (1 - v) / scaled - jax.lax.stop_gradient(self.lam), step / scaled
+        many = jnp.maximum(steps, MANY)
+        decay, step = contour.hyperbola(many, 2 * many, SINGLE)
+        near, power, shrunk = jnp.exp(-decay), jnp.exp(-steps * decay), -jnp.expm1(-decay)
+        sign = 1 - 2 * (steps % 2)
+
+        def choose(few, many, mirrored):
+            chosen = jnp.where(steps < MANY, few, jnp.concatenate([many, mirrored]))
+            return jax.lax.stop_gradient(chosen)
+
+        shrunk = choose(1 - circle, shrunk, 2 - jnp.conj(shrunk))  # 1 - v = κη(z + λ)
+        power = choose(circle**steps, power, sign * jnp.conj(power))
+        step = choose(-circle / (2 * count), step * near, -jnp.conj(step * near))
+        z = shrunk / jax.lax.stop_gradient(scale) - jax.lax.stop_gradient(self.lam)
+        step = step / jax.lax.stop_gradient(scale)
         w = z + self.lam
-        power = jnp.exp(steps * jnp.log(1 - scale * w))
+        # The points are constants, v^steps there is not: exact in value, a log in derivatives.
+        growth = steps * jnp.log(1 - scale * w)
+        power = power * jnp.exp(growth - jax.lax.stop_gradient(growth))
         weights = step * power / w
         shrunk = jnp.geomspace(0.01 / steps, 1, CHECKS)
         shrunk = jnp.concatenate([shrunk, 2 - shrunk])

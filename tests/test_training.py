@@ -49,8 +49,8 @@ def test_nodes_of_gradient_descent(steps, share):
     phi = np.asarray(rule.filter(X, RATE))
     v = 1 - RATE * float(rule.learning_rate) * (X + 0.01)
     np.testing.assert_allclose((1 - v**steps) / (X + 0.01), phi, rtol=1e-9)
-    # Powers of v carry its rounding: 1e-16 of each step.
-    assert_nodes_are_the_filter(rule, rule.nodes(RATE), phi, 1e-12 + 3e-14 * steps)
+    # λ is subtracted and added again: z + λ carries its rounding, which steps repeat.
+    assert_nodes_are_the_filter(rule, rule.nodes(RATE), phi, 1e-11 + 1e-15 * steps)
 
 
 def test_gradient_descent_at_small_rates_is_flow():
