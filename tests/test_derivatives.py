@@ -113,7 +113,7 @@ def check_first(activation, atoms, inverse, problems):
             assert_close(jacobian[:, :, k], expected, scale, FIRST, f"{mode} {name}")
 
 
-FIRST_QUICK = [p for p in groups() if p.id in ("Erf-1-m", "Tanh-2-m", "ReLU-2-u")]
+FIRST_QUICK = [p for p in groups() if p.id in ("Erf-1-m", "ReLU-2-u")]
 
 
 @pytest.mark.parametrize("activation, atoms, inverse, problems", FIRST_QUICK)

@@ -48,9 +48,14 @@ def test_readme_example_of_the_docstring_runs():
     assert doctest.testmod(model).failed == 0
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
-)
+def notebooks():
+    """All of them; those beside the quickstart in the slow set."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        marks = () if path.stem == "01_quickstart" else pytest.mark.slow
+        yield pytest.param(path, id=path.stem, marks=marks)
+
+
+@pytest.mark.parametrize("path", notebooks())
 def test_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("RFDSM_FAST", "1")
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles in half the time

@@ -235,6 +235,7 @@ def read_out(features, X, n, m, lam, rng):
     return loss(*noised(X[order[n : n + 8000]])), loss(F, Z), loss(*noised(X[again]))
 
 
+@pytest.mark.slow
 def test_convolutional_features():
     """Any features: the read-out of a convolutional map, from moments of the function."""
     X, features, m, lam = images.patches(20_000), convolution(16), 4, 1e-3
