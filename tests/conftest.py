@@ -8,9 +8,23 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# The canary first: with a wrong backend nothing else means anything. Then the files of long
+# tests, so that two workers end together.
+FIRST = (
+    "test_canary",
+    "test_theory_meets_simulation",
+    "test_moments_meet_the_network",
+    "test_docs",
+    "test_trajectory",
+    "test_derivatives",
+    "test_spectrum",
+)
+
+
 def pytest_collection_modifyitems(items):
-    """The canary first (of each worker): with a wrong backend nothing else means anything."""
-    items.sort(key=lambda item: item.path.name != "test_canary.py")
+    """`FIRST` first."""
+    place = {name: index for index, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(FIRST)))
 
 
 # Most programs of these files run once: to compile them well takes longer than to run them.

@@ -148,6 +148,7 @@ def test_demo_into_a_place_that_is_a_file(tmp_path, capsys, monkeypatch):
     assert code == 2 and err.startswith("rfdsm: ") and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     """The whole demo at a smaller size."""
     from rfdsm import demo, predict

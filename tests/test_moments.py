@@ -288,7 +288,8 @@ def test_start_and_newton_agree():
 # Derivatives.
 
 
-@pytest.mark.parametrize("classes", [pytest.param(None, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [None, 3])
 def test_derivatives_against_central_differences(classes):
     moments = random_moments(classes, seed=8, population=100)
     at = jnp.array([2.0, 3.0, 1e-2])

@@ -293,6 +293,7 @@ def test_every_form_gives_errors(model, changes):
         np.testing.assert_array_equal(runs.memorization_loss, runs.train_loss)
 
 
+@pytest.mark.slow
 def test_forms_agree_on_average():
     """Primal and dual around p = N, and many noises against infinitely many.
 

@@ -17,7 +17,7 @@ TAUS = np.geomspace(0.1, 1e5, 10)
 LAWS = {"isotropic": ((1.0,), (1.0,)), "two atoms": ((1.5, 0.5), (0.5, 0.5))}
 
 
-SLOW_DESCENTS = [(7, 0.1), (7, 0.9), (1000, 0.1), (1000, 0.9), (100_000, 0.5), (100_000, 0.9)]
+SLOW_DESCENTS = [(7, 0.1), (1000, 0.1), (1000, 0.5), (100_000, 0.1), (100_000, 0.9)]
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_gradient_descent_in_theory(model):
 
 @pytest.mark.parametrize(
     "steps, share",
-    [(1000, 0.5), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW_DESCENTS)],
+    [(7, 0.9), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW_DESCENTS)],
 )
 def test_gradient_descent_meets_the_network(model, steps, share):
     rate = share * model.largest_learning_rate()
@@ -279,7 +279,7 @@ def meets(law, m, psi_p, sizes, trials):
     assert_meets(runs, model.trajectory(TAUS))
 
 
-@pytest.mark.parametrize("law, m, psi_p", [CASES[1], CASES[8]])
+@pytest.mark.parametrize("law, m, psi_p", [CASES[8]])
 def test_flow_meets_the_network(law, m, psi_p):
     meets(law, m, psi_p, (40, 80), 32)
 
