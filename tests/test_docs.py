@@ -55,7 +55,7 @@ def notebooks():
         yield pytest.param(path, id=path.stem, marks=marks)
 
 
-@pytest.mark.parametrize("path", notebooks())
+@pytest.mark.parametrize("path", list(notebooks()))
 def test_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("RFDSM_FAST", "1")
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles in half the time
