@@ -42,5 +42,12 @@ from .training import (
     GradientFlow as GradientFlow,
     Ridge as Ridge,
 )
+from .tuning import (
+    Infeasible as Infeasible,
+    at_least as at_least,
+    at_most as at_most,
+    over_times as over_times,
+    tune as tune,
+)
 
 __version__ = "0.1.0"

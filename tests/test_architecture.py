@@ -13,7 +13,7 @@ FLOORS = (
     {"errors"},
     {"asymptotics", "simulation"},
     {"model", "comparison", "canary"},
-    {"measuring", "timescales"},
+    {"measuring", "timescales", "tuning"},
     {"plotting", "storage", "options"},
     {"family"},
     {"curve", "point", "eigenvalues"},

@@ -1,0 +1,262 @@
+"""What is made small, and what must hold: errors by name, functions of the model, costs."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..checks import finite, require, scalar, vector
+from ..errors import FIELDS, Errors
+from ..model import RFDSM
+from ..training import Ridge
+
+NAMES = (*FIELDS, "generalization_gap", "memorization_gap")
+NEED_TRUE_SCORE = ("score_error", "bias2", "variance")
+
+Road = Callable[[RFDSM], Errors]
+
+
+class Seen:
+    """A model whose errors come from elsewhere: from moments, or from trained networks.
+
+    For functions of a model that were written for its theory: `asymptotics` and `solve`'s
+    errors are the road's, all else is the model's own.
+    """
+
+    def __init__(self, model: RFDSM, road: Road):
+        self._model, self._road = model, road
+
+    def asymptotics(self) -> Errors:
+        return self._road(self._model)
+
+    def replace(self, **changes: Any) -> "Seen":
+        return Seen(self._model.replace(**changes), self._road)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("solve", "trajectory", "solve_trajectory"):
+            raise ValueError(
+                f"a function to tune reads model.asymptotics(), not {name}, where the errors "
+                "are those of moments or of networks."
+            )
+        return getattr(self._model, name)
+
+
+class Point:
+    """A model and its errors, solved once for all that read them.
+
+    Args:
+        model: the model.
+        road: from a model to its `Errors`; None: its theory.
+    """
+
+    def __init__(self, model: RFDSM, road: Road | None = None):
+        self.model = model if road is None else Seen(model, road)
+        self._road = (lambda model: model.solve().errors) if road is None else road
+        self._bare = model
+
+    @cached_property
+    def errors(self) -> Errors:
+        """The road's errors at the model."""
+        return self._road(self._bare)
+
+
+class Goal(eqx.Module):
+    """A number to read off a point: an error or cost by name, or a function of the model."""
+
+    what: Any = eqx.field(static=True)
+    function: Any = None
+
+    def value(self, point: Point) -> Float[Array, ""]:
+        """The number, a scalar."""
+        if self.function is not None:
+            return self.function(point.model)
+        if self.what in COSTS:
+            return COSTS[self.what](point.model)
+        return getattr(point.errors, self.what)
+
+    @property
+    def label(self) -> str:
+        """Its name in words."""
+        return self.what
+
+
+class OverTimes(eqx.Module):
+    """Σ_k w_k e(t_k), an error at several noise levels; see `over_times`."""
+
+    ts: Float[Array, " times"]
+    weights: Float[Array, " times"]
+    error: str = eqx.field(static=True)
+
+    def __call__(self, model: Any) -> Float[Array, ""]:
+        if isinstance(model, RFDSM):
+            at = jax.vmap(lambda t: model.replace(t=t).solve().errors)(jnp.asarray(self.ts))
+            return jnp.sum(self.weights * getattr(at, self.error))
+        values = [
+            weight * getattr(model.replace(t=t).asymptotics(), self.error)
+            for t, weight in zip(self.ts, self.weights, strict=True)
+        ]
+        return sum(values[1:], values[0])
+
+
+def over_times(ts: Any, weights: Any = None, error: str = "score_error") -> OverTimes:
+    r"""An error at several diffusion times, weighted: an objective or a constraint for `tune`.
+
+    Networks of the same psi_p, m and training rule, one for each time. With the score error and
+    the usual weights the value is the trapezoid rule of ∫ score_error dt, which bounds the
+    Kullback-Leibler divergence per dimension of the law that the reverse process dx = (x + 2s)
+    dt + √2 dw generates from the right start (Girsanov; for Ornstein-Uhlenbeck noising).
+
+    Args:
+        ts: diffusion times, shape (times,), increasing where there are no weights.
+        weights: of each time; None: those of the trapezoid rule over `ts`.
+        error: the name of an error.
+
+    Raises:
+        ValueError: lengths that differ, times that are not positive, an unknown error.
+
+    Example:
+        >>> import rfdsm
+        >>> rfdsm.over_times((0.1, 0.2, 0.4)).weights.tolist()
+        [0.05, 0.15000000000000002, 0.1]
+    """
+    ts = vector(ts, "ts")
+    require([(np.all((ts > 0) & finite(ts)), f"ts must be positive and finite, got {ts}.")])
+    if weights is None:
+        require([(np.all(np.diff(ts) > 0), "ts must increase where no weights are given.")])
+        steps = np.diff(ts)
+        weights = (np.append(steps, 0) + np.append(0, steps)) / 2 if len(ts) > 1 else [1.0]
+    weights = vector(weights, "weights")
+    if weights.shape != ts.shape:
+        raise ValueError(f"one weight per time: {len(weights)} weights for {len(ts)} times.")
+    require([(np.all(finite(weights)), f"weights must be finite, got {weights}.")])
+    return OverTimes(ts, weights, _error_name(error))
+
+
+class Constraint(eqx.Module):
+    """sense·(goal - bound) <= 0; of `at_least` and `at_most`."""
+
+    goal: Goal
+    bound: Float[Array, ""]
+    sense: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        """In words, such as "memorization_loss >= 0.6"."""
+        sign = "<=" if self.sense > 0 else ">="
+        return f"{self.goal.label} {sign} {float(self.bound):g}"
+
+
+def at_least(what: str | Callable, bound: Any) -> Constraint:
+    """The constraint that an error, or any function of the model, is not below `bound`.
+
+    Args:
+        what: the name of an error, of a cost (`COSTS`), or a function of the model.
+        bound: a finite number.
+    """
+    return Constraint(_goal(what, COSTS), _bound(what, bound), -1)
+
+
+def at_most(what: str | Callable, bound: Any) -> Constraint:
+    """The constraint that an error, or any function of the model, is not above `bound`.
+
+    Args:
+        what, bound: as of `at_least`.
+    """
+    return Constraint(_goal(what, COSTS), _bound(what, bound), 1)
+
+
+def objective(what: Any) -> Goal:
+    """The checked objective: the name of an error, or a function of the model."""
+    return _goal(what)
+
+
+def constraints(subject_to: Any, budget: Any) -> tuple[Constraint, ...]:
+    """The checked constraints of a request, those of the budget last.
+
+    Args:
+        subject_to: constraints, or functions that must not be negative; one or a sequence.
+        budget: costs by name, (function, bound), or None.
+    """
+    single = isinstance(subject_to, Constraint) or callable(subject_to)
+    given = [subject_to] if single else list(subject_to)
+    result = []
+    for constraint in given:
+        if isinstance(constraint, Constraint):
+            result.append(constraint)
+        elif callable(constraint):
+            result.append(at_least(constraint, 0.0))
+        else:
+            raise ValueError(
+                "subject_to takes rfdsm.at_least, rfdsm.at_most, or functions of the model "
+                f"that must not be negative, got {constraint!r}."
+            )
+    if budget is None:
+        return tuple(result)
+    if isinstance(budget, Mapping):
+        items: Sequence = list(budget.items())
+    elif isinstance(budget, tuple) and len(budget) == 2:
+        items = [budget]
+    else:
+        raise ValueError(
+            f"budget takes {{'samples': 32.0}} or (function, bound), got {budget!r}."
+        )
+    for what, bound in items:
+        if not callable(what) and what not in COSTS:
+            raise ValueError(
+                f"the budget has no cost {what!r}: the named ones are {', '.join(COSTS)}; give "
+                "(function, bound) for your own."
+            )
+        constraint = at_most(what, bound)
+        if not constraint.bound > 0:
+            raise ValueError(f"the budget of {constraint.goal.label} must be positive.")
+        result.append(constraint)
+    return tuple(result)
+
+
+def _flops(model: Any) -> Float[Array, ""]:
+    """Floating-point operations of one fit over d³, by the normal equations.
+
+    Of p features and N = n m pairs, k the fewer of both: the matrix N p k, its factor k³/3
+    (9 k³ for the eigenvectors that other rules than ridge need), d right sides 2 N p + 2 k².
+    """
+    pairs = model.psi_n * model.m
+    fewer = jnp.minimum(model.psi_p, pairs)
+    factor = 1 / 3 if isinstance(model.training, Ridge) else 9.0
+    return pairs * model.psi_p * (fewer + 2) + factor * fewer**3 + 2 * fewer**2
+
+
+COSTS: dict[str, Callable] = {
+    "parameters": lambda model: model.psi_p,
+    "samples": lambda model: model.psi_n * model.m,
+    "flops": _flops,
+}
+
+
+def _goal(what: Any, costs: Mapping = {}) -> Goal:
+    if isinstance(what, str):
+        return Goal(what if what in costs else _error_name(what, costs))
+    if not callable(what):
+        raise ValueError(f"give the name of an error or a function of the model, got {what!r}.")
+    name = getattr(what, "__name__", type(what).__name__)
+    return Goal("a function" if name == "<lambda>" else name, what)
+
+
+def _error_name(name: Any, costs: Mapping = {}) -> str:
+    if name not in NAMES:
+        raise ValueError(
+            f"there is no error {name!r}: take one of {', '.join((*NAMES, *costs))}."
+        )
+    return name
+
+
+def _bound(what: Any, bound: Any) -> Float[Array, ""]:
+    name = what if isinstance(what, str) else "a function"
+    bound = scalar(bound, f"the bound of {name}")
+    require([(math.isfinite(bound), f"the bound of {name} must be finite, got {bound}.")])
+    return bound
