@@ -149,6 +149,10 @@ class Moments(eqx.Module):
             population = scalar(population, "population")
         return _changed(self, population=population, halves=halves)
 
+    def without_halves(self) -> "Moments":
+        """The same moments, of the whole data alone."""
+        return _changed(self, halves=None)
+
     def without_activation(self) -> "Moments":
         """The same moments, of features that are not an activation of rfdsm's."""
         halves = self.halves and self.halves.without_activation()

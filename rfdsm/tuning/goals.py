@@ -56,9 +56,10 @@ class Point:
     """
 
     def __init__(self, model: RFDSM, road: Road | None = None):
-        self.model = model if road is None else Seen(model, road)
-        self._road = (lambda model: model.solve().errors) if road is None else road
         self._bare = model
+        self._road = (lambda model: model.solve().errors) if road is None else road
+        seen = lambda other: self.errors if other is model else self._road(other)  # noqa: E731
+        self.model = model if road is None else Seen(model, seen)
 
     @cached_property
     def errors(self) -> Errors:

@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from .search import Ends, Rows
@@ -18,6 +19,7 @@ class Optimum(NamedTuple):
     Attributes:
         value: of the objective. numbers: of the free variables, by name.
         goals: what the constraints bound, in their order.
+        errors: of the road; None where it is theory.
         first_order: largest component of the Lagrangian's projected gradient, relative to the
             objective, in coordinates of the unit box.
         z, low, high, bounds: coordinates, and the row that led there.
@@ -29,6 +31,7 @@ class Optimum(NamedTuple):
     value: float
     numbers: dict[str, float]
     goals: np.ndarray
+    errors: Any
     first_order: float
     z: np.ndarray
     low: np.ndarray
@@ -48,6 +51,13 @@ class Optimum(NamedTuple):
         equal = abs(self.value - other.value) <= SAME_VALUE * abs(other.value)
         return distance <= SAME_PLACE or (equal and distance <= SAME_VALLEY)
 
+    def after(self, other: "Optimum") -> "Optimum":
+        """This optimum at the end of the way of another, from where its search began."""
+        names = ("path", "path_values", "path_violations")
+        return self._replace(
+            **{n: np.concatenate([getattr(other, n), getattr(self, n)]) for n in names}
+        )
+
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name}={value:.6g}" for name, value in self.numbers.items())
         return f"Optimum({self.value:.9g} at {numbers})"
@@ -62,6 +72,7 @@ def optimum(work: Any, ends: Ends, rows: Rows, row: int) -> Optimum:
         value=value,
         numbers=work.problem.variables.numbers(ends.z[row]),
         goals=ends.goals[row],
+        errors=jax.tree.map(lambda values: values[row], ends.errors),
         first_order=float(ends.stationarity[row]) * relative,
         z=ends.z[row],
         low=rows.low[row],

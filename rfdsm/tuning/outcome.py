@@ -143,7 +143,12 @@ def tuned(work: Any, found: list[Optimum]) -> Tuned:
         if whole is not None:
             numbers = whole.numbers | {"m": whole.m}
             chosen = problem.model.replace(**numbers)
-            integer = Integer(chosen, errors_of(problem, chosen), whole.value, numbers)
+            integer = Integer(
+                chosen,
+                chosen.asymptotics() if whole.errors is None else whole.errors,
+                whole.value,
+                numbers,
+            )
     error_bar = None
     if problem.road is roads.interpolated:
         share = roads.interpolation_error(
@@ -154,7 +159,7 @@ def tuned(work: Any, found: list[Optimum]) -> Tuned:
     path = [problem.variables.numbers(z) for z in best.path]
     return Tuned(
         model=model,
-        errors=errors_of(problem, model),
+        errors=model.asymptotics() if best.errors is None else best.errors,
         value=best.value,
         numbers=best.numbers,
         multipliers=worths(work, best),
@@ -172,13 +177,6 @@ def tuned(work: Any, found: list[Optimum]) -> Tuned:
         error_bar=error_bar,
         search=work,
     )
-
-
-def errors_of(problem: Any, model: RFDSM) -> Errors:
-    """The road's errors at a concrete model."""
-    if problem.road is None:
-        return model.asymptotics()
-    return eqx.filter_jit(problem.road)(model, *problem.road_arguments)
 
 
 def labels(problem: Any, bounds: np.ndarray) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import Errors
 from ..model import RFDSM
 from ..moments import Moments
+from ..training import GradientFlow
 
 KNOWN = ("test_loss", "train_loss", "memorization_loss")
 
@@ -23,13 +24,14 @@ class Widths(NamedTuple):
     """Moments of several widths, the narrowest first, and the spline between them.
 
     Attributes:
-        moments: one measurement for each width.
-        knots: log psi_p of each, shape (widths,).
-        bends: from values at the knots to the natural cubic spline's second derivatives there.
+        moments: of all widths, stacked; narrower ones are filled up with features that are 0,
+            which changes no error, but the unit of training time, κ = 2h/ψ_p.
+        ratios: psi_p of each, shape (widths,).
+        bends: from values at log psi_p to the natural cubic spline's second derivatives there.
     """
 
-    moments: tuple[Moments, ...]
-    knots: Any
+    moments: Moments
+    ratios: Any
     bends: Any
 
 
@@ -37,21 +39,46 @@ def widths(moments: Sequence[Moments]) -> Widths:
     """Measurements in order of their width.
 
     Raises:
-        ValueError: fewer than two widths, or one twice.
+        ValueError: fewer than two widths, one twice, or measurements of different kinds.
         TypeError: not moments.
     """
     for each in moments:
         if not isinstance(each, Moments):
             raise TypeError(f"moments takes rfdsm.Moments, or a list of them, got {each!r}.")
-    ordered = tuple(sorted(moments, key=lambda m: m.psi_p))
+    ordered = sorted(moments, key=lambda m: m.psi_p)
     ratios = np.array([m.psi_p for m in ordered])
     if len(ordered) < 2 or np.any(np.diff(ratios) == 0):
         raise ValueError(
             "moments of several widths must be of at least two, and of different ones, got "
             f"psi_p = {', '.join(f'{ratio:g}' for ratio in ratios)}."
         )
-    knots = np.log(ratios)
-    return Widths(ordered, knots, _bends(knots))
+    filled = [_filled(m.without_halves(), ordered[-1].p) for m in ordered]
+    if len({(jax.tree.structure(m), m.S_g.shape, m.d) for m in filled}) > 1:
+        raise ValueError(
+            "moments of several widths must agree in all else: data, process, activation, and "
+            "as many classes and draws (measure(..., classes=1))."
+        )
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *filled)
+    return Widths(stacked, ratios, _bends(np.log(ratios)))
+
+
+def _filled(moments: Moments, p: int) -> Moments:
+    """With features that are always 0, up to p of them."""
+    more = p - moments.p
+
+    def pad(matrix, *axes):
+        space = [(0, more if axis - matrix.ndim in axes else 0) for axis in range(matrix.ndim)]
+        return np.pad(matrix, space)
+
+    return Moments(
+        pad(moments.S_g, -1, -2),
+        pad(moments.S_s, -1, -2),
+        pad(moments.T, -2),
+        moments.process,
+        moments.activation,
+        moments.weights,
+        moments.population,
+    )
 
 
 def measured(model: RFDSM, moments: Moments) -> Errors:
@@ -63,12 +90,12 @@ def measured(model: RFDSM, moments: Moments) -> Errors:
 
 
 def interpolated(model: RFDSM, widths: Widths) -> Errors:
-    """The errors at any psi_p between the measured widths, to the Gaussian theory's ratio."""
-    logs = _log_ratios(model, widths)
+    """The errors at any psi_p between the measured widths: Gaussian theory times a ratio."""
+    logs, gaussian = _log_ratios(model, widths)
     position = jnp.log(model.psi_p)
-    gaussian = model.solve().errors
+    knots = jnp.log(jnp.asarray(widths.ratios))
     values = {
-        name: getattr(gaussian, name) * jnp.exp(_spline(widths, logs[i], position))
+        name: gaussian[name] * jnp.exp(_spline(knots, widths.bends, logs[i], position))
         for i, name in enumerate(KNOWN)
     }
     unknown = jnp.full_like(position, jnp.nan)
@@ -78,42 +105,53 @@ def interpolated(model: RFDSM, widths: Widths) -> Errors:
 def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None:
     """The error bar of one error at the model, relative: the larger miss of its neighbours.
 
-    A knot that is left out doubles the distance between its neighbours: an upper bound rather
-    than an estimate. None where there is no inner width, or the error is not a loss.
+    A miss is how far the interpolation is from a measured width that it leaves out; that
+    doubles the distance between knots: an upper bound rather than an estimate. None where there
+    is no inner width, or the error is not a loss.
     """
-    if len(widths.knots) < 3 or name not in KNOWN:
+    if len(widths.ratios) < 3 or name not in KNOWN:
         return None
-    logs = np.asarray(jax.jit(_log_ratios)(model, widths))[KNOWN.index(name)]
-    misses = []
+    logs = np.asarray(jax.jit(_log_ratios)(model, widths)[0])[KNOWN.index(name)]
+    knots, misses = np.log(widths.ratios), []
     for i in range(1, len(logs) - 1):
-        kept = np.delete(np.arange(len(logs)), i)
-        rest = Widths((), widths.knots[kept], _bends(widths.knots[kept]))
-        guess = float(_spline(rest, jnp.asarray(logs[kept]), jnp.asarray(widths.knots[i])))
-        misses.append(abs(np.expm1(guess - logs[i])))
-    place = np.searchsorted(widths.knots, np.log(float(model.psi_p)))
+        rest = np.delete(knots, i)
+        values = jnp.asarray(np.delete(logs, i))
+        guess = _spline(jnp.asarray(rest), _bends(rest), values, jnp.asarray(knots[i]))
+        misses.append(abs(np.expm1(float(guess) - logs[i])))
+    place = np.searchsorted(knots, np.log(float(model.psi_p)))
     near = np.clip([place - 1, place], 1, len(logs) - 2) - 1
     return float(np.max(np.array(misses)[near]))
 
 
 def _log_ratios(model, widths):
-    """log(measured/Gaussian theory) of each loss at each width, shape (losses, widths)."""
-    rows = []
-    for moments in widths.moments:
-        at = model.replace(psi_p=moments.psi_p)
-        exact, gaussian = measured(at, moments), at.solve().errors
-        rows.append(
-            jnp.stack(
-                [jnp.log(getattr(exact, n)) - jnp.log(getattr(gaussian, n)) for n in KNOWN]
-            )
-        )
-    return jnp.stack(rows, axis=1)
+    """log(measured/Gaussian theory) of each loss at each width, shape (losses, widths).
+
+    And the Gaussian theory's losses at the model's own psi_p, by name.
+    """
+    ratios = jnp.asarray(widths.ratios)
+    widest = widths.ratios.shape[0] - 1
+
+    def at(width):
+        ratio, moments = width
+        filled = model.replace(psi_p=moments.psi_p)
+        if isinstance(model.training, GradientFlow):
+            tau = model.training.tau * (ratios[widest] / ratio)
+            filled = filled.replace(**{"training.tau": tau})
+        errors = measured(filled, moments)
+        return jnp.stack([getattr(errors, name) for name in KNOWN])
+
+    exact = jax.lax.map(at, (ratios, jax.tree.map(jnp.asarray, widths.moments)))
+    psi_p = jnp.append(ratios, model.psi_p)
+    gaussian = jax.vmap(lambda ratio: model.replace(psi_p=ratio).solve().errors)(psi_p)
+    gaussian = jnp.stack([getattr(gaussian, name) for name in KNOWN], axis=1)
+    here = {name: gaussian[-1, i] for i, name in enumerate(KNOWN)}
+    return jnp.log(exact / gaussian[:-1]).T, here
 
 
-def _spline(widths, values, x):
+def _spline(knots, bends, values, x):
     """The natural cubic spline of values at the knots, at x between them."""
-    knots = jnp.asarray(widths.knots)
-    curvatures = jnp.asarray(widths.bends) @ values
-    i = jnp.clip(jnp.searchsorted(knots, x, side="right") - 1, 0, len(widths.knots) - 2)
+    curvatures = jnp.asarray(bends) @ values
+    i = jnp.clip(jnp.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     step = knots[i + 1] - knots[i]
     right = (x - knots[i]) / step
     left = 1 - right

@@ -7,13 +7,13 @@ a penalty ρ each start minimises
 
 in the box by quasi-Newton steps in a trust region, and when the gradient is small sets λ_j to
 max(0, λ_j + ρ g_j): λ converges at finite ρ, and the constraints hold as exactly as asked
-(Bertsekas, "Constrained Optimization and Lagrange Multiplier Methods", 1982). BFGS learns the curvature of
-f + Σ λ_j g_j; that of the penalty, ρ ∇g_j ∇g_j^T, is known. f and g come with their exact first
-derivatives, forward, in one pass of the theory; second derivatives of the theory cost ten times
-as much. What is not finite is a step that was not taken.
+(Bertsekas, "Constrained Optimization and Lagrange Multiplier Methods", 1982). BFGS learns the
+curvature of f + Σ λ_j g_j; that of the penalty, ρ ∇g_j ∇g_j^T, is known. f and g come with
+their exact first derivatives, forward, in one pass of the theory (second derivatives cost ten
+times as much). What is not finite is a step that was not taken.
 
 One compiled program runs a block of starts side by side, and every further question (more
-starts, other bounds, fixed variables, a derivative) is more rows for the same program.
+starts, other bounds, variables that are held, a derivative) is more rows for the same program.
 """
 
 from collections.abc import Callable
@@ -26,16 +26,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..errors import FIELDS, Errors
 from ..model import RFDSM
+from ..training import Ridge
 from .goals import Constraint, Goal, Point
 from .variables import Variables
 
 EVALUATIONS = 150  # of one start, at most; 15 to 40 are usual
-BLOCK = 16  # starts side by side
+BLOCK, BLOCK_OF_FLOWS = 16, 4  # starts side by side; a flow's nodes fill the cache sooner
 WORKERS = 2  # blocks side by side: small arrays keep one core busy
 TOLERANCE = 1e-8  # on the gradient relative to f, in the unit box
-FEASIBLE = 1e-9  # violation of a constraint over its bound (or 1, where that is larger)
-EXACT = 1e-11  # the same inside of the search
+FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
+EXACT = 1e-11  # the same, that the search asks of itself
 PENALTY, LARGEST_PENALTY = 10.0, 1e8  # ρ at first and at most
 PENALTY_GROWTH, PROGRESS = 10.0, 0.25  # ρ grows unless the violation shrank to this share
 LOOSE = 1e-2  # first tolerance on the gradient, before the multipliers are known
@@ -97,8 +99,9 @@ class Ends(NamedTuple):
         gradient, jacobian: of f/scale and of g, shapes (k,), (constraints, k).
         multipliers: of f/scale + Σ λ g.
         stationarity: the largest component of the projected gradient of the Lagrangian.
-        violation: the largest of the constraints', in their g.
+        violation: the largest of the constraints', over the larger of its bound and 1.
         evaluations: of the objective.
+        errors: of the road, None for theory.
         path, path_values, path_violations: of every evaluation, NaN after the last.
     """
 
@@ -111,6 +114,7 @@ class Ends(NamedTuple):
     stationarity: Any
     violation: Any
     evaluations: Any
+    errors: Any
     path: Any
     path_values: Any
     path_violations: Any
@@ -141,6 +145,7 @@ class _Evaluation(NamedTuple):
     dg: Any
     value: Any
     goals: Any
+    errors: Any  # the road's, where they are not those of theory
 
 
 def run(
@@ -163,7 +168,9 @@ def run(
         advance: called with the number of rows of each block when it is done.
     """
     count = len(rows.start)
-    block = 1 if problem.road is not None else BLOCK
+    block = BLOCK if isinstance(problem.model.training, Ridge) else BLOCK_OF_FLOWS
+    if problem.road is not None:
+        block = 1
     numbers = tuple(np.asarray(x, float) for x in (scale, weight))
     filled = -(-count // block) * block
     order = np.resize(np.arange(count), filled).reshape(-1, block)
@@ -181,7 +188,7 @@ def run(
         parts = [one(order[0])]  # compiles, before threads ask for the same program
         with ThreadPoolExecutor(WORKERS) as pool:
             parts += pool.map(one, order[1:])
-    return Ends(*(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *parts)
 
 
 @eqx.filter_jit
@@ -192,11 +199,9 @@ def _search(problem: Problem, rows: Rows, scale, weight, limit) -> Ends:
     return jax.vmap(one)(*map(jnp.asarray, rows))
 
 
-def feasible(ends: Ends, bounds: np.ndarray) -> np.ndarray:
-    """Which rows end where all constraints hold, to `FEASIBLE` of the larger of bound and 1."""
-    allowed = FEASIBLE * np.maximum(1.0, 1 / np.asarray(scales(bounds)))
-    allowed = allowed.min(axis=1) if bounds.shape[1] else np.zeros(len(bounds))
-    return np.isfinite(ends.value) & (ends.violation <= allowed)
+def feasible(ends: Ends) -> np.ndarray:
+    """Which rows end where all constraints hold."""
+    return np.isfinite(ends.value) & (ends.violation <= FEASIBLE)
 
 
 def residuals(constraints, goals, bounds):
@@ -219,20 +224,21 @@ def _evaluate(problem: Problem, z, bounds, scale) -> _Evaluation:
         goals = [c.goal.value(point) for c in problem.constraints]
         goals = jnp.stack(goals) if goals else jnp.zeros(0)
         g = residuals(problem.constraints, goals, bounds)
-        return jnp.concatenate([(value / scale)[None], g]), (value, goals, g)
+        errors = None if problem.road is None else point.errors
+        return jnp.concatenate([(value / scale)[None], g]), (value, goals, g, errors)
 
-    slopes, (value, goals, g) = jax.jacfwd(numbers, has_aux=True)(z)
-    return _Evaluation(value / scale, g, slopes[0], slopes[1:], value, goals)
+    slopes, (value, goals, g, errors) = jax.jacfwd(numbers, has_aux=True)(z)
+    return _Evaluation(value / scale, g, slopes[0], slopes[1:], value, goals, errors)
 
 
 def _finite(evaluation: _Evaluation):
-    leaves = jax.tree.leaves(evaluation)
+    leaves = jax.tree.leaves(evaluation._replace(errors=None))
     return jnp.all(jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in leaves])))
 
 
 def _from(problem, start, low, high, bounds, scale, weight, limit) -> Ends:
     k, optimizer = len(start), problem.optimizer
-    exact = EXACT * jnp.maximum(1.0, 1 / scales(bounds))
+    one = jnp.maximum(1.0, 1 / scales(bounds))  # g of a violation that counts as 1
 
     def evaluate(z):
         return _evaluate(problem, z, bounds, scale)
@@ -253,7 +259,7 @@ def _from(problem, start, low, high, bounds, scale, weight, limit) -> Ends:
 
     def violations(s):
         """How far g <= 0, λ >= 0 and λ g = 0 are from holding, in the users' units."""
-        return jnp.maximum(s.now.g, -s.multipliers / s.penalty) / exact
+        return jnp.maximum(s.now.g, -s.multipliers / s.penalty) / one
 
     def quasi_newton(s):
         """A step, and what to make of the numbers found there."""
@@ -326,7 +332,7 @@ def _from(problem, start, low, high, bounds, scale, weight, limit) -> Ends:
             evaluations=i + 1,
             path=s.path.at[i].set(trial),
             path_values=s.path_values.at[i].set(after.value),
-            path_violations=s.path_violations.at[i].set(jnp.max(after.g, initial=0.0)),
+            path_violations=s.path_violations.at[i].set(jnp.max(after.g / one, initial=0.0)),
         )
         return choose(s.done, s, multiply(s, exploring))
 
@@ -340,10 +346,10 @@ def _from(problem, start, low, high, bounds, scale, weight, limit) -> Ends:
         regular = s.evaluations % MULTIPLIERS_EVERY == 0
         solved = jnp.where(exploring, regular, solved)
         violation = jnp.max(jnp.abs(violations(s)), initial=0.0)
-        worse = solved & (violation > jnp.maximum(PROGRESS * s.violation, 1.0))
+        worse = solved & (violation > jnp.maximum(PROGRESS * s.violation, EXACT))
         tight = s.tolerance <= TOLERANCE
-        done = solved & ~worse & (violation <= 1.0) & (tight | stuck) & ~exploring
-        hopeless = solved & (s.penalty >= LARGEST_PENALTY) & (violation > 1.0) & tight
+        done = solved & ~worse & (violation <= EXACT) & (tight | stuck) & ~exploring
+        hopeless = solved & (s.penalty >= LARGEST_PENALTY) & (violation > EXACT) & tight
         penalty = jnp.where(worse, s.penalty * PENALTY_GROWTH, s.penalty)
         return s._replace(
             multipliers=jnp.where(solved, grown, s.multipliers),
@@ -367,6 +373,7 @@ def _from(problem, start, low, high, bounds, scale, weight, limit) -> Ends:
             jnp.zeros((count, k)),
             unknown,
             jnp.zeros(count),
+            None if problem.road is None else Errors(*[unknown] * len(FIELDS)),
         ),
         multipliers=jnp.zeros(count),
         penalty=jnp.asarray(PENALTY),
@@ -392,8 +399,9 @@ def _from(problem, start, low, high, bounds, scale, weight, limit) -> Ends:
         jacobian=s.now.dg,
         multipliers=multipliers,
         stationarity=stationarity(s.z, slope(s.now, multipliers)),
-        violation=jnp.max(s.now.g, initial=0.0),
+        violation=jnp.max(s.now.g / one, initial=0.0),
         evaluations=s.evaluations,
+        errors=s.now.errors,
         path=s.path,
         path_values=s.path_values,
         path_violations=s.path_violations,

@@ -87,8 +87,8 @@ def request(
     if isinstance(moments, Moments):
         road, arguments = roads.measured, (moments,)
     elif moments is not None:
-        of_one = roads.widths(moments)
-        road, arguments, of_one = roads.interpolated, (of_one,), of_one.moments
+        of_one = tuple(moments)
+        road, arguments = roads.interpolated, (roads.widths(of_one),)
     variables = free_variables(model, free, of_one)
     if isinstance(moments, Moments):
         model.solve(moments=moments)  # refuses what does not fit the measurement

@@ -151,7 +151,7 @@ def _moves(variables, base, factor):
 def _holds(work, numbers, bounds) -> bool:
     z = work.problem.variables.coordinates(numbers)
     rows = work.rows(z, bounds)
-    return bool(feasible(work.run(rows, "neighbours", limit=1), rows.bounds)[0])
+    return bool(feasible(work.run(rows, "neighbours", limit=1))[0])
 
 
 def _follow(work, tuned, name, value) -> dict[str, float] | None:
@@ -163,7 +163,7 @@ def _follow(work, tuned, name, value) -> dict[str, float] | None:
     points = np.concatenate([np.stack([o.z for o in tuned.optima[:3]]), work.points[:5]])
     rows = work.rows(points, best.bounds, held)
     ends = work.run(rows, "neighbours")
-    good = feasible(ends, rows.bounds)
+    good = feasible(ends)
     if not good.any():
         return None
     row = np.flatnonzero(good)[np.argmin(ends.value[good])]

@@ -13,7 +13,8 @@ from .optima import Optimum, distinct, distinct_of, optimum
 from .search import Ends, Problem, Rows, feasible
 from .variables import Variables
 
-MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima
+MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
+GAUSSIAN_STARTS = 64  # which are found from at most so many
 POLISHED = 16  # optima that are searched again from where they are
 SMALL_INTEGERS = 8  # values of m that are tried whatever the optimum
 NEIGHBOURS = 3  # integers on both sides of the best that are tried
@@ -27,7 +28,7 @@ class Progress(NamedTuple):
     """What `report` is called with.
 
     Attributes:
-        stage: in words. done, total: starts of this stage. best: feasible value so far, or NaN.
+        stage: in words. done, total: starts, or models, of this stage.
     """
 
     stage: str
@@ -95,23 +96,23 @@ class Search:
         """The optima that rows of one problem lead to, the best first."""
         self._measure_scale(rows)
         ends = self.run(rows, "search")
-        good = feasible(ends, rows.bounds)
+        good = feasible(ends)
         if not good.any():
             ends, rows = self._rescue(rows)
-            good = feasible(ends, rows.bounds)
+            good = feasible(ends)
         found = distinct(self, ends, rows, good)
         if self.problem.road is not None:
             return found
         # Once more from where the best are: curvature is then learnt where it matters.
         best = found[:POLISHED]
-        again = Rows(
-            np.stack([o.z for o in best]),
-            *(np.broadcast_to(part[0], (len(best), part.shape[1])) for part in rows[1:]),
-        )
+        again = self.rows(np.stack([o.z for o in best]), rows.bounds[0])
         ends = self.run(again, "polish")
-        good = feasible(ends, again.bounds)
-        better = distinct(self, ends, again, good) if good.any() else []
-        return distinct_of([*better, *found])
+        good = feasible(ends)
+        for row in np.flatnonzero(good):
+            better = optimum(self, ends, again, row).after(best[row])
+            if better.value <= best[row].value or better.first_order < best[row].first_order:
+                found[row] = better
+        return distinct_of(found)
 
     def integer(
         self, bounds, around: Sequence[Optimum], held: Mapping[str, float] | None = None
@@ -135,7 +136,7 @@ class Search:
                 return
             rows = Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
             ends = self.run(rows, "integer m")
-            good, each = feasible(ends, rows.bounds), len(parts[0].start)
+            good, each = feasible(ends), len(parts[0].start)
             for number, m in enumerate(new):
                 here = np.arange(number * each, (number + 1) * each)
                 here = here[good[here]]
@@ -176,7 +177,8 @@ class Search:
             None,
         )
         try:
-            found = Search(plain, self.report, self.starts).solve(bounds)
+            starts = min(self.starts, GAUSSIAN_STARTS)
+            found = Search(plain, self.report, starts).solve(bounds)
         except Infeasible:  # what the Gaussian theory cannot, measured moments may
             return self.points[:MEASURED_STARTS]
         return np.stack([o.z for o in found[:MEASURED_STARTS]])
@@ -198,13 +200,13 @@ class Search:
             Infeasible: none was found.
         """
         ends = self.run(rows, "feasible points", weight=0.0)
-        good = feasible(ends, rows.bounds)
+        good = feasible(ends)
         if not good.any():
             raise Infeasible(_in_the_way(self.problem, ends, rows.bounds))
         kept = np.flatnonzero(good)
         from_there = Rows(ends.z[kept], *(part[kept] for part in rows[1:]))
         again = self.run(from_there, "search")
-        if feasible(again, from_there.bounds).any():
+        if feasible(again).any():
             return again, from_there
         at = Rows(ends.z[kept], *(part[kept] for part in rows[1:]))
         return self.run(at, "search", limit=1), at
