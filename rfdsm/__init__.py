@@ -47,6 +47,7 @@ from .tuning import (
     at_least as at_least,
     at_most as at_most,
     over_times as over_times,
+    pareto as pareto,
     tune as tune,
 )
 

@@ -1,5 +1,6 @@
 """Gradient search for a model's best numbers, under constraints."""
 
+from .front import Front as Front, pareto as pareto
 from .goals import at_least as at_least, at_most as at_most, over_times as over_times
 from .tune import tune as tune
 from .work import Infeasible as Infeasible, Progress as Progress

@@ -87,6 +87,15 @@ class Goal(eqx.Module):
         return self.what
 
 
+class Negative(Goal):
+    """A goal with its sign turned: what is wanted large."""
+
+    goal: Goal | None = None
+
+    def value(self, point):
+        return -self.goal.value(point)
+
+
 class OverTimes(eqx.Module):
     """Σ_k w_k e(t_k), an error at several noise levels; see `over_times`."""
 

@@ -1,23 +1,16 @@
 """What a search found: `Tuned`, its local optima, and how good they are."""
 
 import dataclasses
-import math
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..errors import Errors
 from ..model import RFDSM
-from . import roads, search
+from . import roads
 from .optima import Optimum
-from .search import Rows
+from .optimality import active, second_order, sensitivity, worths
 from .verification import Verification, verify
-
-TOUCHING = 1e-7  # a constraint this close to its bound (relative) is active
-DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
 
 
 class Trace(NamedTuple):
@@ -177,102 +170,3 @@ def tuned(work: Any, found: list[Optimum]) -> Tuned:
         error_bar=error_bar,
         search=work,
     )
-
-
-def labels(problem: Any, bounds: np.ndarray) -> list[str]:
-    """The names of constraints at these bounds."""
-    pairs = zip(problem.constraints, bounds, strict=True)
-    return [dataclasses.replace(c, bound=np.asarray(b)).label for c, b in pairs]
-
-
-def active(work: Any, best: Optimum) -> tuple[str, ...]:
-    """The names of the constraints and bounds that an optimum lies on."""
-    touching = _touching(work.problem, best)
-    names = [n for n, on in zip(labels(work.problem, best.bounds), touching, strict=True) if on]
-    return (*names, *_active_bounds(work, best))
-
-
-def worths(work: Any, best: Optimum) -> dict[str, float]:
-    """What loosening each constraint and active bound by a unit is worth."""
-    scale = work.scale / np.asarray(search.scales(best.bounds))
-    named = zip(labels(work.problem, best.bounds), best.multipliers * scale, strict=True)
-    told = {name: float(worth) for name, worth in named}
-    slopes = work.problem.variables.slopes(best.z)
-    lagrangian = best.gradient + best.multipliers @ best.jacobian
-    for name, i in _active_bounds(work, best).items():
-        told[name] = float(abs(lagrangian[i]) * work.scale / slopes[i])
-    return told
-
-
-def second_order(work: Any, best: Optimum) -> float:
-    """Least eigenvalue of the Lagrangian's second derivatives along what is left free."""
-    free = np.delete(np.arange(work.k), list(_active_bounds(work, best).values()))
-    free = free[best.low[free] < best.high[free]]
-    touching = _touching(work.problem, best)
-    normals = best.jacobian[touching][:, free]
-    if len(free) == 0:
-        return math.inf
-    _, sizes, directions = np.linalg.svd(np.vstack([normals, np.zeros((1, len(free)))]))
-    rank = int(np.sum(sizes > 1e-10 * max(1.0, sizes.max(initial=0.0))))
-    tangent = directions[rank:]
-    if len(tangent) == 0:
-        return math.inf
-    H = hessian(work, best)[np.ix_(free, free)]
-    relative = work.scale / max(abs(best.value), 1e-300)
-    return float(np.linalg.eigvalsh(tangent @ H @ tangent.T)[0] * relative)
-
-
-def hessian(work: Any, best: Optimum) -> np.ndarray:
-    """Second derivatives of the Lagrangian by differences of its exact gradient, (k, k)."""
-    step = DIFFERENCE * np.eye(work.k)
-    ends = np.clip(np.concatenate([best.z + step, best.z - step]), 0, 1)
-    rows = Rows(
-        ends, np.zeros_like(ends), np.ones_like(ends), np.tile(best.bounds, (len(ends), 1))
-    )
-    there = work.run(rows, "curvature", limit=1)
-    slopes = there.gradient + np.einsum("j,rjk->rk", best.multipliers, there.jacobian)
-    up, down = np.split(slopes, 2)
-    distance = np.diag(ends[: work.k] - ends[work.k :])
-    H = (up - down) / distance[:, None]
-    return (H + H.T) / 2
-
-
-def sensitivity(problem: Any, best: Optimum, scale: float) -> RFDSM:
-    """The derivative of the optimal value in the numbers of the model."""
-    worth = best.multipliers * scale / np.asarray(search.scales(best.bounds))
-    return _sensitivity(problem, best.z, worth)
-
-
-@eqx.filter_jit
-def _sensitivity(problem, z, worth):
-    def lagrangian(model):
-        point = eqx.tree_at(lambda p: p.model, problem, model).point(jnp.asarray(z))
-        total = problem.objective.value(point)
-        for weight, constraint in zip(worth, problem.constraints, strict=True):
-            total = total + weight * constraint.sense * constraint.goal.value(point)
-        return total
-
-    return jax.grad(lagrangian)(problem.model)
-
-
-def _touching(problem, best) -> np.ndarray:
-    """Which constraints hold with equality."""
-    bounds = jnp.asarray(best.bounds)
-    g = search.residuals(problem.constraints, jnp.asarray(best.goals), bounds)
-    return np.asarray(jnp.abs(g)) <= TOUCHING
-
-
-def _active_bounds(work, best) -> dict[str, int]:
-    """The bounds of variables that the optimum is pushed against, by name."""
-    lagrangian = best.gradient + best.multipliers @ best.jacobian
-    told = {}
-    for i, name in enumerate(work.problem.variables.names):
-        low, high = work.problem.variables.bounds(name)
-        if best.low[i] == best.high[i]:
-            continue
-        inverse = name == "m"
-        if best.z[i] == 0 and lagrangian[i] > 0:
-            told[f"{name} <= {high:g}" if inverse else f"{name} >= {low:g}"] = i
-        elif best.z[i] == 1 and lagrangian[i] < 0:
-            told[f"{name} >= {low:g}" if inverse else f"{name} <= {high:g}"] = i
-    return told

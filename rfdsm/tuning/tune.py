@@ -11,7 +11,7 @@ from ..checks import is_traced
 from ..model import RFDSM
 from ..moments import Moments
 from . import goals, roads
-from .goals import NEED_TRUE_SCORE, Goal
+from .goals import NEED_TRUE_SCORE, Constraint, Goal
 from .outcome import Tuned, tuned
 from .search import Problem
 from .variables import free_variables
@@ -67,16 +67,27 @@ def tune(
         1.398 0.8469
     """
     problem = request(model, free, objective, subject_to, budget, optimizer, moments)
-    starts = _count(starts)
+    starts = count(starts, "starts")
     bounds = np.array([float(c.bound) for c in problem.constraints])
     work = Search(problem, report or (lambda progress: None), starts)
     return tuned(work, work.solve(bounds))
 
 
 def request(
-    model: RFDSM, free, objective, subject_to=(), budget=None, optimizer=None, moments=None
+    model: RFDSM,
+    free: Any,
+    objective: Any,
+    subject_to: Any = (),
+    budget: Any = None,
+    optimizer: Any = None,
+    moments: Any = None,
+    last: Constraint | None = None,
 ) -> Problem:
     """The checked problem of a request.
+
+    Args:
+        model, free, objective, subject_to, budget, optimizer, moments: as of `tune`.
+        last: one more constraint, after all others.
 
     Raises:
         ValueError, TypeError: as `tune`.
@@ -93,6 +104,7 @@ def request(
     if isinstance(moments, Moments):
         model.solve(moments=moments)  # refuses what does not fit the measurement
     goal, constraints = goals.objective(objective), goals.constraints(subject_to, budget)
+    constraints += () if last is None else (last,)
     if moments is not None:
         for each in (goal, *(c.goal for c in constraints)):
             _require_known(each)
@@ -132,7 +144,9 @@ def _require_number(problem: Problem, what: str, goal: Goal) -> None:
         raise ValueError(f"the {what} {goal.label} must return one real number, got {told}.")
 
 
-def _count(starts: Any) -> int:
-    if isinstance(starts, bool) or starts != int(starts) or starts < 1:
-        raise ValueError(f"starts must be an integer of at least 1, got {starts!r}.")
-    return int(starts)
+def count(value: Any, name: str) -> int:
+    """The value as an int, if it is one of at least 1."""
+    whole = not isinstance(value, bool) and isinstance(value, int | np.integer)
+    if not whole or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)

@@ -94,7 +94,7 @@ class Search:
 
     def optima(self, rows: Rows) -> list[Optimum]:
         """The optima that rows of one problem lead to, the best first."""
-        self._measure_scale(rows)
+        self.measure_scale(rows)
         ends = self.run(rows, "search")
         good = feasible(ends)
         if not good.any():
@@ -183,7 +183,8 @@ class Search:
             return self.points[:MEASURED_STARTS]
         return np.stack([o.z for o in found[:MEASURED_STARTS]])
 
-    def _measure_scale(self, rows: Rows) -> None:
+    def measure_scale(self, rows: Rows) -> None:
+        """Take the objective's size at these starts for its scale."""
         ends = self.run(rows, "start", limit=1)
         sizes = np.abs(ends.value[np.isfinite(ends.value)])
         if not sizes.size:
