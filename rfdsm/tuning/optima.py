@@ -10,7 +10,7 @@ from .search import Ends, Rows
 
 STATIONARY = 1e-4  # a larger projected gradient is not an optimum, unless nothing else is found
 SAME_PLACE = 1e-4  # in the unit box
-SAME_VALLEY, SAME_VALUE = 0.03, 1e-7  # a flat valley: so near, and so equal
+SAME_VALUE = 1e-8  # relative: the floor of a flat valley, which is one optimum
 
 
 class Optimum(NamedTuple):
@@ -46,10 +46,10 @@ class Optimum(NamedTuple):
     m: float = math.nan
 
     def close_to(self, other: "Optimum") -> bool:
-        """Whether both are one optimum, up to rounding or along a flat valley."""
+        """Whether both are one optimum, up to rounding or on the floor of a flat valley."""
         distance = np.max(np.abs(self.z - other.z), initial=0.0)
         equal = abs(self.value - other.value) <= SAME_VALUE * abs(other.value)
-        return distance <= SAME_PLACE or (equal and distance <= SAME_VALLEY)
+        return distance <= SAME_PLACE or equal
 
     def after(self, other: "Optimum") -> "Optimum":
         """This optimum at the end of the way of another, from where its search began."""

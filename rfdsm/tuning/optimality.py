@@ -16,6 +16,7 @@ from .search import Rows
 
 TOUCHING = 1e-7  # a constraint this close to its bound (relative) is active
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
+LIFTING = 1e-6  # a gradient this small does not lift a variable off its bound
 RANK = 1e-10  # relative singular values below are 0
 
 
@@ -145,8 +146,8 @@ def _active_bounds(work, best) -> dict[str, int]:
         if best.low[i] == best.high[i]:
             continue
         inverse = name == "m"
-        if best.z[i] == 0 and lagrangian[i] > 0:
+        if best.z[i] == 0 and lagrangian[i] > -LIFTING:
             told[f"{name} <= {high:g}" if inverse else f"{name} >= {low:g}"] = i
-        elif best.z[i] == 1 and lagrangian[i] < 0:
+        elif best.z[i] == 1 and lagrangian[i] < LIFTING:
             told[f"{name} >= {low:g}" if inverse else f"{name} <= {high:g}"] = i
     return told

@@ -15,6 +15,7 @@ from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
 GAUSSIAN_STARTS = 64  # which are found from at most so many
+FIRST = 64  # evaluations of a start, before the best are followed to the end
 POLISHED = 16  # optima that are searched again from where they are
 SMALL_INTEGERS = 8  # values of m that are tried whatever the optimum
 NEIGHBOURS = 3  # integers on both sides of the best that are tried
@@ -95,7 +96,7 @@ class Search:
     def optima(self, rows: Rows) -> list[Optimum]:
         """The optima that rows of one problem lead to, the best first."""
         self.measure_scale(rows)
-        ends = self.run(rows, "search")
+        ends = self.run(rows, "search", merge=True, limit=FIRST)
         good = feasible(ends)
         if not good.any():
             ends, rows = self._rescue(rows)
@@ -146,16 +147,15 @@ class Search:
                 else:
                     tried[m] = None
 
-        candidates = {math.inf} | set(map(float, range(1, SMALL_INTEGERS + 1)))
+        dear = self.problem.road is not None  # then only around the optima
+        candidates = {math.inf} | set(map(float, range(1, 1 if dear else SMALL_INTEGERS + 1)))
         for each in around[:3]:
             m = each.numbers.get("m", math.inf)
-            candidates |= {m} if math.isinf(m) else {float(math.floor(m)), float(math.ceil(m))}
-        if self.problem.road is not None:  # dear: only around the optimum
-            candidates -= set(map(float, range(1, SMALL_INTEGERS + 1)))
-            candidates |= {low, high} if math.isinf(high) else set()
+            near = (m,) if math.isinf(m) else (round(m), math.floor(m), math.ceil(m))
+            candidates |= set(map(float, near))
         attempt(candidates)
         while best := min(filter(None, tried.values()), key=lambda o: o.value, default=None):
-            if math.isinf(best.m) or self.problem.road is not None:
+            if math.isinf(best.m) or dear:
                 return best
             known = len(tried)
             attempt({best.m + step for step in range(-NEIGHBOURS, NEIGHBOURS + 1)})
