@@ -317,7 +317,7 @@ def about(model: RFDSM, title: str) -> dict[str, str]:
     """Attributes of a Dataset: the model in JSON and what computed it."""
     return {
         "title": title,
-        "model": json.dumps(_describe(model)),
+        "model": json.dumps(description(model)),
         "rfdsm": metadata.version("rfdsm"),
         "jax": jax.__version__,
     }
@@ -329,7 +329,7 @@ def about_runs(d: int, trials: int, seed: int) -> dict[str, Any]:
     return {"d": d, "trials": trials, "seed": seed if abs(seed) < 2**31 else str(seed)}
 
 
-def _describe(model: RFDSM) -> dict[str, Any]:
+def description(model: RFDSM) -> dict[str, Any]:
     """The model as plain JSON; of data points, which have no place in it, their number."""
     if not isinstance(model.data, Samples):
         return model.to_dict()
