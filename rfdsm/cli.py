@@ -1,4 +1,4 @@
-"""The command line: `rfdsm demo`, `point`, `curve`, `train`, `spectrum`, `predict`,
+"""The command line: `rfdsm demo`, `point`, `curve`, `train`, `spectrum`, `predict`, `tune`,
 `doctor`.
 
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
@@ -76,19 +76,36 @@ def _note(text: str) -> None:
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
     """A progress bar on a terminal and nothing in a pipe; call it once for each step."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+    with _bars() as bars:
         task = bars.add_task(title, total=total)
 
         def advance(step: str) -> None:
             bars.update(task, advance=1, description=f"{title}: {step}")
 
         yield advance
+
+
+@contextmanager
+def stages(title: str) -> Iterator[Callable[[Any], None]]:
+    """The same of work in stages; call it with a `tuning.Progress`."""
+    with _bars() as bars:
+        task = bars.add_task(title, total=None)
+
+        def report(at: Any) -> None:
+            told = f"{title}: {at.stage}"
+            bars.update(task, completed=at.done, total=at.total, description=told)
+
+        yield report
+
+
+def _bars() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _require_writable(figure: Path | None, data: Path | None) -> None:
@@ -442,6 +459,127 @@ def predict(
     if verify:
         out.print("\ntheory against trained networks:", _predict.deviations(prediction))
     print("\n".join(["", *_predict.summary(prediction), *trust]))
+
+
+@app.command()
+def tune(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help=".npy, .npz or .csv, a row per point, or digits (scikit-learn's); without: "
+            "Gaussian data.",
+        ),
+    ] = None,
+    free: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOW:HIGH",
+            help="A number to tune and its bounds (may be left out): psi_n, psi_p, m, t, lam, "
+            "tau. Repeatable.",
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="The error to make small: score_error; with DATA test_loss."),
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER", help="An error that must not be below. Repeatable."
+        ),
+    ] = None,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER", help="An error that must not be above. Repeatable."
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="samples (psi_n m), parameters (psi_p) or flops (over d³). Repeatable.",
+        ),
+    ] = None,
+    over_times: Annotated[
+        str | None, typer.Option(help="Sum the objective over diffusion times, a,b,...")
+    ] = None,
+    psi_n: Annotated[float | None, typer.Option(help="Data points per dimension, n/d.")] = None,
+    psi_p: Annotated[float | None, typer.Option(help="Features per dimension, p/d.")] = None,
+    m: Annotated[float | None, typer.Option(help="Noises per data point; or inf.")] = None,
+    t: Annotated[float | None, typer.Option(help="Diffusion time.")] = None,
+    lam: Annotated[float | None, typer.Option(help="Ridge λ.")] = None,
+    tau: Annotated[float | None, typer.Option(help="Training time of gradient flow.")] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(options.ACTIVATIONS)}, leakyrelu:SLOPE; tanh unless told."
+        ),
+    ] = None,
+    eigenvalues: Annotated[
+        str | None, typer.Option(help="Eigenvalues of the data's covariance, a,b,...; or 1.")
+    ] = None,
+    weights: Weights = None,
+    starts: Annotated[int | None, typer.Option(help="Starts of the search; 256.")] = None,
+    widths: Annotated[
+        int | None, typer.Option(help="Values of a free psi_p that DATA are measured at; 5.")
+    ] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option(help="Train networks there and beside: d=64,trials=8; DATA: trials=8."),
+    ] = None,
+    landscape: Annotated[
+        str | None, typer.Option(help="One or two free numbers for the figure: psi_p,lam.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="A TOML file of options by their names; options override."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    as_is: Annotated[
+        bool | None, typer.Option("--as-is", help="Neither centre nor scale the data.")
+    ] = None,
+    out_file: FigureFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The best numbers under constraints: a table, and if asked the landscape around them."""
+    from . import landscape as _landscape, optimum, plotting, request, settings, tables
+
+    given = {name: value for name, value in locals().items() if name in settings.READERS}
+    asked = settings.merged(settings.read(file) if file else {}, settings.checked(given))
+    _require_writable(out_file, None)
+    points = _points(asked)
+    plan = request.plan(asked, points)
+    if points is not None and not as_json:
+        print("\n".join([points.about(), *tables.describe(points.X).lines(), ""]), flush=True)
+    with stages("tune") as report:
+        moments = request.moments(plan, _note, report)
+        tuned = request.run(plan, moments, report)
+        results = request.verify(plan, tuned, report), optimum.sampling(tuned, moments)
+        if out_file:
+            around = _landscape.survey(plan, tuned, report)
+    if out_file:
+        plotting.save(_landscape.figure(plan, tuned, around), out_file)
+    if as_json:
+        print(json.dumps(optimum.report(plan, tuned, *results), indent=2))
+        return
+    for drawn in optimum.tables(plan, tuned):
+        out.print(drawn, "")
+    print("\n".join(optimum.summary(plan, tuned, *results)))
+
+
+def _points(asked: dict[str, Any]) -> Any:
+    """The points that `tune` is asked about; None for Gaussian data."""
+    from . import predict as _predict
+
+    name = asked.get("data")
+    if name is None:
+        if asked.get("as_is"):
+            raise ValueError("--as-is is of DATA, and none was given.")
+        return None
+    path = None if name == "digits" else Path(name)
+    return _predict.load(path, as_is=asked.get("as_is", False))
 
 
 @app.command()

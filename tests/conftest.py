@@ -34,6 +34,7 @@ COMPILED_FAST = {
     "test_curve",
     "test_derivatives",
     "test_flow_oracle",
+    "test_landscape",
     "test_limits",
     "test_model",
     "test_moments",
