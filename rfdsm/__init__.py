@@ -43,7 +43,10 @@ from .training import (
     Ridge as Ridge,
 )
 from .tuning import (
+    Front as Front,
     Infeasible as Infeasible,
+    Tuned as Tuned,
+    Verification as Verification,
     at_least as at_least,
     at_most as at_most,
     over_times as over_times,

@@ -16,6 +16,7 @@ FIRST = (
     "test_moments_meet_the_network",
     "test_docs",
     "test_trajectory",
+    "test_tuning",
     "test_derivatives",
     "test_spectrum",
 )
@@ -44,6 +45,7 @@ COMPILED_FAST = {
     "test_train",
     "test_training",
     "test_trajectory",
+    "test_tuning",
 }
 
 

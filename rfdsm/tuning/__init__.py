@@ -2,5 +2,7 @@
 
 from .front import Front as Front, pareto as pareto
 from .goals import at_least as at_least, at_most as at_most, over_times as over_times
+from .outcome import Tuned as Tuned
 from .tune import tune as tune
+from .verification import Verification as Verification
 from .work import Infeasible as Infeasible, Progress as Progress

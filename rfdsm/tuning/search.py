@@ -24,8 +24,9 @@ from .goals import Constraint, Goal, Point
 from .lagrangian import EVALUATIONS, Evaluation, Lagrangian, State
 from .variables import Variables
 
-BLOCK, BLOCK_OF_FLOWS = 16, 4  # starts side by side; a flow's nodes fill the cache sooner
-WORKERS = 2  # blocks side by side: small arrays keep one core busy
+BLOCK = 64  # starts of one call
+TOGETHER, FLOWS_TOGETHER = 16, 4  # of these side by side: a flow's nodes fill the cache sooner
+WORKERS = 2  # calls side by side: small arrays keep one core busy
 STRIDE = 8  # evaluations between two looks at what has ended
 SAME_END = 0.01  # distance in the unit box to an end, at which a start counts as led there
 STATIONARY = 1e-6  # projected gradient of such an end
@@ -126,9 +127,7 @@ def run(
         merge: do not follow a start to an end that another one has reached.
         advance: called with the number of rows that have come to an end.
     """
-    block = BLOCK if isinstance(problem.model.training, Ridge) else BLOCK_OF_FLOWS
-    if problem.road is not None:
-        block = 1
+    block = BLOCK if problem.road is None else 1  # measured ones fill the machine each
     numbers = tuple(np.asarray(x, float) for x in (scale, weight))
     states = jax.tree.map(np.array, _begin(problem, rows))
     ends: Any = None
@@ -138,6 +137,7 @@ def run(
         full = np.resize(indices, block)
         parts = (jax.tree.map(lambda x: x[full], tree) for tree in (states, rows))
         stop = np.minimum(limit, states.evaluations[full] + STRIDE)
+        stop[len(indices) :] = 0  # what fills the block does nothing
         return jax.tree.map(np.asarray, _stride(problem, *parts, *numbers, stop))
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -228,8 +228,15 @@ def _stride(problem: Problem, states: State, rows: Rows, scale, weight, stop):
             path_violations=s.path_violations,
         )
 
-    arrays = jax.tree.map(jnp.asarray, (states, rows, stop))
-    return jax.vmap(one)(*arrays)
+    together = TOGETHER if isinstance(problem.model.training, Ridge) else FLOWS_TOGETHER
+    count = len(stop)
+    groups = max(1, count // together)
+    grouped = jax.tree.map(
+        lambda x: jnp.asarray(x).reshape(groups, count // groups, *x.shape[1:]),
+        (states, rows, stop),
+    )
+    results = jax.lax.map(lambda group: jax.vmap(one)(*group), grouped)
+    return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), results)
 
 
 def feasible(ends: Ends) -> np.ndarray:
