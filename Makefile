@@ -16,6 +16,7 @@ test-all: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "slow or not slow"
 
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 lint: $(READY)
