@@ -23,7 +23,7 @@ FREE = {"psi_p": (0.1, 16.0), "m": (1.0, 16.0), "training.lam": (1e-6, 100.0)}
 LEAST = 0.8  # of the memorization loss
 WITHIN = 0.01
 D = 64
-SEEDS, MOST, MOST_NETWORKS = 5, 1500, 300
+SEEDS, MOST, MOST_NETWORKS = 5, 1500, 150
 
 
 def model_of() -> rfdsm.RFDSM:
@@ -97,7 +97,7 @@ def run() -> None:
     target = tuned.integer.value
     for name, errors_of, most, seeds in (
         ("theory", theory, MOST, SEEDS),
-        (f"networks of d = {D}", network, MOST_NETWORKS, SEEDS),
+        (f"networks of d = {D}", network, MOST_NETWORKS, 3),
     ):
         results = [tpe(errors_of, theory, target, seed, most) for seed in range(seeds)]
         evaluations = statistics.median(n for n, _ in results)

@@ -212,6 +212,7 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     """
     if moments.halves is None:
         raise ValueError("the moments have no halves: measure(..., halves=True) keeps them.")
+    N = 2 * float(moments.halves.population or 0)
     # Too few are left out of a half where it hardly holds the training points.
     if 2 * model.psi_n * moments.d >= moments.halves.population:
         moments = moments.with_population(None)
@@ -222,7 +223,6 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     by_bias, by_spread = (
         float(jnp.abs(x.test_loss) / whole.test_loss) / ENOUGH for x in (bias, spread)
     )
-    N = 2 * float(moments.halves.population or 0)
     return SamplingError(bias, spread, math.ceil(N * max(by_bias, by_spread**2)))
 
 

@@ -93,7 +93,7 @@ def distinct(work: Any, ends: Ends, rows: Rows, good: np.ndarray) -> list[Optimu
     kept: list[Optimum] = []
     for row in order:
         here = optimum(work, ends, rows, row)
-        if kept and here.first_order > STATIONARY:
+        if kept and not (ends.done[row] and here.first_order <= STATIONARY):
             continue  # on the way to an optimum, and worse than one
         if all(not here.close_to(other) for other in kept):
             kept.append(here)

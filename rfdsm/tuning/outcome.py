@@ -53,7 +53,7 @@ class Tuned:
         optima: all local optima that were found, the best first.
         trace: the way to the best.
         integer: the best with an integer m; None where m is not free, or none is feasible.
-        starts, solved: how many starts there were, and how many led to a local optimum.
+        starts: how many starts there were.
         error_bar: of the objective, from interpolating between measured widths; else None.
     """
 

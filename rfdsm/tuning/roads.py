@@ -106,8 +106,9 @@ def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None
     """The error bar of one error at the model, relative: the larger miss of its neighbours.
 
     A miss is how far the interpolation is from a measured width that it leaves out; that
-    doubles the distance between knots: an upper bound rather than an estimate. None where there
-    is no inner width, or the error is not a loss.
+    doubles the distance between knots: an upper bound rather than an estimate. Halfway between
+    two widths it counts in full, at a measured one not at all. None where there is no inner
+    width, or the error is not a loss.
     """
     if len(widths.ratios) < 3 or name not in KNOWN:
         return None
@@ -118,9 +119,11 @@ def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None
         values = jnp.asarray(np.delete(logs, i))
         guess = _spline(jnp.asarray(rest), _bends(rest), values, jnp.asarray(knots[i]))
         misses.append(abs(np.expm1(float(guess) - logs[i])))
-    place = np.searchsorted(knots, np.log(float(model.psi_p)))
+    position = np.log(float(model.psi_p))
+    place = int(np.clip(np.searchsorted(knots, position), 1, len(knots) - 1))
+    share = np.clip((position - knots[place - 1]) / (knots[place] - knots[place - 1]), 0, 1)
     near = np.clip([place - 1, place], 1, len(logs) - 2) - 1
-    return float(np.max(np.array(misses)[near]))
+    return float(4 * share * (1 - share) * np.max(np.array(misses)[near]))
 
 
 def _log_ratios(model, widths):

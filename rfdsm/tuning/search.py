@@ -3,7 +3,8 @@
 One program takes any rows: more starts, other bounds of the constraints, variables that are
 held, one evaluation for a derivative. Its rows go on for a few evaluations at a time, so that
 none waits for the slowest, and those that come to where another one has ended are not followed
-to the end a second time.
+to the end a second time. Where evaluations are dear (gradient flow) those that are close to a
+better one after a few evaluations are given up too.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ BLOCK = 64  # starts of one call
 TOGETHER, FLOWS_TOGETHER = 16, 4  # of these side by side: a flow's nodes fill the cache sooner
 WORKERS = 2  # calls side by side: small arrays keep one core busy
 STRIDE = 8  # evaluations between two looks at what has ended
+SCOUT, SAME_VALLEY, SCOUTS = 8, 0.06, 64  # evaluations, distance, and how many at most go on
 SAME_END = 0.01  # distance in the unit box to an end, at which a start counts as led there
 STATIONARY = 1e-6  # projected gradient of such an end
 FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
@@ -128,6 +130,7 @@ def run(
         advance: called with the number of rows that have come to an end.
     """
     block = BLOCK if problem.road is None else 1  # measured ones fill the machine each
+    dear = not isinstance(problem.model.training, Ridge)
     numbers = tuple(np.asarray(x, float) for x in (scale, weight))
     states = jax.tree.map(np.array, _begin(problem, rows))
     ends: Any = None
@@ -154,6 +157,8 @@ def run(
             left = active[~ends.done[active] & (ends.evaluations[active] < limit)]
             if merge and len(left):
                 left = left[~_led(ends, left)]
+            if merge and dear and len(left) and ends.evaluations[left].max() == SCOUT:
+                left = _scouts(ends, left, scale)
             advance(len(active) - len(left))
             active = left
     return ends
@@ -192,6 +197,16 @@ def _led(ends: Ends, rows: np.ndarray) -> np.ndarray:
         return np.zeros(len(rows), bool)
     distances = np.abs(ends.z[rows][:, None, :] - ends.z[there][None, :, :]).max(axis=-1)
     return distances.min(axis=1) <= SAME_END
+
+
+def _scouts(ends: Ends, rows: np.ndarray, scale: float) -> np.ndarray:
+    """Rows that go on: the best, by value and violation, of those that are close together."""
+    kept: list[int] = []
+    for row in rows[np.argsort(ends.value[rows] / scale + ends.violation[rows])]:
+        near = np.abs(ends.z[kept] - ends.z[row]).max(axis=1, initial=0.0) <= SAME_VALLEY
+        if not near.any() and len(kept) < SCOUTS:
+            kept.append(row)
+    return np.array(kept)
 
 
 @eqx.filter_jit
