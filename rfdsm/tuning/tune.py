@@ -38,7 +38,7 @@ def tune(
 
     Args:
         model: the problem; numbers that are not free stay as they are.
-        free: names (psi_n, psi_p, m, process.t or t, training.lam or lam, training.tau,
+        free: names (psi_n, psi_p, m, process.t or t, training.lam or lam, training.tau or tau,
             activation.slope, ...) with bounds (low, high), or None for the usual ones; m may
             reach to infinity. Positive numbers are searched in their logarithm, m in 1/m.
         objective: the name of an error or of a cost, or a function of the model that returns

@@ -27,6 +27,7 @@ DEFAULT_BOUNDS = {
     "training.tau": (1e-2, 1e6),
 }
 MEASURED = ("psi_p", "process", "activation", "data")  # what one measurement has fixed
+ALIASES = {**SHORTHANDS, "tau": "training"}
 NEAR_ZERO = 1e-6  # x0 over the upper bound
 NEAR_INFINITY = 1e-2  # the same of u: m up to 100 is searched in its logarithm
 NEVER_ZERO = 1e-60  # in place of u = 0, whose 1/m has no derivative; equal to it in float64
@@ -115,7 +116,7 @@ def free_variables(
         )
     names, kinds, lows, highs = [], [], [], []
     for given, bounds in requested.items():
-        name = f"{SHORTHANDS[given]}.{given}" if given in SHORTHANDS else given
+        name = f"{ALIASES[given]}.{given}" if given in ALIASES else given
         _require_free(model, name, moments)
         if name in names:
             raise ValueError(f"{name} is free twice.")
