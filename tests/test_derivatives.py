@@ -159,6 +159,7 @@ def test_second_derivatives_of_the_whole_bank(activation, atoms, inverse, proble
     check_second(activation, atoms, inverse, problems)
 
 
+@pytest.mark.slow
 def test_derivative_in_the_slope_of_leaky_relu():
     def errors(slope):
         built = rfdsm.RFDSM(2.0, 3.0, 2.0, t=0.2, lam=1e-2, activation=rfdsm.LeakyReLU(slope))
