@@ -24,7 +24,8 @@ def test_public_names():
         "Extrapolation", "Tanh", "ReLU", "LeakyReLU", "Erf", "Sin", "Cos", "Sigmoid", "SiLU",
         "GELU", "Polynomial", "Activation", "Moments", "measure", "measure_features",
         "SamplingError", "sampling_error", "GradientFlow",
-        "GradientDescent", "timescales", "Timescales",
+        "GradientDescent", "timescales", "Timescales", "tune", "Tuned", "Verification",
+        "Infeasible", "at_least", "at_most", "over_times", "pareto", "Front",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:
