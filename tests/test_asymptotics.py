@@ -174,6 +174,7 @@ def test_out_of_reach_is_not_converged():
             model.asymptotics()
 
 
+@pytest.mark.slow
 def test_resolvent_of_two_points_by_divided_differences():
     """K_I(λ1, λ2) = (K(λ1) - K(λ2))/(λ2 - λ1), and all K_C are symmetric in the points."""
     from rfdsm.asymptotics.two_point import two_point

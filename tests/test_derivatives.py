@@ -193,6 +193,7 @@ def test_gradient_is_a_model_of_derivatives():
     assert float(grads.training.lam) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_derivative_in_m_vanishes_at_infinity_and_in_its_inverse_does_not():
     model = rfdsm.RFDSM(8.0, 16.0, jnp.inf, t=0.1, lam=1e-3)
     loss = lambda m: model.replace(m=m).asymptotics().test_loss  # noqa: E731

@@ -166,9 +166,10 @@ def test_whole_grid(name):
     assert not judge(name, compare(name, ratios, (1.0, 3.0, 6.0)))
 
 
-FLOWS = [(1.0, 4), *(pytest.param(x, 10, marks=pytest.mark.slow) for x in (2.5, 6.25))]
+FLOWS = [(1.0, 4), (2.5, 10), (6.25, 10)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("psi_p, times", FLOWS)
 def test_gradient_flow_on_digits(psi_p, times):
     """Every loss at several training times: 3 % and two standard errors of six sets."""

@@ -224,6 +224,7 @@ def test_gradient_descent_is_the_stepped_network():
             np.testing.assert_allclose(A / math.sqrt(p), B, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_gradient_descent_in_theory(model):
     largest = model.largest_learning_rate()
     assert largest == pytest.approx(2.3311519, rel=1e-6)

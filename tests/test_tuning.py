@@ -114,6 +114,7 @@ def test_multipliers_and_sensitivities_are_derivatives_of_the_optimum(private):
     assert float(sensitivity.psi_n) == pytest.approx((up - down) / (2 * step), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_best_integer_m(private):
     """By trying every one."""
     m = float(private.integer.model.m)
@@ -252,6 +253,7 @@ def measured():
     return model, [moments_of(model, width) for width in (1.0, 1.5, 2.0, 3.0, 4.0)]
 
 
+@pytest.mark.slow
 def test_moments_at_one_width():
     model = points_model()
     moments = moments_of(model, 2.0)
@@ -382,6 +384,7 @@ def test_the_search_solves_quadratic_programs():
         np.testing.assert_allclose(np.clip(z - slope, 0, 1), z, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_spoils_no_other():
     def objective(model):
         loss = model.asymptotics().test_loss
