@@ -81,6 +81,7 @@ def test_limits_of_the_training_time(psi_p, m):
     assert_equal(penalised, model.replace(training=rfdsm.Ridge(1e-3)).asymptotics(), 1e-9)
 
 
+@pytest.mark.slow
 def test_derivatives_are_central_differences(model):
     """In every number, by both modes, and of a whole trajectory in its times."""
     model = flow(lam=1e-2, data=rfdsm.Gaussian((1.5, 0.5)))
