@@ -333,7 +333,7 @@ FIVE = (
     "private and cheap",
     "points or noises",
     "when to stop",
-    "all noises",
+    "private",
 )
 
 
