@@ -68,6 +68,13 @@ def float_array(value: Any, name: str) -> Any:
         ) from None
 
 
+def positive_integer(name: str, value: Any) -> int:
+    """The value as an int, if it is one of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)
+
+
 def require(domain: Iterable[Condition]) -> None:
     """Raise the message of the first condition that is known to be false."""
     for condition, message in domain:

@@ -315,6 +315,10 @@ def test_an_optimum_is_verified_on_networks():
     moved = right.optima[0]._replace(numbers={"training.lam": 1e-4})
     wrong = dataclasses.replace(right, optima=(moved,))
     assert not wrong.verify(jax.random.key(0), d=24, trials=12, factor=500.0).stands
+    with pytest.raises(ValueError, match="at least 2 trials"):
+        right.verify(jax.random.key(0), d=24, trials=1)
+    with pytest.raises(ValueError, match="factor must be above 1"):
+        right.verify(jax.random.key(0), d=24, factor=1.0)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..checks import is_traced
+from ..checks import is_traced, positive_integer
 from ..errors import FIELDS, Errors, Sizes
 from ..training import Ridge
 from . import evaluate, features, fit, gram
@@ -129,13 +129,6 @@ def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
                 f"psi_{name} = {float(ratio):g} at d = {d} leaves no {name}: take a larger d."
             )
     return Sizes(d, n, p, m, data.counts(d))
-
-
-def positive_integer(name: str, value: Any) -> int:
-    """The value as an int, if it is one of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)
 
 
 @partial(jax.jit, static_argnames="trials")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..checks import vector
+from ..checks import positive_integer, vector
 from ..errors import Errors
 from ..model import RFDSM
 from ..moments import Moments
@@ -17,7 +17,7 @@ from .goals import Constraint, Negative
 from .optima import Optimum, optimum
 from .optimality import active, drift, sensitivity, worths
 from .search import Rows, feasible
-from .tune import count, request
+from .tune import request
 from .work import Infeasible, Report, Search
 
 LARGE_IS_BETTER = ("memorization_loss",)
@@ -95,11 +95,13 @@ def pareto(
     """
     other = _against(against)
     problem = request(model, free, objective, subject_to, budget, None, moments, last=other)
-    work = Search(problem, report or (lambda progress: None), count(starts, "starts"))
+    work = Search(
+        problem, report or (lambda progress: None), positive_integer("starts", starts)
+    )
     fixed = np.array([float(c.bound) for c in problem.constraints[:-1]])
     seeds = work.points
     if np.ndim(points) == 0:
-        levels, seeds = _levels(work, other, fixed, against, count(points, "points"))
+        levels, seeds = _levels(work, other, fixed, against, positive_integer("points", points))
     else:
         levels = np.asarray(vector(points, "points"))
     found = _trace(work, np.column_stack([np.tile(fixed, (len(levels), 1)), levels]), seeds)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..checks import is_traced
+from ..checks import is_traced, positive_integer
 from ..model import RFDSM
 from ..moments import Moments
 from . import goals, roads
@@ -67,7 +67,7 @@ def tune(
         1.398 0.8469
     """
     problem = request(model, free, objective, subject_to, budget, optimizer, moments)
-    starts = count(starts, "starts")
+    starts = positive_integer("starts", starts)
     bounds = np.array([float(c.bound) for c in problem.constraints])
     work = Search(problem, report or (lambda progress: None), starts)
     return tuned(work, work.solve(bounds))
@@ -142,11 +142,3 @@ def _require_number(problem: Problem, what: str, goal: Goal) -> None:
         if shape == ():
             told = str(result.dtype)
         raise ValueError(f"the {what} {goal.label} must return one real number, got {told}.")
-
-
-def count(value: Any, name: str) -> int:
-    """The value as an int, if it is one of at least 1."""
-    whole = not isinstance(value, bool) and isinstance(value, int | np.integer)
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    return int(value)

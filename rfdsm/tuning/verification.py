@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..checks import positive_integer
 from ..errors import Errors
 from ..model import RFDSM
 from .goals import Goal, Point
@@ -78,6 +79,8 @@ def verify(tuned: Any, key, d, trials, factor, report=None) -> Verification:
     work, problem = tuned.search, tuned.search.problem
     if not factor > 1:
         raise ValueError(f"factor must be above 1, got {factor}.")
+    if positive_integer("trials", trials) < 2:
+        raise ValueError("verify compares means by their spread: it needs at least 2 trials.")
     best = tuned.optima[0]
     base = dict(best.numbers)
     if "m" in base:

@@ -1,5 +1,6 @@
 """A problem under way: rows go to the compiled search, optima come out."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -166,16 +167,7 @@ class Search:
 
     def _gaussian_optima(self, bounds) -> np.ndarray:
         """Where the search with moments starts."""
-        problem = self.problem
-        plain = Problem(
-            problem.model,
-            problem.variables,
-            problem.objective,
-            problem.constraints,
-            None,
-            (),
-            None,
-        )
+        plain = dataclasses.replace(self.problem, road=None, road_arguments=(), optimizer=None)
         try:
             starts = min(self.starts, GAUSSIAN_STARTS)
             found = Search(plain, self.report, starts).solve(bounds)
@@ -209,8 +201,7 @@ class Search:
         again = self.run(from_there, "search")
         if feasible(again).any():
             return again, from_there
-        at = Rows(ends.z[kept], *(part[kept] for part in rows[1:]))
-        return self.run(at, "search", limit=1), at
+        return self.run(from_there, "search", limit=1), from_there
 
 
 def _in_the_way(problem: Problem, ends: Ends, bounds: np.ndarray) -> str:
