@@ -206,6 +206,11 @@ def _data(settings, points):
 
 def _usual(name: str, points) -> tuple[float, float]:
     """Bounds where none were given."""
+    if name not in DEFAULT_BOUNDS and "." not in name:
+        raise ValueError(
+            f"--free has no {name!r}: the numbers are {', '.join(map(short, DEFAULT_BOUNDS))}, "
+            "and dotted ones such as activation.slope."
+        )
     if name not in DEFAULT_BOUNDS:
         raise ValueError(f"{name} needs bounds, as in --free {name}=0.1:1.")
     if points is not None and name == "psi_n":
