@@ -1,17 +1,23 @@
-"""Derivatives that do not exist: NaN, never 0, and NaN in nothing else.
+"""Derivatives that a guard must not change, and those that do not exist: NaN, never 0.
 
-A zero tangent (or cotangent) must stay 0: else the NaN of one number would spread to all others
-that are carried along, as in `jacfwd` of a whole model. NaN times 0 is NaN; so the tangent goes
-through products with huge numbers, which leave 0 at 0 and overflow else, and with 0, which
-turns the infinity into NaN. That is linear, and reads the same from both ends: forward and
-reverse mode agree.
+What does not exist must spoil nothing beside it. A zero tangent (or cotangent) must stay 0:
+else the NaN of one number would spread to all others that are carried along, as in `jacfwd` of
+a whole model. NaN times 0 is NaN; so the tangent goes through products with huge numbers, which
+leave 0 at 0 and overflow else, and with 0, which turns the infinity into NaN. That is linear,
+and reads the same from both ends: forward and reverse mode agree.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+
+def clipped(x: Float[Array, " *shape"], low: Any, high: Any) -> Float[Array, " *shape"]:
+    """x within [low, high] with the derivative of x itself, which a clip loses at its ends."""
+    return x + jax.lax.stop_gradient(jnp.clip(x, low, high) - x)
 
 
 def fixed(x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:

@@ -14,6 +14,7 @@ from tuning_bank import REFERENCE, TUNING_BANK
 
 import rfdsm
 from rfdsm.tuning import goals, lagrangian, roads
+from rfdsm.tuning.tune import request as tune_request
 from rfdsm.tuning.variables import free_variables
 
 MODEL = rfdsm.RFDSM(psi_n=2.0, psi_p=4.0, m=4, t=0.2, lam=1e-2)
@@ -112,6 +113,54 @@ def test_multipliers_and_sensitivities_are_derivatives_of_the_optimum(private):
     assert sensitivity.psi_p == 0 and sensitivity.training.lam == 0  # they were free
     up, down = (again(private, psi_n=2.0 + s) for s in (step, -step))
     assert float(sensitivity.psi_n) == pytest.approx((up - down) / (2 * step), rel=1e-4)
+
+
+def sum_of_inverses(model):
+    """A function of the model that is smooth at m = ∞."""
+    return model.asymptotics().test_loss / model.m + model.psi_n / (model.m + 1)
+
+
+@pytest.mark.parametrize("what", ["score_error", sum_of_inverses, "moments"])
+def test_the_derivative_at_infinitely_many_noises_is_that_in_their_inverse(what):
+    """At u = 1/m = 0 itself, where a guard against 1/0 must not change it; both modes."""
+    model, options = MODEL, {}
+    if what == "moments":
+        model, what = points_model(), "test_loss"
+        options["moments"] = moments_of(model, 2.0)
+    problem = tune_request(model, {"m": (1, math.inf)}, what, **options)
+
+    def value(z):
+        return problem.objective.value(problem.point(z))
+
+    def exact(u):
+        if callable(what):
+            loss = model.asymptotics(inverse_m=u).test_loss
+            return loss * u + model.psi_n * u / (1 + u)
+        return getattr(model.solve(inverse_m=u, **options).errors, what)
+
+    z = jnp.zeros(1)
+    (slope,) = problem.variables.slopes(np.zeros(1))
+    expected = float(jax.grad(exact)(0.0)) * slope
+    assert abs(expected) > 1e-6
+    for derivative in (jax.jacfwd(value), jax.jacrev(value)):
+        assert float(derivative(z)[0]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_a_bound_at_infinity_is_worth():
+    """The multiplier of m <= inf is the objective's derivative in 1/m."""
+    infinite = MODEL.replace(m=math.inf)
+    tuned = rfdsm.tune(MODEL, {"m": (1, math.inf)}, "score_error", starts=2)
+    assert tuned.numbers["m"] == math.inf and tuned.active == ("m <= inf",)
+    slope = jax.grad(lambda u: infinite.asymptotics(inverse_m=u).score_error)(0.0)
+    assert tuned.multipliers["m <= inf"] == pytest.approx(float(slope), rel=1e-9)
+
+
+def test_a_start_at_infinity_leaves_it():
+    """Downhill of m = ∞ there is a better model at m = 2.4."""
+    start = MODEL.replace(psi_p=9.684, m=math.inf, lam=10.0)
+    constraint = rfdsm.at_least("memorization_loss", 0.85)
+    alone = rfdsm.tune(start, BOUNDS, "score_error", constraint, starts=1)
+    assert alone.numbers["m"] < 3 and alone.value == pytest.approx(again(alone), rel=1e-7)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ..derivatives import clipped
 from ..promotion import mixed
 from . import branch
 from .averaged import AveragedPopulation
@@ -44,7 +45,7 @@ def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
 
     def solved(carefully):
         def at(x):
-            state, _, ok = _on_axis(population, u, jnp.maximum(x, LEAST), carefully)
+            state, _, ok = _on_axis(population, u, clipped(x, LEAST, jnp.inf), carefully)
             inside = -state.q.imag > REAL * jnp.abs(state.q)
             value = jnp.where(inside, -state.q.imag / jnp.pi, 0.0)
             return jnp.where(x < 0, 0.0, value * jnp.where(ok, 1.0, jnp.nan))

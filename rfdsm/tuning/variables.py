@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..derivatives import clipped
 from ..model import INGREDIENTS, RFDSM, SHORTHANDS
 from ..moments import Moments
 from ..serialise import parameters
@@ -30,7 +31,7 @@ MEASURED = ("psi_p", "process", "activation", "data")  # what one measurement ha
 ALIASES = {**SHORTHANDS, "tau": "training"}
 NEAR_ZERO = 1e-6  # x0 over the upper bound
 NEAR_INFINITY = 1e-2  # the same of u: m up to 100 is searched in its logarithm
-NEVER_ZERO = 1e-60  # in place of u = 0, whose 1/m has no derivative; equal to it in float64
+NEVER_ZERO = 1e-60  # in place of u = 0, whose m = 1/u is no number; equal to it in float64
 
 
 class Variables(eqx.Module):
@@ -50,14 +51,14 @@ class Variables(eqx.Module):
         """The numbers (of m its inverse) at coordinates z in [0, 1]."""
         columns = zip(self.kinds, self.low, self.high, z, strict=True)
         x = jnp.stack([_forward(*column) for column in columns])
-        # Rounding must not leave the domain (m = 1 - 1e-16); the derivative stays that of x.
-        return x + jax.lax.stop_gradient(jnp.clip(x, self.low, self.high) - x)
+        # Rounding must not leave the domain (m = 1 - 1e-16).
+        return clipped(x, self.low, self.high)
 
     def place(self, model: RFDSM, z: Float[Array, " k"]) -> RFDSM:
         """The model with its free numbers at coordinates z."""
         values = dict(zip(self.names, self.searched(z), strict=True))
         if "m" in values:
-            values["m"] = 1 / jnp.maximum(values["m"], NEVER_ZERO)
+            values["m"] = 1 / clipped(values["m"], NEVER_ZERO, math.inf)
         return model.replace(**values)
 
     def numbers(self, z: np.ndarray) -> dict[str, float]:
