@@ -1,6 +1,28 @@
 """Exact theory and finite-size simulation of random-features denoising score matching."""
 
-from .activations import (
+import importlib
+
+from .analysis import (
+    Extrapolation as Extrapolation,
+    SamplingError as SamplingError,
+    Timescales as Timescales,
+    extrapolate as extrapolate,
+    measure as measure,
+    measure_features as measure_features,
+    model_of as model_of,
+    sampling_error as sampling_error,
+    timescales as timescales,
+)
+from .errors import (
+    Baselines as Baselines,
+    Errors as Errors,
+    NotConverged as NotConverged,
+    Sizes as Sizes,
+    Solution as Solution,
+    Status as Status,
+)
+from .ingredients import datasets as datasets
+from .ingredients.activations import (
     GELU as GELU,
     Activation as Activation,
     Cos as Cos,
@@ -13,35 +35,19 @@ from .activations import (
     Sin as Sin,
     Tanh as Tanh,
 )
-from .comparison import Extrapolation as Extrapolation, extrapolate as extrapolate
-from .data import (
+from .ingredients.data import (
     Gaussian as Gaussian,
     Samples as Samples,
     standardise as standardise,
 )
-from .errors import (
-    Baselines as Baselines,
-    Errors as Errors,
-    NotConverged as NotConverged,
-    Sizes as Sizes,
-    Solution as Solution,
-    Status as Status,
-)
-from .measuring import (
-    SamplingError as SamplingError,
-    measure as measure,
-    measure_features as measure_features,
-    sampling_error as sampling_error,
-)
-from .model import RFDSM as RFDSM
-from .moments import Moments as Moments
-from .processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-from .timescales import Timescales as Timescales, timescales as timescales
-from .training import (
+from .ingredients.moments import Moments as Moments
+from .ingredients.processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+from .ingredients.training import (
     GradientDescent as GradientDescent,
     GradientFlow as GradientFlow,
     Ridge as Ridge,
 )
+from .model import RFDSM as RFDSM
 from .tuning import (
     Front as Front,
     Infeasible as Infeasible,
@@ -55,3 +61,11 @@ from .tuning import (
 )
 
 __version__ = "0.1.0"
+images = datasets  # the name it had
+
+
+def __getattr__(name: str):
+    """`rfdsm.sweeps` and `rfdsm.plotting`, which want the libraries of the extra `all`."""
+    if name in ("sweeps", "plotting"):
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from .cli import run
+        from .cli.app import run
     except ModuleNotFoundError as error:
         print(
             f"rfdsm: the command line needs {error.name}: pip install 'rfdsm[all]'",

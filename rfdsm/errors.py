@@ -1,21 +1,30 @@
 """The result both roads give, with what a solve adds to it."""
 
 import dataclasses
+import sys
+import warnings
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-FIELDS = (
-    "score_error",
-    "test_loss",
-    "train_loss",
-    "memorization_loss",
-    "bias2",
-    "variance",
-)
+OURS = (__name__.partition(".")[0], "equinox", "jax")  # packages whose frames are not a user's
+
+LOSSES = ("test_loss", "train_loss", "memorization_loss")
+FIELDS = ("score_error", *LOSSES, "bias2", "variance")
+NEED_TRUE_SCORE = ("score_error", "bias2", "variance")  # NaN where that is unknown
+INDEPENDENT = FIELDS[:4]  # between trials: bias2 is made of pairs of them
+LABELS = {
+    "score_error": "score error",
+    "test_loss": "test loss",
+    "train_loss": "train loss",
+    "memorization_loss": "memorization loss",
+    "bias2": "bias²",
+    "variance": "variance",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,15 +122,16 @@ class Errors(eqx.Module):
 
         coupling = 2 * (trials - 1) / (trials - 2) if trials > 2 else jnp.nan
         pairs = coupling * centred(self.bias2)
-        fields = {
-            name: jackknife(centred(getattr(self, name)))
-            for name in ("score_error", "test_loss", "train_loss", "memorization_loss")
-        }
+        fields = {name: jackknife(centred(getattr(self, name))) for name in INDEPENDENT}
         return Errors(
             **fields,
             bias2=jackknife(pairs),
             variance=jackknife(centred(self.score_error) - pairs),
         )
+
+    def to_dict(self) -> dict[str, float]:
+        """The six numbers by name, of errors that are scalars."""
+        return {name: float(getattr(self, name)) for name in FIELDS}
 
     def without_sizes(self) -> "Errors":
         """The same numbers without `sizes`, so that trees of both roads match."""
@@ -190,6 +200,27 @@ class Status(eqx.Enumeration):
     not_finite = "the equations were solved and an error is not finite: please report it."
 
 
+# The names of all statuses: data sets hold a status as an index into them.
+STATUSES = (
+    "success",
+    "invalid_input",
+    "other_moments",
+    "constants_out_of_range",
+    "unstable_rate",
+    "outlier",
+    "filter_not_resolved",
+    "not_converged",
+    "not_finite",
+)
+
+
+def codes(status: Any) -> np.ndarray:
+    """Statuses as indices into `STATUSES`."""
+    return sum(
+        code * np.asarray(status == getattr(Status, name)) for code, name in enumerate(STATUSES)
+    )
+
+
 class Solution(eqx.Module):
     """What `solve()` gives: it never raises.
 
@@ -213,3 +244,15 @@ class Solution(eqx.Module):
 
 class NotConverged(RuntimeError):
     """`asymptotics()` on concrete numbers whose solve was not a success."""
+
+
+class FewPoints(UserWarning):
+    """Moments of too few data points for a result that is good to 1 %."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's that led here: the first outside of rfdsm and Equinox."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(OURS):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -4,7 +4,6 @@ Each method is a line or two that calls a road with numbers and ingredients; the
 not know this class.
 """
 
-import warnings
 from typing import Any
 
 import equinox as eqx
@@ -13,25 +12,37 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import asymptotics as _theory, contour, simulation as _simulation
-from .activations import AbstractActivation, Tanh
-from .checks import finite, float_array, is_traced, require, scalar, vector
-from .data import AbstractData, Gaussian
+from . import asymptotics as _theory, simulation as _simulation
+from ._numerics import contour
 from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
-from .moments import Moments
-from .processes import AbstractProcess, OrnsteinUhlenbeck
-from .serialise import from_description, from_json, parameters, to_description, to_json
-from .training import AbstractTraining, GradientDescent, GradientFlow, Ridge, points_for
+from .ingredients.activations import AbstractActivation, Tanh
+from .ingredients.data import AbstractData, Gaussian
+from .ingredients.moments import Moments
+from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
+from .ingredients.training import (
+    AbstractTraining,
+    GradientDescent,
+    GradientFlow,
+    Ridge,
+    points_for,
+)
+from .parameters import (
+    INVERSE,
+    finite,
+    float_array,
+    from_plain,
+    ingredient,
+    ingredients,
+    is_traced,
+    number,
+    replaced,
+    require,
+    scalar,
+    to_plain,
+    vector,
+)
 
-SHORTHANDS = {"t": "process", "lam": "training"}
-INGREDIENTS = {
-    "process": AbstractProcess,
-    "activation": AbstractActivation,
-    "data": AbstractData,
-    "training": AbstractTraining,
-}
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
-CONSTANTS_SHOW = 1e-6  # share of an error that the constants' error may move unmentioned
 
 
 class RFDSM(eqx.Module):
@@ -66,13 +77,28 @@ class RFDSM(eqx.Module):
         1.8322
     """
 
-    psi_n: Float[Array, ""]
-    psi_p: Float[Array, ""]
-    m: Float[Array, ""]
-    process: AbstractProcess
-    activation: AbstractActivation
-    data: AbstractData
-    training: AbstractTraining
+    psi_n: Float[Array, ""] = number(
+        r"\psi_n",
+        "data points per dimension, n/d",
+        bounds=(0.1, 100.0),
+        label=r"$\psi_n = n/d$",
+        count="n",
+    )
+    psi_p: Float[Array, ""] = number(
+        r"\psi_p",
+        "features per dimension, p/d",
+        bounds=(0.1, 100.0),
+        label=r"$\psi_p = p/d$",
+        count="p",
+        measured=True,
+    )
+    m: Float[Array, ""] = number(
+        "m", "noises per data point", bounds=(1.0, np.inf), scale=INVERSE, integer=True
+    )
+    process: AbstractProcess = ingredient(AbstractProcess, measured=True)
+    activation: AbstractActivation = ingredient(AbstractActivation, measured=True)
+    data: AbstractData = ingredient(AbstractData, measured=True)
+    training: AbstractTraining = ingredient(AbstractTraining)
 
     def __init__(
         self,
@@ -94,7 +120,7 @@ class RFDSM(eqx.Module):
         self.training = _one_of("lam", lam, "training", training, Ridge)
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
-        for name, kind in INGREDIENTS.items():
+        for name, kind in ingredients(type(self)).items():
             given = getattr(self, name)
             if not isinstance(given, kind):
                 what = "the class itself: call it" if isinstance(given, type) else type(given)
@@ -210,7 +236,7 @@ class RFDSM(eqx.Module):
         return self._errors(solution, inverse_m, moments)
 
     def _solve(self, inverse_m, moments, taus=None) -> Solution:
-        arguments = self._theory_arguments(inverse_m, moments)
+        problem = self._problem(inverse_m, moments)
         if isinstance(self.training, GradientDescent) and moments is not None:
             raise ValueError(
                 "GradientDescent from moments is not supported: their largest eigenvalue, "
@@ -219,11 +245,11 @@ class RFDSM(eqx.Module):
         digits = contour.DIGITS if moments is None else MEASURED_DIGITS
         options = {} if taus is None else {"taus": taus, "points": points_for(taus, digits)}
         if moments is None:
-            solution = _theory.solve(*arguments, **options)
+            solution = _theory.solve(problem, **options)
             self._require_convergent(solution.status)
             return solution
         require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
-        return _theory.solve_measured(*arguments, moments, **options)
+        return _theory.solve_measured(problem, moments, **options)
 
     def _errors(self, solution: Solution, inverse_m, moments) -> Errors:
         """The errors of a solution, if it is a success or traced."""
@@ -234,7 +260,7 @@ class RFDSM(eqx.Module):
             first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], solution.status)
             raise NotConverged(f"{Status[first]} {self._summary()}")
         if moments is None:
-            _warn_if_constants_show(solution, self._theory_arguments(inverse_m, None))
+            _theory.warn_if_constants_show(solution, self._problem(inverse_m))
         return solution.errors
 
     def simulate(
@@ -265,7 +291,7 @@ class RFDSM(eqx.Module):
         Raises:
             ValueError: traced or non-integer sizes, d < 1, trials < 1, too few `Samples`.
         """
-        return _simulation.simulate(key, self._problem(d, features), trials)
+        return _simulation.simulate(key, self._experiment(d, features), trials)
 
     def simulate_trajectory(
         self,
@@ -293,7 +319,7 @@ class RFDSM(eqx.Module):
             ValueError: as `simulate`, or a training time is negative or not finite.
         """
         taus = self._training_times(taus)
-        return _simulation.simulate(key, self._problem(d, features), trials, taus)
+        return _simulation.simulate(key, self._experiment(d, features), trials, taus)
 
     def simulate_eigenvalues(
         self,
@@ -311,12 +337,12 @@ class RFDSM(eqx.Module):
         Raises:
             ValueError: as `simulate`.
         """
-        return _simulation.eigenvalues(key, self._problem(d, features), trials)
+        return _simulation.eigenvalues(key, self._experiment(d, features), trials)
 
-    def _problem(self, d, features) -> _simulation.Problem:
+    def _experiment(self, d, features) -> _simulation.Experiment:
         if isinstance(self.training, GradientDescent) and not is_traced(self):
             self.solve()  # refuses a rate that diverges
-        return _simulation.problem(
+        return _simulation.experiment(
             d,
             psi_n=self.psi_n,
             psi_p=self.psi_p,
@@ -385,15 +411,14 @@ class RFDSM(eqx.Module):
 
     def largest_learning_rate(self) -> float:
         """η = 2/(κ(λ_max + λ)), from which on `GradientDescent` diverges."""
-        _, h = self.process.scales()
         lam = getattr(self.training, "lam", 0.0)
-        return float(self.psi_p / (h * (self.edges()[-1, 1] + lam)))
+        return float(2 / (self._problem().rate * (self.edges()[-1, 1] + lam)))
 
     def _spectrum(self):
         """(population, u) of the averaged theory."""
-        psi_n, psi_p, u, process, activation, law, _ = self._theory_arguments(None, None)
-        population, _ = _theory.averaged_population(psi_n, psi_p, process, activation, law)
-        return population, u
+        problem = self._problem()
+        population, _ = _theory.averaged_population(problem)
+        return population, problem.inverse_m
 
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
@@ -416,37 +441,15 @@ class RFDSM(eqx.Module):
     def replace(self, **changes: Any) -> "RFDSM":
         """A changed copy: ``model.replace(psi_p=3.0, lam=1e-4)``.
 
-        Names are fields (``psi_p``, ``data``), the shorthands ``t`` and ``lam`` (the field
-        of that name on the current ingredient), and dotted paths, given as a dictionary:
-        ``model.replace(**{"training.lam": 1e-4, "data.eigenvalues": (1.9, 0.1)})``.
+        Names are fields (``psi_p``, ``data``), dotted paths, given as a dictionary,
+        ``model.replace(**{"training.lam": 1e-4, "data.eigenvalues": (1.9, 0.1)})``, and their
+        last parts where these are unique: ``t``, ``lam``, ``tau``, ``slope``, ``eigenvalues``.
 
         Raises:
             ValueError: an unknown name, one that the current ingredient lacks, or one
                 given twice.
         """
-        fields = {
-            name: getattr(self, name) for name in parameters(RFDSM) if name not in SHORTHANDS
-        }
-        inside: dict[str, dict[str, Any]] = {}
-        for name, value in changes.items():
-            path = f"{SHORTHANDS[name]}.{name}" if name in SHORTHANDS else name
-            owner, _, field = path.partition(".")
-            if owner not in fields or (field and owner not in INGREDIENTS):
-                raise ValueError(
-                    f"RFDSM has no {name!r}: the names are {', '.join(fields)}, t, lam, "
-                    "and dotted ones such as training.lam."
-                )
-            if not field:
-                fields[owner] = value
-            elif owner in changes:
-                raise ValueError(f"{name} and {owner} were both given: {owner} holds it.")
-            elif field in inside.setdefault(owner, {}):
-                raise ValueError(f"{owner}.{field} was given twice.")
-            else:
-                inside[owner][field] = value
-        for owner, values in inside.items():
-            fields[owner] = _replace_ingredient(owner, fields[owner], values)
-        return RFDSM(**fields)
+        return replaced(self, changes)
 
     def to_dict(self) -> dict[str, Any]:
         """The model as plain JSON (infinity as "inf"); `from_dict` reads it back.
@@ -454,11 +457,7 @@ class RFDSM(eqx.Module):
         Raises:
             ValueError: traced numbers, a user's own function, or `Samples`.
         """
-        if is_traced(self):
-            raise ValueError("to_dict needs concrete numbers: call it outside of jit.")
-        numbers = {name: to_json(getattr(self, name)) for name in ("psi_n", "psi_p", "m")}
-        ingredients = {name: to_description(getattr(self, name)) for name in INGREDIENTS}
-        return numbers | ingredients
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> "RFDSM":
@@ -467,24 +466,15 @@ class RFDSM(eqx.Module):
         Raises:
             ValueError: a missing or unknown name or kind.
         """
-        expected = {"psi_n", "psi_p", "m", *INGREDIENTS}
-        if set(description) != expected:
-            raise ValueError(
-                f"a model's description has the names {', '.join(sorted(expected))}; "
-                f"these differ: {', '.join(sorted(set(description) ^ expected))}."
-            )
-        fields = {name: from_json(description[name]) for name in ("psi_n", "psi_p", "m")}
-        for name, base in INGREDIENTS.items():
-            fields[name] = from_description(name, base, description[name])
-        return cls(**fields)
+        return from_plain(cls, description)
 
-    def _theory_arguments(self, inverse_m, moments):
+    def _problem(self, inverse_m=None, moments=None) -> _theory.Problem:
         if inverse_m is None:
             u = 1 / self.m
         else:
             u = scalar(inverse_m, "inverse_m")
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
-        arguments = (
+        problem = _theory.Problem(
             self.psi_n,
             self.psi_p,
             u,
@@ -493,13 +483,13 @@ class RFDSM(eqx.Module):
             self.data.law(),
             self.training,
         )
-        for leaf in jax.tree.leaves((arguments, moments)):
+        for leaf in jax.tree.leaves((problem, moments)):
             if leaf.dtype != jnp.float64:
                 raise TypeError(
                     f"theory needs float64, this model holds {leaf.dtype}: run "
                     'jax.config.update("jax_enable_x64", True) before building it.'
                 )
-        return arguments
+        return problem
 
     def _require_convergent(self, status) -> None:
         """Raise where gradient descent diverges, with the largest stable rate."""
@@ -525,37 +515,3 @@ def _one_of(shorthand, number, name, ingredient, kind):
     if number is None and ingredient is None:
         raise ValueError(f"give {shorthand}=... or {name}=rfdsm.{kind.__name__}({shorthand}).")
     return kind(number) if ingredient is None else ingredient
-
-
-def _replace_ingredient(owner, ingredient, values):
-    kind = type(ingredient)
-    names = parameters(kind)
-    for field in values:
-        if field not in names:
-            raise ValueError(
-                f"{owner} is {kind.__name__}, which has no {field!r}"
-                + (f": it has {', '.join(names)}." if names else " nor any other number.")
-            )
-    return kind(**({name: getattr(ingredient, name) for name in names} | values))
-
-
-def _warn_if_constants_show(solution: Solution, arguments) -> None:
-    """Warn where the error of the activation's constants moves a result visibly."""
-    if solution.constants_error < 1e-12:
-        return
-    moved = _theory.constants_uncertainty(solution.errors, *arguments)
-    names = ("score_error", "test_loss", "train_loss", "memorization_loss")
-    shares = {
-        name: float(
-            getattr(moved, name) / jnp.maximum(jnp.abs(getattr(solution.errors, name)), 1)
-        )
-        for name in names
-    }
-    name = max(shares, key=lambda key: shares[key])
-    if not shares[name] <= CONSTANTS_SHOW:
-        warnings.warn(
-            f"the activation's constants are good to {solution.constants_error:.1e} only, "
-            f"which moves {name} by about {float(getattr(moved, name)):.1e}: declare where "
-            "the function or its slope jumps (kinks=...), or rescale the preactivations.",
-            stacklevel=3,
-        )

@@ -12,7 +12,7 @@ import oracle
 import pytest
 
 import rfdsm
-from rfdsm import quadrature
+from rfdsm.ingredients.activations import table as quadrature
 
 VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())
 NAMED = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rfdsm import canary
+from rfdsm.analysis import canary
 
 
 def test_backend_computes_right_numbers():

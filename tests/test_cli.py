@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rfdsm import cli, files
+from rfdsm import cli
+from rfdsm._files import whole as files
+from rfdsm.errors import FIELDS
 
 POINT = "point --psi-n 2 --psi-p 1 --m 2 --t 0.2 --lam 1e-2"
 
@@ -43,7 +45,7 @@ def _restore(monkeypatch):
 def test_point_as_a_process():
     done = rfdsm(*POINT.split(), "--simulate", "d=20,trials=4")
     assert done.returncode == 0 and done.stderr == ""
-    for name in cli.FIELDS:
+    for name in FIELDS:
         assert name in done.stdout
     assert "d = 20" in done.stdout and " z" not in done.stdout
 
@@ -53,7 +55,7 @@ def test_point_in_json_with_two_dimensions(capsys):
     report = json.loads(out)
     assert code == 0
     assert [run["d"] for run in report["simulation"]] == [20, 40]
-    for name in cli.FIELDS:
+    for name in FIELDS:
         theory, limit = report["theory"][name], report["extrapolated"][name]
         assert report["z"][name] == pytest.approx(
             (limit - theory) / report["standard_error"][name]
@@ -123,7 +125,7 @@ def test_doctor(capsys):
 
 
 def test_doctor_reports_a_wrong_backend(capsys, monkeypatch):
-    from rfdsm import canary
+    from rfdsm.analysis import canary
 
     monkeypatch.setattr(canary, "checks", lambda: [canary.Check("sum", 0.1, False)])
     code, out, err = call(capsys, "doctor")
@@ -151,17 +153,14 @@ def test_demo_into_a_place_that_is_a_file(tmp_path, capsys, monkeypatch):
 @pytest.mark.slow
 def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     """The whole demo at a smaller size."""
-    from rfdsm import demo, predict
+    from rfdsm.cli import demo, predict
 
     gaussian, digits = demo.gaussian(), demo.digits()
-    points = {m: x[:1] for m, x in gaussian.points.items()}
-    monkeypatch.setattr(
-        demo, "gaussian", lambda: gaussian._replace(d=12, trials=2, points=points)
-    )
-    small = predict.plan(
-        digits.points, "n=32:64:3", m=[4], psi_p=0.25, noises=2, classes=1, verify=(2, 1)
-    )
-    monkeypatch.setattr(demo, "digits", lambda: small)
+    networks = {"d": 12, "trials": 2, "at": (0.5,)}
+    monkeypatch.setattr(demo, "gaussian", lambda: gaussian._replace(networks=networks))
+    small = predict.question(digits.model.data.X, "n=32:64:3", {"m": [4], "psi_p": 0.25})
+    networks = {"trials": 2, "points": 1}
+    monkeypatch.setattr(demo, "digits", lambda: demo.Setting(*small, networks))
     code, out, _ = call(capsys, "demo", "--out", str(tmp_path / "new" / "place"))
     assert code == 0
     files = {path.name for path in Path(tmp_path / "new" / "place").iterdir()}

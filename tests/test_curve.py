@@ -13,8 +13,13 @@ import pytest
 import xarray as xr
 from test_cli import call, rfdsm
 
-from rfdsm import RFDSM, Status, curve, files, plotting, storage
-from rfdsm.errors import FIELDS
+from rfdsm import RFDSM, Status, model_of, sweeps
+from rfdsm._files import labelled as storage, whole as files
+from rfdsm.analysis.records import about_runs
+from rfdsm.errors import FIELDS, STATUSES
+from rfdsm.parameters import declared
+from rfdsm.plotting import curves, describe
+from rfdsm.sweeps import axes
 
 FIXED = "--psi-n 2 --t 0.2 --lam 1e-2"
 SWEEP = f"curve psi_p=0.5:8:5 {FIXED} --m 1,inf"
@@ -34,96 +39,102 @@ def model():
 @pytest.fixture(scope="module")
 def simulated(model):
     """A sweep of lam, whose markers share one compilation, simulated at two points."""
-    swept = curve.sweep(model, curve.parse("lam=1e-3:1:4"), [2])
-    return swept, curve.simulate(swept, curve.markers(swept.grid, 12, 2), 12, 2, seed=3)
+    networks = {"d": 12, "trials": 2, "points": 2}
+    grid = axes.grid("lam", "1e-3:1:4")
+    return sweeps.curve(model, {"lam": grid}, {"m": [2]}, simulate=networks, seed=3)
 
 
-@pytest.mark.parametrize("text", ["psi-n=1:4:3", "psi_p=1:4:3", "m=1:4:3", "t=0.1:1:3"])
+@pytest.mark.parametrize("text", ["psi_n=1:4:3", "psi_p=1:4:3", "m=1:4:3", "t=0.1:1:3"])
 def test_theory_is_that_of_the_model_at_every_point(model, text):
-    grid = curve.parse(text)
-    swept = curve.sweep(model, grid, [] if grid.parameter == "m" else [3, 1.5])
-    assert swept.m == (() if grid.parameter == "m" else (1.5, 3.0)), "lines are sorted"
+    name, _, numbers = text.partition("=")
+    grid = axes.grid(name, numbers)
+    swept = sweeps.curve(model, {name: grid}, None if name == "m" else {"m": [3, 1.5]})
+    m = () if name == "m" else tuple(swept.m.values)
+    assert m == (() if name == "m" else (1.5, 3.0)), "lines are sorted"
     assert np.all(swept.status == 0)
-    for line in range(len(swept.labels())):
+    for line in range(len(m) or 1):
+        part = swept.isel(m=line) if m else swept
         for i in (0, 2):
-            changes = {grid.parameter: grid.x[i]} | ({"m": swept.m[line]} if swept.m else {})
-            point = model.replace(**changes)
+            point = model.replace(**({name: grid[i]} | ({"m": m[line]} if m else {})))
             errors = point.asymptotics()
-            for name in FIELDS:
-                found = getattr(swept.errors, name)[line, i]
-                assert found == pytest.approx(float(getattr(errors, name)), rel=1e-9)
-            assert swept.linear[i] == pytest.approx(float(point.baselines().linear))
+            for field in FIELDS:
+                assert float(part[field][i]) == pytest.approx(
+                    float(getattr(errors, field)), rel=1e-9
+                )
+            assert float(part.best_linear[i]) == pytest.approx(float(point.baselines().linear))
 
 
 def test_grids():
-    np.testing.assert_allclose(curve.parse("t=0.1:10:3").x, [0.1, 1, 10])
-    np.testing.assert_allclose(curve.parse("t=1:3:3", log=False).x, [1, 2, 3])
+    np.testing.assert_allclose(axes.grid("t", "0.1:10:3"), [0.1, 1, 10])
+    np.testing.assert_allclose(axes.grid("t", "1:3:3", log=False), [1, 2, 3])
 
 
-def test_markers_are_values_that_a_network_can_have():
-    psi = curve.markers(curve.parse("psi_p=0.5:20:100"), 12, 6)
+def test_markers_are_values_that_a_network_can_have(model):
+    def markers(text, d, points):
+        name, _, numbers = text.partition("=")
+        return axes.markers(axes.axis(model, {name: axes.grid(name, numbers)}), d, points)
+
+    psi = markers("psi_p=0.5:20:100", 12, 6)
     np.testing.assert_allclose(psi * 12, np.round(psi * 12), atol=1e-9)
     assert len(psi) == 6 and 0.5 < psi[0] and psi[-1] < 20
-    spread = np.diff(np.log(curve.markers(curve.parse("t=0.01:1:100"), 12, 4)))
+    spread = np.diff(np.log(markers("t=0.01:1:100", 12, 4)))
     np.testing.assert_allclose(spread, spread[0], rtol=0.05)
-    np.testing.assert_array_equal(curve.markers(curve.parse("m=1.2:3.4:9"), 12, 6), [2, 3])
+    np.testing.assert_array_equal(markers("m=1.2:3.4:9", 12, 6), [2, 3])
 
 
-def test_simulation_is_that_of_the_model(simulated):
-    swept, runs = simulated
-    assert runs.means.test_loss.shape == (1, 2) and runs.trials == 2
-    for i, x in enumerate(runs.x):
-        point = swept.model.replace(lam=x)
-        assert runs.theory.test_loss[0, i] == pytest.approx(
+def test_simulation_is_that_of_the_model(model, simulated):
+    assert simulated.test_loss_mean.shape == (1, 2) and simulated.attrs["trials"] == 2
+    for i, x in enumerate(simulated.simulated_lam.values):
+        point = model.replace(lam=x, m=2)
+        assert float(simulated.test_loss_theory[0, i]) == pytest.approx(
             float(point.asymptotics().test_loss), rel=1e-9
         )
-    again = curve.simulate(swept, runs.x[1:], 12, 2, seed=3)  # without the first marker
-    assert again.means.test_loss[0, 0] == runs.means.test_loss[0, 1]
-    other = curve.simulate(swept, runs.x[1:], 12, 2, seed=4)
-    assert other.means.test_loss[0, 0] != runs.means.test_loss[0, 1]
+
+    def again(seed):  # without the first marker
+        networks = {"d": 12, "trials": 2, "at": simulated.simulated_lam.values[1:]}
+        axis = {"lam": simulated.lam.values}
+        found = sweeps.curve(model, axis, {"m": [2]}, simulate=networks, seed=seed)
+        return float(found.test_loss_mean[0, 0])
+
+    assert again(3) == float(simulated.test_loss_mean[0, 1]) != again(4)
 
 
-def test_a_dataset_holds_the_whole_result(simulated, tmp_path):
-    swept, runs = simulated
-    storage.save(curve.dataset(swept, runs), tmp_path / "curve.nc")
+def test_a_dataset_holds_the_whole_result(model, simulated, tmp_path):
+    storage.save(simulated, tmp_path / "curve.nc")
     with xr.open_dataset(tmp_path / "curve.nc") as stored:
         assert stored.test_loss.dims == ("m", "lam")
-        np.testing.assert_array_equal(stored.lam, swept.grid.x)
-        assert RFDSM.from_dict(json.loads(stored.attrs["model"])) == swept.model
+        np.testing.assert_array_equal(stored.lam, simulated.lam)
+        first = model.replace(m=2, lam=simulated.lam.values[0])
+        assert RFDSM.from_dict(json.loads(stored.attrs["model"])) == first
+        assert model_of(stored) == first
         assert stored.attrs["jax"] == jax.__version__ and stored.attrs["seed"] == 3
         assert stored.status.attrs["flag_meanings"].split()[0] == "success"
         assert stored.test_loss_mean.dims == ("m", "simulated_lam")
-        np.testing.assert_array_equal(stored.simulated_lam, runs.x)
+        np.testing.assert_array_equal(stored.simulated_lam, simulated.simulated_lam)
         for name in FIELDS:
-            np.testing.assert_array_equal(stored[name], getattr(swept.errors, name))
-            np.testing.assert_array_equal(stored[f"{name}_mean"], getattr(runs.means, name))
-            np.testing.assert_array_equal(
-                stored[f"{name}_standard_error"], getattr(runs.bars, name)
-            )
+            for suffix in ("", "_mean", "_standard_error"):
+                np.testing.assert_array_equal(stored[name + suffix], simulated[name + suffix])
 
 
 def test_a_seed_of_any_size_is_stored(simulated, tmp_path):
-    swept, runs = simulated
-    result = curve.dataset(swept, runs._replace(seed=2**40))
+    result = simulated.assign_attrs(about_runs(12, 2, 2**40))
     storage.save(result, tmp_path / "curve.nc")
     with xr.open_dataset(tmp_path / "curve.nc") as stored:
         assert int(stored.attrs["seed"]) == 2**40
 
 
 def test_a_csv_table_has_a_row_for_each_point(simulated, tmp_path):
-    swept, runs = simulated
-    storage.save(curve.dataset(swept, runs), tmp_path / "curve.csv")
+    storage.save(simulated, tmp_path / "curve.csv")
     with open(tmp_path / "curve.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     theory = [row for row in rows if row["kind"] == "theory"]
     networks = [row for row in rows if row["kind"] == "simulation"]
     assert len(theory) == 4 and len(networks) == 2 and len(rows) == 6
-    assert [float(row["lam"]) for row in theory] == list(swept.grid.x)
-    assert [float(row["lam"]) for row in networks] == list(runs.x)
+    assert [float(row["lam"]) for row in theory] == list(simulated.lam.values)
+    assert [float(row["lam"]) for row in networks] == list(simulated.simulated_lam.values)
     assert {float(row["m"]) for row in rows} == {2} and theory[0]["status"] == "success"
-    for row, value, bar in zip(
-        networks, runs.means.test_loss[0], runs.bars.test_loss[0], strict=True
-    ):
+    means, bars = (simulated[f"test_loss_{x}"].values[0] for x in ("mean", "standard_error"))
+    for row, value, bar in zip(networks, means, bars, strict=True):
         assert float(row["test_loss"]) == value
         assert float(row["test_loss_standard_error"]) == bar
     assert theory[0]["test_loss_standard_error"] == ""
@@ -135,10 +146,11 @@ def test_a_dataset_of_single_numbers_is_one_row():
 
 
 def test_a_figure_has_lines_markers_and_a_baseline(simulated):
-    swept, runs = simulated
-    drawn = curve.figure(swept, runs, ["test_loss", "variance"], log_y=True)
+    drawn = curves.curve_figure(simulated, ["test_loss", "variance"], log_y=True)
     test, variance = drawn.axes
-    assert test.get_xlabel() == plotting.PARAMETERS["lam"] and test.get_yscale() == "log"
+    label = declared(RFDSM)["training.lam"].title
+    assert label == r"ridge $\lambda$"
+    assert test.get_xlabel() == label and test.get_yscale() == "log"
     assert len(test.containers) == 1 and len(test.lines) == 3 and len(variance.lines) == 2
     legend = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert legend == ["$m = 2$", "networks, $d = 12$", "best linear score"]
@@ -148,7 +160,7 @@ def test_every_activation_and_law_has_a_title():
     from rfdsm import Gaussian, ReLU
 
     law = Gaussian((1.9, 0.1))
-    text = plotting.describe(
+    text = describe(
         RFDSM(8, 1, math.inf, t=0.1, lam=2e-3, activation=ReLU(), data=law), without=["psi_p"]
     )
     assert text == (
@@ -158,8 +170,8 @@ def test_every_activation_and_law_has_a_title():
 
 
 def test_statuses_are_all_named():
-    assert len(curve.STATUSES) == len(Status) and len(set(curve.STATUSES)) == len(Status)
-    assert all(hasattr(Status, name) for name in curve.STATUSES)
+    assert len(STATUSES) == len(Status) and len(set(STATUSES)) == len(Status)
+    assert all(hasattr(Status, name) for name in STATUSES)
 
 
 def test_the_command_as_a_process(tmp_path):
@@ -233,7 +245,7 @@ def test_nothing_is_written_when_a_run_fails(capsys, tmp_path, monkeypatch):
     def fails(*_, **__):
         raise ValueError("no figure")
 
-    monkeypatch.setattr(curve, "figure", fails)
+    monkeypatch.setattr(curves, "curve_figure", fails)
     figure, data = tmp_path / "curve.png", tmp_path / "curve.nc"
     code, out, err = call(capsys, *SWEEP.split(), "--out", str(figure), "--data", str(data))
     assert (code, out, err) == (2, "", "rfdsm: no figure\n") and not os.listdir(tmp_path)

@@ -11,18 +11,14 @@ import numpy as np
 import pytest
 from test_cli import call
 
-from rfdsm import (
-    RFDSM,
-    GradientFlow,
-    Ridge,
-    landscape,
-    measure,
-    optimum,
-    predict,
-    request,
-    settings,
-)  # fmt: skip
+import rfdsm
+from rfdsm import RFDSM, GradientFlow, Ridge, measure, tuning
+from rfdsm.cli import console
+from rfdsm.cli.tune import report as words, request, settings
 from rfdsm.errors import FIELDS
+from rfdsm.plotting.landscape import landscape_figure
+from rfdsm.sweeps.prediction import Points
+from rfdsm.tuning import goals, landscape, roads
 
 FIXED = "--psi-n 4 --psi-p 16 --t 0.2"
 PROBLEM = "--free m=1:inf --free lam=1e-6:10 --at-most train_loss=0.6 --budget samples=12"
@@ -73,14 +69,14 @@ def asked(given):
 @pytest.fixture(scope="module")
 def tuned(asked):
     seen = []
-    result = request.run(asked, report=seen.append)
+    result = rfdsm.tune(*asked.arguments, report=seen.append)
     assert {"search", "integer m"} <= {each.stage for each in seen}
     return result
 
 
 @pytest.fixture(scope="module")
 def around(asked, tuned):
-    return landscape.survey(asked, tuned, side=12)
+    return landscape.survey(tuned, asked.shown, side=12)
 
 
 def test_a_file_holds_what_options_hold(given, file):
@@ -126,7 +122,8 @@ def test_tau_makes_it_gradient_flow():
 def test_over_times_needs_no_t():
     numbers = {"psi_n": 2.0, "psi_p": 3.0, "m": 1.0, "over_times": [0.1, 0.3]}
     plan = request.plan({**numbers, "free": {"training.lam": None}})
-    assert float(plan.model.process.t) == 0.1 and plan.label == "score error over t = 0.1, 0.3"
+    assert float(plan.model.process.t) == 0.1
+    assert goals.objective(plan.objective).words == "score error over t = 0.1, 0.3"
     np.testing.assert_allclose(plan.objective.ts, [0.1, 0.3])
 
 
@@ -170,11 +167,11 @@ def test_infeasible_is_one_line(capsys):
     assert "no feasible point" in err and "train_loss" in err
 
 
-def test_summary_words(asked, tuned):
+def test_summary_words(tuned):
     def told(**changes):
         import dataclasses
 
-        return "\n".join(optimum.summary(asked, dataclasses.replace(tuned, **changes)))
+        return "\n".join(words.summary(dataclasses.replace(tuned, **changes)))
 
     assert "nothing feasible" in told(integer=None)
     assert "± 0.02 (interpolated" in told(error_bar=0.02)
@@ -186,9 +183,9 @@ def test_summary_words(asked, tuned):
     assert "7 local optima from 16 starts" in many and many.count("  0.") == 5
 
 
-def test_a_landscape_is_the_theory_on_a_grid(asked, tuned, around):
+def test_a_landscape_is_the_theory_on_a_grid(tuned, around):
     m, lam = around.axes
-    assert m.scale == "inverse" and lam.scale == "log" and around.value.shape == (12, 12)
+    assert m.scale.inverse and lam.scale.axis == "log" and around.value.shape == (12, 12)
     assert (m.x[0], m.x[-1]) == (0, 1)
     model = tuned.model.replace(m=1 / m.x[3], lam=lam.x[5])
     errors = model.asymptotics()
@@ -206,8 +203,8 @@ def test_a_path_leads_down_to_the_optimum(tuned):
         assert steps[name][0] == tuned.trace.numbers[name][0]
 
 
-def test_a_figure_has_contours_path_and_star(asked, tuned, around):
-    drawn = landscape.figure(asked, tuned, around)
+def test_a_figure_has_contours_path_and_star(tuned, around):
+    drawn = landscape_figure(tuned, around)
     ax, bar = drawn.axes
     assert bar.get_ylabel() == "test loss" and r"$\psi_p = 16$" in drawn.get_suptitle()
     assert ax.get_yscale() == "log" and ax.get_xlim() == (1, 0), "m grows to the right"
@@ -229,18 +226,17 @@ def test_a_figure_has_contours_path_and_star(asked, tuned, around):
     assert hatched.hatches == ["///"] and list(first.levels) == list(second.levels) == [0]
 
 
-def test_gaps_do_not_stop_a_figure(asked, tuned, around):
+def test_gaps_do_not_stop_a_figure(tuned, around):
     holes = around.value.copy()
     holes[3:5, 3:5] = math.nan
-    drawn = landscape.figure(asked, tuned, around._replace(value=holes))
+    drawn = landscape_figure(tuned, around._replace(value=holes))
     drawn.draw_without_rendering()
 
 
-def test_one_number_is_a_curve(asked, tuned):
-    plan = asked._replace(shown=("training.lam",))
-    along = landscape.survey(plan, tuned, side=12)
+def test_one_number_is_a_curve(tuned):
+    along = landscape.survey(tuned, ("training.lam",), side=12)
     assert along.value.shape == (12,) and along.residuals.shape == (2, 12)
-    drawn = landscape.figure(plan, tuned, along)
+    drawn = landscape_figure(tuned, along)
     (ax,) = drawn.axes
     assert ax.get_xscale() == "log" and ax.get_ylabel() == "test loss"
     lines = {line.get_label(): line for line in ax.lines}
@@ -260,13 +256,13 @@ def test_data_are_measured_before_the_search(capsys, X, tmp_path, monkeypatch, t
     def quick(model, key, **_):
         return measure(model, key, 4, classes=1, halves=False, report=print)
 
-    def search(plan, measured, report):
-        assert plan.model.data.X.shape == (300, 12) and measured.p == 24
-        assert float(plan.model.data.X.mean()) == pytest.approx(0, abs=1e-12)
+    def search(model, *_, moments, report):
+        assert model.data.X.shape == (300, 12) and moments.p == 24
+        assert float(model.data.X.mean()) == pytest.approx(0, abs=1e-12)
         return tuned
 
-    monkeypatch.setattr(request, "measure", quick)
-    monkeypatch.setattr(request, "run", search)
+    monkeypatch.setattr(roads, "measure", quick)
+    monkeypatch.setattr(tuning, "tune", search)
     np.save(tmp_path / "points.npy", X)
     data = [str(tmp_path / "points.npy"), *PROBLEM.split()]
     code, out, err = call(capsys, "tune", *data, *"--psi-n 4 --psi-p 2 --t 0.2".split())
@@ -294,21 +290,21 @@ def test_the_command_on_data(capsys, X, tmp_path):
 
 @pytest.mark.slow
 def test_few_points_have_an_error_bar(X):
-    points = predict.Points("points.npy", X - X.mean(0), False)
+    points = Points("points.npy", X - X.mean(0), False)
     given = {"psi_n": 4.0, "psi_p": 2.0, "m": 2.0, "t": 0.2, "starts": 4}
     plan = request.plan(given | {"free": {"training.lam": None}}, points)
-    measured = request.moments(plan, lambda line: None)
-    tuned = request.run(plan, measured)
-    sampled = optimum.sampling(tuned, measured)
-    share = optimum.report(plan, tuned, None, sampled)["sampling_error"]
+    measured = roads.measure_widths(plan.model, plan.widths, jax.random.key(plan.seed))
+    tuned = rfdsm.tune(*plan.arguments, moments=measured[0])
+    sampled = words.sampling(tuned, measured)
+    share = words.report(plan, tuned, None, sampled)["sampling_error"]
     assert 0 < share < 0.2
     line = f"leave the test loss uncertain by {100 * share:.2g} %"
-    assert line in "\n".join(optimum.summary(plan, tuned, None, sampled))
+    assert line in "\n".join(words.summary(tuned, None, sampled))
 
 
 @pytest.mark.slow
-def test_psi_p_is_free_between_measured_widths(X):
-    points = predict.Points("points.npy", X - X.mean(0), False)
+def test_psi_p_is_free_between_measured_widths(capsys, X):
+    points = Points("points.npy", X - X.mean(0), False)
     given = {
         "psi_n": 4.0, "m": math.inf, "t": 0.2, "starts": 4, "widths": 3,
         "free": {"psi_p": (0.5, 2.0), "training.lam": (1e-4, 10.0)},
@@ -318,21 +314,22 @@ def test_psi_p_is_free_between_measured_widths(X):
     assert plan.widths == (0.5, 1, 2) and plan.free["psi_p"] == (0.5, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        measured = request.moments(plan, lambda line: None)
+        measured = roads.measure_widths(plan.model, plan.widths, jax.random.key(plan.seed))
     assert [m.psi_p for m in measured] == [2, 1, 0.5]
-    tuned = request.run(plan, measured)
+    tuned = rfdsm.tune(*plan.arguments, moments=measured)
     assert tuned.error_bar > 0
-    around = landscape.survey(plan, tuned, side=24)
+    around = landscape.survey(tuned, plan.shown, side=24)
     assert around.value.shape == (24, 24) and "12 × 12" in around.about
     assert np.nanmin(around.value) == pytest.approx(tuned.value, rel=0.02)
-    report = optimum.report(plan, tuned)
+    console.print_json(words.report(plan, tuned))
+    report = json.loads(capsys.readouterr().out)
     assert report["errors"]["score_error"] is None
     assert report["model"]["data"] == {"kind": "Samples", "points": 300, "d": 12}
     json.dumps(report, allow_nan=False)
 
 
 def test_bounds_of_data_unless_told(X):
-    points = predict.Points("points.npy", X - X.mean(0), False)
+    points = Points("points.npy", X - X.mean(0), False)
     fixed = {"m": 1.0, "t": 0.1, "lam": 0.1}
     plan = request.plan({**fixed, "free": {"psi_n": None, "psi_p": None}}, points)
     assert plan.free["psi_n"] == (0.5, 12.5) and plan.free["psi_p"] == (0.5, 6)
@@ -405,7 +402,8 @@ def test_bad_input_is_one_line_before_the_work(
         pytest.fail("the work began")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(request, "moments", works)
+    monkeypatch.setattr(roads, "measure_widths", works)
+    monkeypatch.setattr(tuning, "tune", works)
     np.save(tmp_path / "points.npy", X)
     (tmp_path / "bad.toml").write_text("psi_n = ")
     (tmp_path / "unknown.toml").write_text("psi = 1")
@@ -418,9 +416,7 @@ def test_bad_input_is_one_line_before_the_work(
 
 
 def test_no_progress_in_a_pipe():
-    from rfdsm import cli
-
-    with cli.stages("tune") as report:
-        report(request.Progress("search", 1, 2))
-    assert not cli.err.is_terminal
+    with console.stages("tune") as report:
+        report(tuning.Progress("search", 1, 2))
+    assert not console.err.is_terminal
     assert jax.config.jax_enable_x64

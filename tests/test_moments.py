@@ -11,7 +11,7 @@ import pytest
 import rfdsm
 from rfdsm.asymptotics.equivalent import solve_unknowns
 from rfdsm.asymptotics.measured import MeasuredPopulation
-from rfdsm.simulation import measure as stream
+from rfdsm.simulation import moment_sums as stream
 
 P, D = 24, 8
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
@@ -581,12 +581,12 @@ def test_a_function_of_ones_own_is_given_again(problem, tmp_path):
 
 @few
 def test_the_choice_of_classes_and_long_work_are_said(problem, monkeypatch):
-    from rfdsm import measuring
+    from rfdsm import progress
 
     lines = []
     rfdsm.measure(problem, jax.random.key(6), 4, report=lines.append)
     assert len(lines) == 1 and "leverage varies" in lines[0] and "class" in lines[0]
-    monkeypatch.setattr(measuring, "LONG", 0.0)
+    monkeypatch.setattr(progress, "LONG", 0.0)
     monkeypatch.setattr(stream, "BLOCK_ROWS", 256)
     lines.clear()
     rfdsm.measure(problem, jax.random.key(6), 4, classes=1, report=lines.append)

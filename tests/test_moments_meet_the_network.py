@@ -13,7 +13,7 @@ import pytest
 
 import rfdsm
 from rfdsm import images
-from rfdsm.simulation import evaluate, fit, gram, network
+from rfdsm.simulation import blocks as network, evaluate, fit, gram
 from rfdsm.simulation.features import NetworkFeatures
 
 T, SETS, FEW_POINTS_SETS = 0.1, 12, 36

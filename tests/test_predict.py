@@ -11,8 +11,14 @@ import pytest
 import xarray as xr
 from test_cli import call
 
-from rfdsm import RFDSM, Samples, measure, predict, standardise, tables
-from rfdsm.data import sample_matrix
+from rfdsm import RFDSM, Samples, measure, standardise, sweeps
+from rfdsm._files import labelled as storage, points as tables
+from rfdsm.analysis import points as looks
+from rfdsm.cli import predict as command
+from rfdsm.errors import LOSSES
+from rfdsm.ingredients.data import sample_matrix
+from rfdsm.plotting import curves
+from rfdsm.sweeps import prediction as computing
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 QUICK = "--psi-p 2 --noises 4 --classes 1".split()
@@ -38,62 +44,68 @@ def path(X, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def prediction(X):
-    """Over n at m = 1 and ∞, with networks."""
-    points = predict.Points("points.npy", standardise(X), True)
-    plan = predict.plan(
-        points, "n=8:40:3", m=(math.inf, 1), psi_p=2, noises=4, classes=1, verify=(3, 2), seed=5
-    )
+def asked(X):
+    """Over n at m = 1 and ∞."""
+    return command.question(standardise(X), "n=8:40:3", {"m": [math.inf, 1], "psi_p": 2})
+
+
+@pytest.fixture(scope="module")
+def prediction(asked):
+    """With networks."""
     done = []
-    result, trust = predict.run(plan, lambda line: None, done.append)
-    assert len(done) == predict.steps(plan)
-    return result, trust
+    found = sweeps.predict(
+        *asked, noises=4, classes=1, simulate={"trials": 3, "points": 2}, seed=5,
+        report=done.append,
+    )  # fmt: skip
+    last = [at for at in done if at.total][-1]
+    assert last.done == last.total == 2 + 2 * 2
+    found.attrs["data"] = "points.npy"
+    return found
 
 
-def test_values_are_those_of_the_model(prediction):
-    result, _ = prediction
-    plan = result.plan
-    assert plan.lines == (1, math.inf) and plan.model.psi_p == 2
+def test_values_are_those_of_the_model(asked, prediction):
+    model, over, _ = asked
+    assert tuple(prediction.m.values) == (1, math.inf) and model.psi_p == 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of 200 points
-        moments = measure(plan.model, jax.random.key(5), 4, classes=1, report=print)
-    for line, m in enumerate(plan.lines):
-        for i, n in enumerate(plan.grid.x):
-            model = RFDSM(
-                n / 8, 2, m, t=0.1, lam=1e-2, data=Samples(plan.points.X)
-            )  # fmt: skip
-            for name in predict.NAMES:
-                found = getattr(result.measured.errors, name)[line, i]
-                assert found == pytest.approx(
-                    float(getattr(model.asymptotics(moments=moments), name)), rel=1e-9
+        moments = measure(model, jax.random.key(5), 4, classes=1, report=print)
+    for line, m in enumerate(prediction.m.values):
+        for i, n in enumerate(over["n"]):
+            at = RFDSM(n / 8, 2, m, t=0.1, lam=1e-2, data=Samples(model.data.X))
+            for name in LOSSES:
+                assert float(prediction[name][line, i]) == pytest.approx(
+                    float(getattr(at.asymptotics(moments=moments), name)), rel=1e-9
                 )
-                found = getattr(result.gaussian.errors, name)[line, i]
-                assert found == pytest.approx(float(getattr(model.asymptotics(), name)))
+                found = float(prediction[f"{name}_gaussian"][line, i])
+                assert found == pytest.approx(float(getattr(at.asymptotics(), name)))
 
 
-def test_networks_are_trained_on_the_points(prediction):
-    result, _ = prediction
-    runs = result.runs
-    np.testing.assert_array_equal(runs.x, np.round(runs.x))
-    assert runs.means.test_loss.shape == (2, 2) and runs.trials == 3
-    for i, n in enumerate(runs.x):
-        model = result.plan.model.replace(psi_n=n / 8, m=1)
-        theory = model.asymptotics(moments=result.measured.moments)
-        assert runs.theory.test_loss[0, i] == pytest.approx(float(theory.test_loss))
-        gaussian = result.gaussian_at_runs.test_loss[0, i]
-        assert gaussian == pytest.approx(float(model.asymptotics().test_loss))
-    np.testing.assert_allclose(runs.means.test_loss, runs.theory.test_loss, rtol=0.3)
+def test_networks_are_trained_on_the_points(asked, prediction):
+    model, at = asked[0], prediction.simulated_n.values
+    np.testing.assert_array_equal(at, np.round(at))
+    assert prediction.test_loss_mean.shape == (2, 2) and prediction.attrs["trials"] == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        moments = measure(model, jax.random.key(5), 4, classes=1, report=print)
+    for i, n in enumerate(at):
+        there = model.replace(psi_n=n / 8, m=1)
+        theory = there.asymptotics(moments=moments)
+        assert float(prediction.test_loss_theory[0, i]) == pytest.approx(
+            float(theory.test_loss)
+        )
+        gaussian = float(prediction.test_loss_gaussian_theory[0, i])
+        assert gaussian == pytest.approx(float(there.asymptotics().test_loss))
+    np.testing.assert_allclose(
+        prediction.test_loss_mean, prediction.test_loss_theory, rtol=0.3
+    )
 
 
 def test_text_figure_and_dataset(prediction, tmp_path):
-    from rfdsm import storage
-
-    result, trust = prediction
-    text = "\n".join([*predict.summary(result), *trust])
+    text = "\n".join(command.summary(prediction))
     for part in ("m = ∞: least test loss", "memorises", "measured", "Gaussian", "uncertain"):
         assert part in text
-    assert predict.deviations(result).row_count == 2 * 2 * 3
-    drawn = predict.figure(result)
+    assert command.deviations(prediction).row_count == 2 * 2 * 3
+    drawn = curves.curve_figure(prediction)
     assert len(drawn.axes) == 3 and "points.npy: 200 points" in drawn.get_suptitle()
     legend = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert legend[2:5] == [
@@ -102,13 +114,10 @@ def test_text_figure_and_dataset(prediction, tmp_path):
         "trained networks",
     ]
     for suffix in (".nc", ".csv"):
-        storage.save(predict.dataset(result), tmp_path / f"data{suffix}")
+        storage.save(prediction, tmp_path / f"data{suffix}")
     with xr.open_dataset(tmp_path / "data.nc") as stored:
-        np.testing.assert_array_equal(stored.test_loss, result.measured.errors.test_loss)
-        np.testing.assert_array_equal(
-            stored.test_loss_gaussian, result.gaussian.errors.test_loss
-        )
-        np.testing.assert_array_equal(stored.test_loss_mean, result.runs.means.test_loss)
+        for name in ("test_loss", "test_loss_gaussian", "test_loss_mean"):
+            np.testing.assert_array_equal(stored[name], prediction[name])
         assert stored.attrs["points"] == 200 and stored.attrs["data"] == "points.npy"
         described = json.loads(stored.attrs["model"])
         assert described["data"] == {"kind": "Samples", "points": 200, "d": 8}
@@ -118,15 +127,11 @@ def test_text_figure_and_dataset(prediction, tmp_path):
 
 @pytest.mark.slow
 def test_draws_give_a_band(X):
-    points = predict.Points("points", standardise(X), True)
-    plan = predict.plan(
-        points, "lam=1e-3:1:2", m=[4], psi_p=1, noises=2, classes=1, draws=2
-    )  # fmt: skip
-    result, trust = predict.run(plan, lambda line: None)
-    assert result.measured.spread.test_loss.shape == (1, 2)
-    assert np.all(result.measured.spread.test_loss > 0) and "draws" in trust[0]
-    assert "test_loss_spread" in predict.dataset(result)
-    predict.figure(result, log_y=True)
+    asked = command.question(standardise(X), "lam=1e-3:1:2", {"m": [4], "psi_p": 1})
+    found = sweeps.predict(*asked, noises=2, classes=1, draws=2)
+    assert found.test_loss_spread.shape == (1, 2)
+    assert np.all(found.test_loss_spread > 0) and "draws" in command.summary(found)[-1]
+    curves.curve_figure(found, log_y=True)
 
 
 def test_the_command(path, capsys, tmp_path):
@@ -165,28 +170,31 @@ def test_digits_without_a_file(capsys):
 
 
 def test_defaults_suit_the_number_of_points():
-    X = np.random.default_rng(1).normal(size=(30, 12))
-    plan = predict.plan(predict.Points("few", standardise(X), True))
-    assert plan.grid.x[0] >= 1 and plan.grid.x[-1] == 15 and plan.lines == predict.LINES
-    plan = predict.plan(predict.Points("few", standardise(X), True), "lam")
-    assert plan.model.psi_n * 12 == pytest.approx(7)
+    X = standardise(np.random.default_rng(1).normal(size=(30, 12)))
+    _, over, lines = command.question(X, "n", {"m": []})
+    assert over["n"][0] >= 1 and over["n"][-1] == 15 and tuple(lines["m"]) == command.LINES
+    model, over, _ = command.question(X, "lam", {"m": []})
+    assert model.psi_n * 12 == pytest.approx(7)
+    assert over["lam"][0] == pytest.approx(1e-5) and over["lam"][-1] == pytest.approx(10)
 
 
 def test_long_work_is_announced(X):
-    points = predict.Points("points", standardise(X), True)
-    assert predict.estimate(predict.plan(points, "lam=1:2:2", m=[1], psi_p=1)) is None
-    line = predict.estimate(predict.plan(points, psi_p=300, verify=(12, 4)))
+    X = standardise(X)
+    short = command.question(X, "lam=1:2:2", {"m": [1], "psi_p": 1})
+    assert computing.estimate(*short) is None
+    long = command.question(X, "n", {"m": [], "psi_p": 300})
+    line = computing.estimate(*long, simulate={"trials": 12, "points": 4})
     assert "2400 features" in line and "GiB" in line and "networks" in line
 
 
 def test_descriptions_tell_gaussian_points_from_others():
     rng = np.random.default_rng(2)
-    gaussian = tables.describe(rng.normal(size=(4000, 6)) * [1, 1, 1, 1, 1, 3])
+    gaussian = looks.describe(rng.normal(size=(4000, 6)) * [1, 1, 1, 1, 1, 3])
     assert gaussian.effective_dimension == pytest.approx(14**2 / 86, rel=0.1)
     assert gaussian.norms == pytest.approx(1, abs=0.1)
     assert gaussian.kurtosis == pytest.approx(3, abs=0.3)
     assert "close to Gaussian" in gaussian.lines()[1]
-    mixture = tables.describe(rng.normal(size=(4000, 6)) * rng.choice([0.2, 2], (4000, 1)))
+    mixture = looks.describe(rng.normal(size=(4000, 6)) * rng.choice([0.2, 2], (4000, 1)))
     assert mixture.norms > 1.5 and mixture.kurtosis > 4
     assert mixture.lines()[1].startswith("not Gaussian")
 
@@ -297,7 +305,7 @@ def test_bad_input_is_one_line_before_the_work(
     def works(*_, **__):
         pytest.fail("the work began")
 
-    monkeypatch.setattr(predict, "measure", works)
+    monkeypatch.setattr(computing, "measure", works)
     code, out, err = call(capsys, "predict", *arguments.split())
     assert code == 2 and out == ""
     assert err.startswith("rfdsm: ") and err.count("\n") == 1 and message in err
@@ -308,7 +316,7 @@ def test_nothing_is_written_when_a_run_fails(path, capsys, tmp_path, monkeypatch
     def fails(*_, **__):
         raise ValueError("no figure")
 
-    monkeypatch.setattr(predict, "figure", fails)
+    monkeypatch.setattr(curves, "curve_figure", fails)
     before = sorted(os.listdir(tmp_path))
     code, _, err = call(
         capsys, "predict", path, *QUICK, "--against", "n=10:60:2", "--m", "2",
@@ -319,9 +327,9 @@ def test_nothing_is_written_when_a_run_fails(path, capsys, tmp_path, monkeypatch
 
 
 def test_points_as_they_are(path, X):
-    given = predict.load(tables.Path(path), as_is=False)
+    given = computing.load(tables.Path(path), as_is=False)
     np.testing.assert_array_equal(given.X, standardise(X))
     with pytest.warns(UserWarning, match="mean of X is not small"):
-        kept = predict.load(tables.Path(path), as_is=True)
+        kept = computing.load(tables.Path(path), as_is=True)
     np.testing.assert_array_equal(kept.X, sample_matrix(X, check_mean=False))
     assert "as given" in kept.about()

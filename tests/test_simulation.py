@@ -11,9 +11,9 @@ from scipy import special
 
 import rfdsm
 from rfdsm import simulation
-from rfdsm.simulation import evaluate, fit, gram, network
+from rfdsm.simulation import blocks as network, evaluate, fit, gram, mehler, trial
 from rfdsm.simulation.features import NetworkFeatures
-from rfdsm.simulation.network import features
+from rfdsm.simulation.blocks import features
 
 A, H = math.exp(-0.2), -math.expm1(-0.4)
 a, h = jnp.asarray(A), jnp.asarray(H)
@@ -207,7 +207,7 @@ def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
 
 def test_hermite_coefficients_of_relu_are_exact():
     mean, scale = jnp.array([[-0.7], [0.0], [2.0]]), jnp.array([0.3, 1.0, 0.8])
-    C, square = gram.hermite_coefficients(rfdsm.ReLU(), mean, scale, 3)
+    C, square = mehler.hermite_coefficients(rfdsm.ReLU(), mean, scale, 3)
     x = np.asarray(mean[:, 0] / scale)
     Phi, phi = special.ndtr(x), np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
     s = np.asarray(scale)
@@ -228,7 +228,7 @@ def test_kinks_that_share_a_panel_or_are_out_of_reach():
 
     activation = rfdsm.Activation(function, kinks)
     mean, scale = jnp.linspace(-3, 3, 24).reshape(6, 4).T, jnp.array([0.2, 0.5, 0.9, 1.2])
-    C, square = gram.hermite_coefficients(activation, mean, scale, 3)
+    C, square = mehler.hermite_coefficients(activation, mean, scale, 3)
     for row, column in itertools.product(range(4), range(6)):
         mu, s = float(mean[row, column]), float(scale[row])
         at = sorted({(k - mu) / s for k in kinks if abs(k - mu) < 9 * s} | {-9, -3, 0, 3, 9})
@@ -246,7 +246,7 @@ def test_kinks_that_share_a_panel_or_are_out_of_reach():
 def test_points_of_infinitely_many_noises_may_come_in_blocks(monkeypatch):
     _, W, x = draws(n=8, p=6, d=40)
     whole = NetworkFeatures(rfdsm.Tanh(), W).averaged(x, a, h)
-    monkeypatch.setattr(gram, "stream", lambda *of: network.stream(*of[:3], 3))
+    monkeypatch.setattr(mehler, "stream", lambda *of: network.stream(*of[:3], 3))
     blocks = NetworkFeatures(rfdsm.Tanh(), W).averaged(x, a, h)
     np.testing.assert_allclose(lower(blocks.U), lower(whole.U), rtol=1e-12)
     np.testing.assert_allclose(blocks.V, whole.V, rtol=1e-12)
@@ -256,20 +256,20 @@ def test_points_of_infinitely_many_noises_may_come_in_blocks(monkeypatch):
 @pytest.mark.parametrize("activation", [rfdsm.Tanh(), rfdsm.ReLU()])
 def test_truncation_of_the_mehler_series(d, p, activation, monkeypatch):
     """What is left out of U is within the bound of `mehler_orders`, and small."""
-    K = gram.mehler_orders(p, d)
+    K = mehler.mehler_orders(p, d)
     q = K + 1
     moment = special.beta(q + 0.5, (d - 1) / 2) / special.beta(0.5, (d - 1) / 2)  # E R^{2q}
     bound = p * math.sqrt(moment)
-    assert K == gram.MOST_ORDERS if d == 16 else bound <= gram.TRUNCATION
+    assert K == mehler.MOST_ORDERS if d == 16 else bound <= mehler.TRUNCATION
 
     @jax.jit
     def left_out(W, x):
         mean, scale = A * W @ x.T / math.sqrt(d), jnp.linalg.norm(W, axis=1) * math.sqrt(H / d)
-        C, square = gram.hermite_coefficients(activation, mean, scale, K)
+        C, square = mehler.hermite_coefficients(activation, mean, scale, K)
         tau = jnp.max(jnp.mean(square - jnp.sum(C**2, 0), 1))
         short = NetworkFeatures(activation, W).averaged(x, a, h)
         with monkeypatch.context() as patch:
-            patch.setattr(gram, "mehler_orders", lambda *_: 60)
+            patch.setattr(mehler, "mehler_orders", lambda *_: 60)
             long = NetworkFeatures(activation, W).averaged(x, a, h)
         return tau, math.sqrt(2) * jnp.linalg.norm(jnp.tril(short.U - long.U))
 
@@ -360,20 +360,20 @@ def test_jit_and_vmap_over_key_lam_and_t(model):
 
 def test_new_numbers_do_not_recompile(model):
     model.simulate(jax.random.key(0), d=10, trials=2)
-    before = simulation._run._cache_size()
+    before = trial._run._cache_size()
     for k in range(3):
         changed = model.replace(lam=10.0**-k, t=0.1 + k)
         changed.simulate(jax.random.key(k), d=10, trials=2)
-    assert simulation._run._cache_size() == before
+    assert trial._run._cache_size() == before
 
 
 def test_results_do_not_depend_on_how_many_trials_run_at_once(model, monkeypatch):
     alone = model.simulate(jax.random.key(5), d=10, trials=3)
     asked = []
-    monkeypatch.setattr(simulation, "_side_by_side", lambda *_: asked.append(2) or 2)
-    simulation._run.clear_cache()
+    monkeypatch.setattr(trial, "_side_by_side", lambda *_: asked.append(2) or 2)
+    trial._run.clear_cache()
     batched = model.simulate(jax.random.key(5), d=10, trials=3)  # two, and one that is left
-    simulation._run.clear_cache()
+    trial._run.clear_cache()
     assert asked
     for x, y in zip(jax.tree.leaves(alone), jax.tree.leaves(batched), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-9)
@@ -450,7 +450,7 @@ def test_bad_input(model, changes, arguments, message):
 def test_number_of_noises_is_checked_for_callers_without_a_model(model, m):
     rest = {"process": model.process, "activation": model.activation, "data": model.data}
     with pytest.raises(ValueError, match="integer m of at least 1"):
-        simulation.problem(10, psi_n=1, psi_p=1, m=m, training=model.training, **rest)
+        simulation.experiment(10, psi_n=1, psi_p=1, m=m, training=model.training, **rest)
 
 
 @pytest.mark.parametrize("name", ["psi_n", "psi_p", "m"])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import rfdsm
-from rfdsm import contour
-from rfdsm.training import points_for
+from rfdsm._numerics import contour
+from rfdsm.ingredients.training import points_for
 
 RATE = 0.3  # κ
 X = np.concatenate([[0.0], np.geomspace(1e-9, 3.0, 60)])  # eigenvalues, within any reach below

@@ -13,8 +13,9 @@ import pytest
 from tuning_bank import REFERENCE, TUNING_BANK
 
 import rfdsm
+from rfdsm.errors import LOSSES
 from rfdsm.tuning import goals, lagrangian, roads
-from rfdsm.tuning.tune import request as tune_request
+from rfdsm.tuning.minimise import problem_of
 from rfdsm.tuning.variables import free_variables
 
 MODEL = rfdsm.RFDSM(psi_n=2.0, psi_p=4.0, m=4, t=0.2, lam=1e-2)
@@ -127,7 +128,7 @@ def test_the_derivative_at_infinitely_many_noises_is_that_in_their_inverse(what)
     if what == "moments":
         model, what = points_model(), "test_loss"
         options["moments"] = moments_of(model, 2.0)
-    problem = tune_request(model, {"m": (1, math.inf)}, what, **options)
+    problem = problem_of(model, {"m": (1, math.inf)}, what, **options)
 
     def value(z):
         return problem.objective.value(problem.point(z))
@@ -327,7 +328,7 @@ def test_interpolation_between_widths_is_exact_at_them_and_knows_its_error(measu
         there = model.replace(training=training, psi_p=3.0)
         errors = jax.jit(roads.interpolated)(there, some)
         exact = there.asymptotics(moments=moments[3])
-        for name in roads.KNOWN:
+        for name in LOSSES:
             assert float(getattr(errors, name)) == pytest.approx(
                 float(getattr(exact, name)), rel=1e-9
             )

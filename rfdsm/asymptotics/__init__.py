@@ -1,5 +1,6 @@
 """The asymptotic road: exact errors for d, n, p → ∞ together. See `solution`."""
 
+from .problem import Problem as Problem
 from .solution import (
     averaged_population as averaged_population,
     mean_resolvent as mean_resolvent,
@@ -13,4 +14,4 @@ from .spectrum import (
     density as density,
     edges as edges,
 )
-from .uncertainty import constants_uncertainty as constants_uncertainty
+from .uncertainty import warn_if_constants_show as warn_if_constants_show

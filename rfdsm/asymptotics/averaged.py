@@ -29,7 +29,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..training import both_halves
+from ..ingredients.filters import both_halves
 from . import branch
 from .population import AbstractPopulation
 

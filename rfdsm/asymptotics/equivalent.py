@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from ..promotion import mixed
+from .._numerics.promotion import mixed
 from . import branch
 from .population import AbstractPopulation
 

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._numerics.promotion import mixed
 from ..errors import Errors
-from ..promotion import mixed
-from ..training import FilterNodes, both_halves
+from ..ingredients.filters import FilterNodes, both_halves
 from . import branch
 from .equivalent import solve_turning, solve_unknowns
 from .population import AbstractPopulation

@@ -24,8 +24,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..derivatives import unknown
-from ..linalg import inverse, product
+from .._numerics.derivatives import unknown
+from .._numerics.linalg import inverse, product
 from . import branch
 from .population import AbstractPopulation
 

@@ -32,7 +32,7 @@ class AbstractPopulation(eqx.Module):
     def state(self, unknowns: Float[Array, " k"], lam, u) -> Any:
         """Every quantity that a formula reads at given unknowns, solution or not.
 
-        Of its fields `learning_curve` reads `alignment`, (1/d) tr T^T Q̄ T̃ (lin·h/b, αG in
+        Of its fields `learning_curve` reads `alignment`, (1/d) tr T^T Q̄ T̃ (lin·h, αG in
         section 4's symbols), and `one_minus_K`, the penalised train loss.
         """
 

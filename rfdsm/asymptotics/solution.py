@@ -7,14 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..checks import holds
-from ..derivatives import fixed
+from .._numerics.derivatives import fixed
 from ..errors import Errors, Solution, Status
-from ..training import FilterNodes
+from ..ingredients.filters import FilterNodes
+from ..parameters import holds
 from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE, solve_unknowns
 from .learning_curve import learning_curve
 from .measured import MeasuredPopulation
+from .problem import Problem
 from .spectrum import ends_under
 
 # Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
@@ -26,58 +27,41 @@ FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-12 is usual
 
 
 @partial(jax.jit, static_argnames="points")
-def solve(
-    psi_n,
-    psi_p,
-    inverse_m,
-    process,
-    activation,
-    law,
-    training,
-    taus=None,
-    points: int | None = None,
-) -> Solution:
+def solve(problem: Problem, taus=None, points: int | None = None) -> Solution:
     """The errors in the limit of large dimension, with the status of the solve.
 
     Args:
-        psi_n, psi_p: n/d and p/d, > 0; inverse_m: u = 1/m in [0, 1].
-        process, activation, training: ingredients; law: the `Gaussian` law of the data.
+        problem: numbers and ingredients.
         taus: training times in place of the `GradientFlow`'s own, on `points` nodes; the
             `Solution` then has their axis.
 
     Returns:
         A `Solution`. Never raises; rows that failed are NaN in value and derivative.
     """
-    domain = [*_ratios(psi_n, psi_p, inverse_m)]
-    for ingredient in (process, training, law):
-        domain += ingredient.domain()
-    _, h = process.scales()
-    population, constants = averaged_population(psi_n, psi_p, process, activation, law)
+    population, constants = averaged_population(problem)
+    u, training = problem.inverse_m, problem.training
+    nodes = _nodes(problem, taus, points)
+    errors, residual, steps = learning_curve(population, nodes, u)
     tabulated = jnp.isfinite(constants.b + constants.v2 + constants.s2)
-    nodes = _nodes(training, 2 * h / psi_p, taus, points)
-    errors, residual, steps = learning_curve(population, nodes, inverse_m)
     needs = [
         (_finite(errors), Status.not_finite),
         (residual <= TOLERANCE, Status.not_converged),
         (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
         (tabulated, Status.constants_out_of_range),
-        (_converges(training, 2 * h / psi_p, population, inverse_m), Status.unstable_rate),
+        (_converges(training, problem.rate, population, u), Status.unstable_rate),
         (_outlier_free(training, constants), Status.outlier),
-        (_holds(domain, taus), Status.invalid_input),
+        (_holds(problem.domain(), taus), Status.invalid_input),
     ]
     return _judged(errors, residual, steps, needs, constants.error, nodes.error)
 
 
-def averaged_population(
-    psi_n, psi_p, process, activation, law
-) -> tuple[AveragedPopulation, Any]:
+def averaged_population(problem: Problem) -> tuple[AveragedPopulation, Any]:
     """The population of random features on data of a law, and the activation's constants."""
-    a, h = process.scales()
-    sigma_x2 = jnp.sum(law.weights * law.eigenvalues)
-    constants = activation.constants(a**2 * sigma_x2, h)
+    a, h = problem.process.scales()
+    law, constants = problem.law, problem.constants()
     population = AveragedPopulation(
-        psi_n=psi_n,
-        psi_p=psi_p,
+        psi_n=problem.psi_n,
+        psi_p=problem.psi_p,
         linear_data=(constants.b * a) ** 2,
         linear_noise=constants.b**2 * h,
         shared=constants.v2 + ABSENT,
@@ -91,16 +75,7 @@ def averaged_population(
 
 
 def solve_measured(
-    psi_n,
-    psi_p,
-    inverse_m,
-    process,
-    activation,
-    law,
-    training,
-    moments,
-    taus=None,
-    points: int | None = None,
+    problem: Problem, moments: Any, taus=None, points: int | None = None
 ) -> Solution:
     """The errors of features whose moments were measured, with the status of the solve.
 
@@ -109,29 +84,25 @@ def solve_measured(
 
     Args:
         moments: `Moments`; with several draws of W the `Solution` has their axis in front.
-        psi_n, psi_p, inverse_m, process, activation, law, training, taus, points: as in
-            `solve`.
+        problem, taus, points: as in `solve`.
     """
-    arguments = (psi_n, psi_p, inverse_m, process, activation, law, training, taus)
     solve = partial(_solve_measured, points=points)
     if moments.draws is None:
-        return solve(*arguments, moments)
-    axes = (*[None] * len(arguments), moments.axes_of_draws())
-    return jax.vmap(solve, in_axes=axes)(*arguments, moments)
+        return solve(problem, taus, moments)
+    return jax.vmap(solve, in_axes=(None, None, moments.axes_of_draws()))(
+        problem, taus, moments
+    )
 
 
 @partial(jax.jit, static_argnames="points")
-def _solve_measured(
-    psi_n, psi_p, inverse_m, process, activation, law, training, taus, moments, points
-):
-    measured = moments.conditions(psi_n, psi_p, process, activation)
-    domain = [*_ratios(psi_n, psi_p, inverse_m), *training.domain()]
-    population = MeasuredPopulation(psi_n * moments.d, moments.rotated)
-    _, h = process.scales()
-    nodes = _nodes(training, 2 * h / psi_p, taus, points)
-    errors, residual, steps = learning_curve(population, nodes, inverse_m)
+def _solve_measured(problem: Problem, taus, moments, points) -> Solution:
+    process, activation = problem.process, problem.activation
+    measured = moments.conditions(problem.psi_n, problem.psi_p, process, activation)
+    population = MeasuredPopulation(problem.psi_n * moments.d, moments.rotated)
+    nodes = _nodes(problem, taus, points)
+    errors, residual, steps = learning_curve(population, nodes, problem.inverse_m)
     errors = _left_out(errors, population.n, moments.population)
-    conditions = [psi_p, *jax.tree.leaves((process, activation, law))]
+    conditions = [problem.psi_p, *jax.tree.leaves((process, activation, problem.law))]
     condition = jnp.prod(jnp.stack([jnp.prod(fixed(leaf)) for leaf in conditions]))
     errors = jax.tree.map(lambda value: value * condition, errors)
     known = (errors.test_loss, errors.train_loss, errors.memorization_loss)
@@ -140,7 +111,7 @@ def _solve_measured(
         (residual <= TOLERANCE, Status.not_converged),
         (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
         (holds(measured), Status.other_moments),
-        (_holds(domain, taus), Status.invalid_input),
+        (_holds(problem.ratios() + problem.training.domain(), taus), Status.invalid_input),
     ]
     return _judged(errors, residual, steps, needs, jnp.zeros_like(residual), nodes.error)
 
@@ -166,16 +137,9 @@ def _left_out(errors: Errors, n, population) -> Errors:
     return dataclasses.replace(errors, test_loss=test_loss)
 
 
-def _ratios(psi_n, psi_p, inverse_m):
-    return [
-        ((psi_n > 0) & jnp.isfinite(psi_n), ""),
-        ((psi_p > 0) & jnp.isfinite(psi_p), ""),
-        ((inverse_m >= 0) & (inverse_m <= 1), ""),
-    ]
-
-
-def _nodes(training, rate, taus, points) -> FilterNodes:
-    return training.nodes(rate) if taus is None else training.nodes(rate, taus, points)
+def _nodes(problem: Problem, taus, points) -> FilterNodes:
+    times = () if taus is None else (taus, points)
+    return problem.training.nodes(problem.rate, *times)
 
 
 def _converges(training, rate, population, u) -> Any:

@@ -5,7 +5,6 @@ the equations on the axis itself: nothing is broadened. Eigenvalues are O(1), up
 largest where p >> d.
 """
 
-import warnings
 from typing import NamedTuple
 
 import jax
@@ -13,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ..derivatives import clipped
-from ..promotion import mixed
+from .._numerics.derivatives import clipped
+from .._numerics.promotion import mixed
+from ..errors import warn
 from . import branch
 from .averaged import AveragedPopulation
 from .equivalent import solve_turning
@@ -121,9 +121,8 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
             break
         points *= 4
     if abs(mass - 1) > NOTABLE:
-        warnings.warn(
-            f"the bulks found hold {mass:.6f} of all eigenvalues: others are too narrow.",
-            stacklevel=4,
+        warn(
+            f"the bulks found hold {mass:.6f} of all eigenvalues: others are too narrow."
         )
     return ends
 

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from ..training import both_halves
+from ..ingredients.filters import both_halves
 from .population import AbstractPopulation
 
 

@@ -1,5 +1,6 @@
 """How much the error of the activation's Gaussian constants moves the results."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -7,8 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..errors import Errors
+from ..errors import INDEPENDENT, Errors, Solution, warn
+from .problem import Problem
 from .solution import solve
+
+NEGLIGIBLE = 1e-12  # an error of the constants that is rounding
+CONSTANTS_SHOW = 1e-6  # share of an error that the constants' error may move unmentioned
 
 
 class _Shifted(eqx.Module):
@@ -24,21 +29,39 @@ class _Shifted(eqx.Module):
         return eqx.tree_at(lambda c: (c.b, c.v2, c.s2), exact, shifted)
 
 
+def warn_if_constants_show(solution: Solution, problem: Problem) -> None:
+    """Warn where the error of the activation's constants moves a result visibly.
+
+    Args:
+        solution: of `solve` on the problem; both concrete.
+    """
+    if solution.constants_error < NEGLIGIBLE:
+        return
+    moved = constants_uncertainty(solution.errors, problem)
+
+    def share(name):
+        return float(getattr(moved, name) / max(abs(getattr(solution.errors, name)), 1))
+
+    name = max(INDEPENDENT, key=share)
+    if not share(name) <= CONSTANTS_SHOW:
+        warn(
+            f"the activation's constants are good to {solution.constants_error:.1e} only, "
+            f"which moves {name} by about {float(getattr(moved, name)):.1e}: declare where "
+            "the function or its slope jumps (kinks=...), or rescale the preactivations."
+        )
+
+
 @jax.jit
-def constants_uncertainty(
-    errors: Errors, psi_n, psi_p, inverse_m, process, activation, law, training
-) -> Errors:
+def constants_uncertainty(errors: Errors, problem: Problem) -> Errors:
     """How far each error moves when each constant moves by its own error bound, summed.
 
     Args:
-        errors: the result of `solve` on the same, following arguments.
+        errors: the result of `solve` on the problem.
     """
-    a, h = process.scales()
-    bound = activation.constants(a**2 * jnp.sum(law.weights * law.eigenvalues), h).error
+    bound = problem.constants().error
     total = jax.tree.map(jnp.zeros_like, errors)
     for shift in jnp.eye(3) * bound:
-        moved = solve(
-            psi_n, psi_p, inverse_m, process, _Shifted(activation, shift), law, training
-        ).errors
+        shifted = _Shifted(problem.activation, shift)
+        moved = solve(dataclasses.replace(problem, activation=shifted)).errors
         total = jax.tree.map(lambda t, x, y: t + jnp.abs(x - y), total, moved, errors)
     return total

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .network import BLOCK_ROWS, noised, product
+from .blocks import BLOCK_ROWS, noised, product
 
 POINTS_PER_DIMENSION = 8
 SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2

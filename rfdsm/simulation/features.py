@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .gram import Gram, lower_product, noise_averages
-from .network import features, preactivations
+from .blocks import features, preactivations
+from .gram import Gram, lower_product
+from .mehler import noise_averages
 
 
 class AbstractTrialFeatures(eqx.Module):

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .blocks import product
 from .gram import Gram, lower_product, pairs
-from .network import product
 
 
 class Modes(eqx.Module):
@@ -71,7 +71,7 @@ def ridge_primal(gram: Gram, lam, h) -> tuple[Float[Array, "d p"], Float[Array, 
 def ridge_dual(key, features, x, m: int, a, h, lam):
     r"""(B, train loss) from the N = n m pairs themselves: an N×N system, for N < p.
 
-    With G = F F^T/N the residuals √h B f + z of the pairs are exactly λ (G + λ)^{-1} z.
+    With G = F^T F/N the residuals √h B f + z of the pairs are exactly λ (G + λ)^{-1} z.
     """
     count = x.shape[0] * m
     f, z = pairs(key, features, x, 0, count, a, h)

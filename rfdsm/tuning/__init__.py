@@ -1,8 +1,9 @@
 """Gradient search for a model's best numbers, under constraints."""
 
+from ..progress import Progress as Progress
 from .front import Front as Front, pareto as pareto
 from .goals import at_least as at_least, at_most as at_most, over_times as over_times
+from .minimise import tune as tune
 from .outcome import Tuned as Tuned
-from .tune import tune as tune
 from .verification import Verification as Verification
-from .work import Infeasible as Infeasible, Progress as Progress
+from .work import Infeasible as Infeasible

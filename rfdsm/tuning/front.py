@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..checks import positive_integer, vector
 from ..errors import Errors
+from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..moments import Moments
+from ..parameters import positive_integer, vector
+from ..progress import Report, silent
 from . import goals
 from .goals import Constraint, Negative
-from .optima import Optimum, optimum
+from .minimise import problem_of
+from .optima import Optimum
 from .optimality import active, drift, sensitivity, worths
-from .search import Rows, feasible
-from .tune import request
-from .work import Infeasible, Report, Search
+from .roads import stacked
+from .search import joined
+from .work import Infeasible, Search
 
 LARGE_IS_BETTER = ("memorization_loss",)
 NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
@@ -67,7 +69,7 @@ def pareto(
     budget: Any = None,
     starts: int = 256,
     moments: Moments | Sequence[Moments] | None = None,
-    report: Report | None = None,
+    report: Report = silent,
 ) -> Front:
     """The least objective at every level of another error: what each costs of the other.
 
@@ -94,10 +96,8 @@ def pareto(
         True
     """
     other = _against(against)
-    problem = request(model, free, objective, subject_to, budget, None, moments, last=other)
-    work = Search(
-        problem, report or (lambda progress: None), positive_integer("starts", starts)
-    )
+    problem = problem_of(model, free, objective, subject_to, budget, None, moments, last=other)
+    work = Search(problem, report, positive_integer("starts", starts))
     fixed = np.array([float(c.bound) for c in problem.constraints[:-1]])
     seeds = work.points
     if np.ndim(points) == 0:
@@ -146,16 +146,12 @@ def _trace(work: Search, bounds: np.ndarray, seeds: np.ndarray) -> list[Optimum 
     work.measure_scale(work.rows(seeds, bounds[0]))
     for _ in range(1 + SWEEPS):
         parts = [work.rows(z, b) for z, b in zip(starts, bounds, strict=True)]
-        rows = Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-        ends = work.run(rows, "front")
+        ends = work.run(rows := joined(parts), "front")
         level = np.repeat(np.arange(len(bounds)), [len(z) for z in starts])
-        good = feasible(ends)
-        for i in range(len(bounds)):
-            here = np.flatnonzero(good & (level == i))
-            if here.size:
-                new = optimum(work, ends, rows, here[np.argmin(ends.value[here])])
-                if best[i] is None or new.value < best[i].value:
-                    best[i] = new
+        for i, old in enumerate(best):
+            new = work.best(ends, rows, level == i)
+            if new is not None and (old is None or new.value < old.value):
+                best[i] = new
         around = [filter(None, best[max(0, i - 1) : i + 2]) for i in range(len(bounds))]
         starts = [np.array([o.z for o in each]).reshape(-1, work.k) for each in around]
         starts = [z if len(z) else seeds[:1] for z in starts]
@@ -174,18 +170,14 @@ def _front(work: Search, levels: np.ndarray, found: list[Optimum | None]) -> Fro
         blank = 1.0 if each is not None else math.nan
         model = problem.model.replace(**best.numbers)
         price = list(worths(work, best).values())[last]
-        there = model.asymptotics() if best.errors is None else best.errors
         columns["value"].append(best.value * blank)
         columns["slope"].append(-sense * price * blank)
         numbers.append({n: v * blank for n, v in best.numbers.items()})
         drifts.append({n: v * blank for n, v in drift(work, best, last).items()})
-        parts = (model, sensitivity(problem, best, work.scale), there)
+        parts = (model, sensitivity(problem, best, work.scale), best.errors_at(model))
         for part, kept in zip(parts, (models, sensitivities, errors), strict=True):
             kept.append(jax.tree.map(lambda x: np.asarray(x) * blank, part))  # noqa: B023
         names.append(() if each is None else active(work, best))
-
-    def stacked(trees):
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
     return Front(
         level=levels,

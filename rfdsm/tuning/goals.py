@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..checks import finite, require, scalar, vector
-from ..errors import FIELDS, Errors
+from ..errors import FIELDS, LABELS, Errors
+from ..ingredients.training import Ridge
 from ..model import RFDSM
-from ..training import Ridge
+from ..parameters import finite, require, scalar, vector
 
 NAMES = (*FIELDS, "generalization_gap", "memorization_gap")
-NEED_TRUE_SCORE = ("score_error", "bias2", "variance")
 
 Road = Callable[[RFDSM], Errors]
 
@@ -83,8 +82,13 @@ class Goal(eqx.Module):
 
     @property
     def label(self) -> str:
-        """Its name in words."""
+        """Its name."""
         return self.what
+
+    @property
+    def words(self) -> str:
+        """Its name in words."""
+        return getattr(self.function, "words", _words(self.what))
 
 
 class Negative(Goal):
@@ -102,6 +106,11 @@ class OverTimes(eqx.Module):
     ts: Float[Array, " times"]
     weights: Float[Array, " times"]
     error: str = eqx.field(static=True)
+
+    @property
+    def words(self) -> str:
+        """In words, such as "score error over t = 0.1, 0.2"."""
+        return f"{_words(self.error)} over t = {', '.join(f'{t:g}' for t in self.ts)}"
 
     def __call__(self, model: Any) -> Float[Array, ""]:
         if isinstance(model, RFDSM):
@@ -157,9 +166,15 @@ class Constraint(eqx.Module):
 
     @property
     def label(self) -> str:
-        """In words, such as "memorization_loss >= 0.6"."""
+        """Its name, such as "memorization_loss >= 0.6"."""
         sign = "<=" if self.sense > 0 else ">="
         return f"{self.goal.label} {sign} {float(self.bound):g}"
+
+    @property
+    def words(self) -> str:
+        """In words, such as "memorization loss ≥ 0.6"."""
+        sign = "≤" if self.sense > 0 else "≥"
+        return f"{self.goal.words} {sign} {float(self.bound):g}"
 
 
 def at_least(what: str | Callable, bound: Any) -> Constraint:
@@ -246,6 +261,10 @@ COSTS: dict[str, Callable] = {
     "samples": lambda model: model.psi_n * model.m,
     "flops": _flops,
 }
+
+
+def _words(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))
 
 
 def _goal(what: Any, costs: Mapping = {}) -> Goal:

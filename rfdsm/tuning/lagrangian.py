@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..promotion import mixed
+from .._numerics.promotion import mixed
 
 EVALUATIONS = 150  # of one start, at most; 15 to 40 are usual
 TOLERANCE = 1e-8  # on the gradient relative to f, in the unit box

@@ -1,12 +1,14 @@
 """Local optima: the rows of a search that ended at one, and which of them are different."""
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from ..errors import Errors
+from ..model import RFDSM
 from .search import Ends, Rows
+from .variables import Variables
 
 STATIONARY = 1e-4  # a larger projected gradient is not an optimum, unless nothing else is found
 SAME_PLACE = 1e-4  # in the unit box
@@ -25,13 +27,12 @@ class Optimum(NamedTuple):
         z, low, high, bounds: coordinates, and the row that led there.
         multipliers, gradient, jacobian: of the scaled problem of `tuning.search`.
         path, path_values, path_violations: of all evaluations on the way.
-        m: the integer that m was held at, where it was.
     """
 
     value: float
     numbers: dict[str, float]
     goals: np.ndarray
-    errors: Any
+    errors: Errors | None
     first_order: float
     z: np.ndarray
     low: np.ndarray
@@ -43,7 +44,6 @@ class Optimum(NamedTuple):
     path: np.ndarray
     path_values: np.ndarray
     path_violations: np.ndarray
-    m: float = math.nan
 
     def close_to(self, other: "Optimum") -> bool:
         """Whether both are one optimum, up to rounding or on the floor of a flat valley."""
@@ -58,19 +58,23 @@ class Optimum(NamedTuple):
             **{n: np.concatenate([getattr(other, n), getattr(self, n)]) for n in names}
         )
 
+    def errors_at(self, model: RFDSM) -> Errors:
+        """The errors of this optimum, whose model is given."""
+        return model.asymptotics() if self.errors is None else self.errors
+
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name}={value:.6g}" for name, value in self.numbers.items())
         return f"Optimum({self.value:.9g} at {numbers})"
 
 
-def optimum(work: Any, ends: Ends, rows: Rows, row: int) -> Optimum:
-    """One row's end."""
+def optimum(variables: Variables, scale: float, ends: Ends, rows: Rows, row: int) -> Optimum:
+    """One row's end, of an objective of this scale."""
     steps = int(ends.evaluations[row])
     value = float(ends.value[row])
-    relative = work.scale / max(abs(value), 1e-300)
+    relative = scale / max(abs(value), 1e-300)
     return Optimum(
         value=value,
-        numbers=work.problem.variables.numbers(ends.z[row]),
+        numbers=variables.numbers(ends.z[row]),
         goals=ends.goals[row],
         errors=jax.tree.map(lambda values: values[row], ends.errors),
         first_order=float(ends.stationarity[row]) * relative,
@@ -87,12 +91,14 @@ def optimum(work: Any, ends: Ends, rows: Rows, row: int) -> Optimum:
     )
 
 
-def distinct(work: Any, ends: Ends, rows: Rows, good: np.ndarray) -> list[Optimum]:
+def distinct(
+    variables: Variables, scale: float, ends: Ends, rows: Rows, good: np.ndarray
+) -> list[Optimum]:
     """The different optima of feasible rows, the best first."""
     order = np.flatnonzero(good)[np.argsort(ends.value[good], kind="stable")]
     kept: list[Optimum] = []
     for row in order:
-        here = optimum(work, ends, rows, row)
+        here = optimum(variables, scale, ends, rows, row)
         if kept and not (ends.done[row] and here.first_order <= STATIONARY):
             continue  # on the way to an optimum, and worse than one
         if all(not here.close_to(other) for other in kept):

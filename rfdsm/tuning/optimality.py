@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +11,8 @@ import numpy as np
 from ..model import RFDSM
 from . import search
 from .optima import Optimum
-from .search import Rows
+from .search import Problem, Rows
+from .work import Search
 
 TOUCHING = 1e-7  # a constraint this close to its bound (relative) is active
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
@@ -20,20 +20,20 @@ LIFTING = 1e-6  # a gradient this small does not lift a variable off its bound
 RANK = 1e-10  # relative singular values below are 0
 
 
-def labels(problem: Any, bounds: np.ndarray) -> list[str]:
+def labels(problem: Problem, bounds: np.ndarray) -> list[str]:
     """The names of constraints at these bounds."""
     pairs = zip(problem.constraints, bounds, strict=True)
     return [dataclasses.replace(c, bound=np.asarray(b)).label for c, b in pairs]
 
 
-def active(work: Any, best: Optimum) -> tuple[str, ...]:
+def active(work: Search, best: Optimum) -> tuple[str, ...]:
     """The names of the constraints and bounds that an optimum lies on."""
     touching = _touching(work.problem, best)
     names = [n for n, on in zip(labels(work.problem, best.bounds), touching, strict=True) if on]
     return (*names, *_active_bounds(work, best))
 
 
-def worths(work: Any, best: Optimum) -> dict[str, float]:
+def worths(work: Search, best: Optimum) -> dict[str, float]:
     """What loosening each constraint and active bound by a unit is worth."""
     scale = work.scale / np.asarray(search.scales(best.bounds))
     named = zip(labels(work.problem, best.bounds), best.multipliers * scale, strict=True)
@@ -45,7 +45,7 @@ def worths(work: Any, best: Optimum) -> dict[str, float]:
     return told
 
 
-def second_order(work: Any, best: Optimum) -> float:
+def second_order(work: Search, best: Optimum) -> float:
     """Least eigenvalue of the Lagrangian's second derivatives along what is left free."""
     free, normals = _left_free(work, best)
     if len(free) == 0:
@@ -61,7 +61,7 @@ def second_order(work: Any, best: Optimum) -> float:
     return float(np.linalg.eigvalsh(H)[0] * work.scale / max(abs(best.value), 1e-300))
 
 
-def drift(work: Any, best: Optimum, which: int) -> dict[str, float]:
+def drift(work: Search, best: Optimum, which: int) -> dict[str, float]:
     """d(number)/d(bound) of every free variable (of m that of 1/m), for one constraint's bound.
 
     By the implicit function theorem on the conditions of optimality: with H the second
@@ -90,7 +90,7 @@ def drift(work: Any, best: Optimum, which: int) -> dict[str, float]:
     return dict(zip(names, moved.tolist(), strict=True))
 
 
-def hessian(work: Any, best: Optimum) -> np.ndarray:
+def hessian(work: Search, best: Optimum) -> np.ndarray:
     """Second derivatives of the Lagrangian by differences of its exact gradient, (k, k)."""
     step = DIFFERENCE * np.eye(work.k)
     ends = np.clip(np.concatenate([best.z + step, best.z - step]), 0, 1)
@@ -105,7 +105,7 @@ def hessian(work: Any, best: Optimum) -> np.ndarray:
     return (H + H.T) / 2
 
 
-def sensitivity(problem: Any, best: Optimum, scale: float) -> RFDSM:
+def sensitivity(problem: Problem, best: Optimum, scale: float) -> RFDSM:
     """The derivative of the optimal value in the numbers of the model."""
     worth = best.multipliers * scale / np.asarray(search.scales(best.bounds))
     return _sensitivity(problem, best.z, worth)
@@ -123,21 +123,21 @@ def _sensitivity(problem, z, worth):
     return jax.grad(lagrangian)(problem.model)
 
 
-def _left_free(work, best) -> tuple[np.ndarray, np.ndarray]:
+def _left_free(work: Search, best: Optimum) -> tuple[np.ndarray, np.ndarray]:
     """The variables that no bound holds, and the active constraints' normals in them."""
     free = np.delete(np.arange(work.k), list(_active_bounds(work, best).values()))
     free = free[best.low[free] < best.high[free]]
     return free, best.jacobian[_touching(work.problem, best)][:, free]
 
 
-def _touching(problem, best) -> np.ndarray:
+def _touching(problem: Problem, best: Optimum) -> np.ndarray:
     """Which constraints hold with equality."""
     bounds = jnp.asarray(best.bounds)
     g = search.residuals(problem.constraints, jnp.asarray(best.goals), bounds)
     return np.asarray(jnp.abs(g)) <= TOUCHING
 
 
-def _active_bounds(work, best) -> dict[str, int]:
+def _active_bounds(work: Search, best: Optimum) -> dict[str, int]:
     """The bounds of variables that the optimum is pushed against, by name."""
     lagrangian = best.gradient + best.multipliers @ best.jacobian
     told = {}
@@ -145,7 +145,7 @@ def _active_bounds(work, best) -> dict[str, int]:
         low, high = work.problem.variables.bounds(name)
         if best.low[i] == best.high[i]:
             continue
-        inverse = name == "m"
+        inverse = work.problem.variables.scale(name).inverse
         if best.z[i] == 0 and lagrangian[i] > -LIFTING:
             told[f"{name} <= {high:g}" if inverse else f"{name} >= {low:g}"] = i
         elif best.z[i] == 1 and lagrangian[i] < LIFTING:

@@ -7,10 +7,12 @@ import numpy as np
 
 from ..errors import Errors
 from ..model import RFDSM
+from ..progress import Report, silent
 from . import roads
 from .optima import Optimum
 from .optimality import active, second_order, sensitivity, worths
 from .verification import Verification, verify
+from .work import Search
 
 
 class Trace(NamedTuple):
@@ -70,7 +72,7 @@ class Tuned:
     integer: Integer | None
     starts: int
     error_bar: float | None
-    search: Any
+    search: Search
 
     def verify(
         self,
@@ -79,7 +81,7 @@ class Tuned:
         trials: int = 8,
         *,
         factor: float = 1.5,
-        report=None,
+        report: Report = silent,
     ) -> Verification:
         """Simulate the chosen model and its neighbours: does the optimum stand?
 
@@ -97,7 +99,8 @@ class Tuned:
             ValueError: as `RFDSM.simulate`; an objective that reads anything but
                 `model.asymptotics()`.
         """
-        return verify(self, key, d, trials, factor, report)
+        integer = self.integer and self.integer.numbers
+        return verify(self.search, self.optima, integer, key, d, trials, factor, report)
 
     def sensitivity(self) -> RFDSM:
         """How the optimal objective moves with every number of the model that is kept.
@@ -120,28 +123,21 @@ class Tuned:
         )
         if self.integer is not None:
             told = ", ".join(f"{n} = {v:.6g}" for n, v in self.integer.numbers.items())
-            lines.append(f"  at an integer m: {self.integer.value:.9g} with {told}")
+            names = ", ".join(self.search.problem.variables.integer)
+            lines.append(f"  at an integer {names}: {self.integer.value:.9g} with {told}")
         if self.error_bar is not None:
             lines.append(f"  interpolated between measured widths: ± {self.error_bar:.2g}")
         return "\n".join(lines)
 
 
-def tuned(work: Any, found: list[Optimum]) -> Tuned:
+def tuned(work: Search, found: list[Optimum]) -> Tuned:
     """The result of a search whose optima are `found`, the best first."""
     problem, best = work.problem, found[0]
     model = problem.model.replace(**best.numbers)
     integer = None
-    if "m" in problem.variables.names:
-        whole = work.integer(best.bounds, found)
-        if whole is not None:
-            numbers = whole.numbers | {"m": whole.m}
-            chosen = problem.model.replace(**numbers)
-            integer = Integer(
-                chosen,
-                chosen.asymptotics() if whole.errors is None else whole.errors,
-                whole.value,
-                numbers,
-            )
+    if problem.variables.integer and (whole := work.integer(best.bounds, found)):
+        chosen = problem.model.replace(**whole.numbers)
+        integer = Integer(chosen, whole.errors_at(chosen), whole.value, whole.numbers)
     error_bar = None
     if problem.road is roads.interpolated:
         share = roads.interpolation_error(
@@ -152,7 +148,7 @@ def tuned(work: Any, found: list[Optimum]) -> Tuned:
     path = [problem.variables.numbers(z) for z in best.path]
     return Tuned(
         model=model,
-        errors=model.asymptotics() if best.errors is None else best.errors,
+        errors=best.errors_at(model),
         value=best.value,
         numbers=best.numbers,
         multipliers=worths(work, best),

@@ -5,6 +5,7 @@ same covariance is interpolated: it is within some 20 % of 1 and varies slowly, 
 themselves have a peak at p = n m that the Gaussian theory knows.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..errors import Errors
+from ..analysis.measurement import measure
+from ..errors import LOSSES, Errors, FewPoints
+from ..ingredients.moments import Moments
+from ..ingredients.training import GradientFlow
 from ..model import RFDSM
-from ..moments import Moments
-from ..training import GradientFlow
-
-KNOWN = ("test_loss", "train_loss", "memorization_loss")
+from ..progress import Progress, Report, silent
 
 
 class Widths(NamedTuple):
@@ -58,8 +59,34 @@ def widths(moments: Sequence[Moments]) -> Widths:
             "moments of several widths must agree in all else: data, process, activation, and "
             "as many classes and draws (measure(..., classes=1))."
         )
-    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *filled)
-    return Widths(stacked, ratios, _bends(np.log(ratios)))
+    return Widths(stacked(filled), ratios, _bends(np.log(ratios)))
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Trees with an axis in front."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def measure_widths(
+    model: RFDSM, ratios: Sequence[float], key: Any, report: Report = silent
+) -> list[Moments]:
+    """Moments at several psi_p, the widest first, in as many classes as that chooses.
+
+    Too few points are not warned of here: `rfdsm.sampling_error` at the optimum says more.
+
+    Args:
+        model: with `Samples`. ratios: the psi_p. key, report: as of `rfdsm.measure`.
+    """
+    halves = False if len(ratios) > 1 else None  # not kept between widths
+    found: list[Moments] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewPoints)
+        for number, ratio in enumerate(sorted(ratios, reverse=True)):
+            report(Progress("moments", number, len(ratios)))
+            there, of_this = model.replace(psi_p=ratio), jax.random.fold_in(key, number)
+            classes = found[0].classes if found else None
+            found.append(measure(there, of_this, classes=classes, halves=halves, report=report))
+    return found
 
 
 def _filled(moments: Moments, p: int) -> Moments:
@@ -96,7 +123,7 @@ def interpolated(model: RFDSM, widths: Widths) -> Errors:
     knots = jnp.log(jnp.asarray(widths.ratios))
     values = {
         name: gaussian[name] * jnp.exp(_spline(knots, widths.bends, logs[i], position))
-        for i, name in enumerate(KNOWN)
+        for i, name in enumerate(LOSSES)
     }
     unknown = jnp.full_like(position, jnp.nan)
     return Errors(score_error=unknown, bias2=unknown, variance=unknown, **values)
@@ -110,9 +137,9 @@ def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None
     two widths it counts in full, at a measured one not at all. None where there is no inner
     width, or the error is not a loss.
     """
-    if len(widths.ratios) < 3 or name not in KNOWN:
+    if len(widths.ratios) < 3 or name not in LOSSES:
         return None
-    logs = np.asarray(jax.jit(_log_ratios)(model, widths)[0])[KNOWN.index(name)]
+    logs = np.asarray(jax.jit(_log_ratios)(model, widths)[0])[LOSSES.index(name)]
     knots, misses = np.log(widths.ratios), []
     for i in range(1, len(logs) - 1):
         rest = np.delete(knots, i)
@@ -141,13 +168,13 @@ def _log_ratios(model, widths):
             tau = model.training.tau * (ratios[widest] / ratio)
             filled = filled.replace(**{"training.tau": tau})
         errors = measured(filled, moments)
-        return jnp.stack([getattr(errors, name) for name in KNOWN])
+        return jnp.stack([getattr(errors, name) for name in LOSSES])
 
     exact = jax.lax.map(at, (ratios, jax.tree.map(jnp.asarray, widths.moments)))
     psi_p = jnp.append(ratios, model.psi_p)
     gaussian = jax.vmap(lambda ratio: model.replace(psi_p=ratio).solve().errors)(psi_p)
-    gaussian = jnp.stack([getattr(gaussian, name) for name in KNOWN], axis=1)
-    here = {name: gaussian[-1, i] for i, name in enumerate(KNOWN)}
+    gaussian = jnp.stack([getattr(gaussian, name) for name in LOSSES], axis=1)
+    here = {name: gaussian[-1, i] for i, name in enumerate(LOSSES)}
     return jnp.log(exact / gaussian[:-1]).T, here
 
 

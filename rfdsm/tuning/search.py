@@ -7,7 +7,7 @@ to the end a second time. Where evaluations are dear (gradient flow) those that 
 better one after a few evaluations are given up too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..errors import FIELDS, Errors
+from ..ingredients.training import Ridge
 from ..model import RFDSM
-from ..training import Ridge
 from . import lagrangian
 from .goals import Constraint, Goal, Point
 from .lagrangian import EVALUATIONS, Evaluation, Lagrangian, State
@@ -75,6 +75,11 @@ class Rows(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     bounds: np.ndarray
+
+
+def joined(parts: Iterable[Rows]) -> Rows:
+    """All rows of several."""
+    return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 class Ends(NamedTuple):

@@ -1,11 +1,12 @@
 """The free numbers of a model, searched in coordinates of the unit box.
 
-Positive numbers are searched in their logarithm, those that may be 0 in log(1 + x/x0), others
-as they are; m through u = 1/m, in which m = ∞ is a point like any other.
+Each number's `Scale` says how: positive ones in their logarithm, those that may be 0 in
+log(1 + x/x0), others as they are; m through its place u = 1/m, in which ∞ is a point like any
+other.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,24 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..derivatives import clipped
-from ..model import INGREDIENTS, RFDSM, SHORTHANDS
-from ..moments import Moments
-from ..serialise import parameters
-
-DEFAULT_BOUNDS = {
-    "psi_n": (0.1, 100.0),
-    "psi_p": (0.1, 100.0),
-    "m": (1.0, math.inf),
-    "process.t": (1e-2, 3.0),
-    "training.lam": (1e-8, 10.0),
-    "training.tau": (1e-2, 1e6),
-}
-MEASURED = ("psi_p", "process", "activation", "data")  # what one measurement has fixed
-ALIASES = {**SHORTHANDS, "tau": "training"}
-NEAR_ZERO = 1e-6  # x0 over the upper bound
-NEAR_INFINITY = 1e-2  # the same of u: m up to 100 is searched in its logarithm
-NEVER_ZERO = 1e-60  # in place of u = 0, whose m = 1/u is no number; equal to it in float64
+from .._numerics.derivatives import clipped
+from ..ingredients.moments import Moments
+from ..model import RFDSM
+from ..parameters import Scale, full_name, numbers, value_of
 
 
 class Variables(eqx.Module):
@@ -39,63 +26,66 @@ class Variables(eqx.Module):
 
     Attributes:
         names: as `RFDSM.replace` takes them (static).
-        low, high: the bounds of each number, shape (k,); of m the bounds of u = 1/m.
+        scales: how each is spaced. integer: names of those that networks need whole (static).
+        low, high: the bounds of each place, shape (k,); of m the bounds of u = 1/m.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
-    kinds: tuple[str, ...] = eqx.field(static=True)
+    scales: tuple[Scale, ...] = eqx.field(static=True)
+    integer: tuple[str, ...] = eqx.field(static=True)
     low: Float[Array, " k"]
     high: Float[Array, " k"]
 
     def searched(self, z: Float[Array, " k"]) -> Float[Array, " k"]:
-        """The numbers (of m its inverse) at coordinates z in [0, 1]."""
-        columns = zip(self.kinds, self.low, self.high, z, strict=True)
-        x = jnp.stack([_forward(*column) for column in columns])
+        """The places of the numbers (of m its inverse) at coordinates z in [0, 1]."""
+        columns = zip(self.scales, z, self.low, self.high, strict=True)
+        x = jnp.stack([scale.from_unit(*column) for scale, *column in columns])
         # Rounding must not leave the domain (m = 1 - 1e-16).
         return clipped(x, self.low, self.high)
 
     def place(self, model: RFDSM, z: Float[Array, " k"]) -> RFDSM:
         """The model with its free numbers at coordinates z."""
-        values = dict(zip(self.names, self.searched(z), strict=True))
-        if "m" in values:
-            values["m"] = 1 / clipped(values["m"], NEVER_ZERO, math.inf)
-        return model.replace(**values)
+        columns = zip(self.names, self.scales, self.searched(z), strict=True)
+        return model.replace(**{name: scale.number(x) for name, scale, x in columns})
 
     def numbers(self, z: np.ndarray) -> dict[str, float]:
         """The numbers themselves, bounds exactly, on the host."""
         values = {}
-        inside = self.searched(jnp.asarray(z))
+        inside = np.asarray(self.searched(jnp.asarray(z)))
         for i, name in enumerate(self.names):
             ends = {0.0: float(self.low[i]), 1.0: float(self.high[i])}
-            value = ends.get(float(z[i]), float(inside[i]))
-            if name == "m":
-                value = 1 / value if value > 0 else math.inf
-            values[name] = value
+            values[name] = self.scales[i].number(ends.get(float(z[i]), float(inside[i])))
         return values
 
     def coordinates(self, numbers: Mapping[str, float]) -> np.ndarray:
         """The z of numbers, cut off at the box."""
-        z = []
-        for i, name in enumerate(self.names):
-            x = float(numbers[name])
-            x = 1 / x if name == "m" else x
-            low, high = float(self.low[i]), float(self.high[i])
-            z.append(_backward(self.kinds[i], low, high, min(max(x, low), high)))
-        return np.clip(np.array(z), 0, 1)
+        return np.array([self.coordinate(name, numbers[name]) for name in self.names])
+
+    def coordinate(self, name: str, number: float) -> float:
+        """The z of one number, cut off at the box."""
+        i = self.names.index(name)
+        low, high = float(self.low[i]), float(self.high[i])
+        place = min(max(self.scales[i].place(float(number)), low), high)
+        return min(max(self.scales[i].to_unit(place, low, high), 0.0), 1.0)
 
     def bounds(self, name: str) -> tuple[float, float]:
         """The bounds of one number, of m those of m."""
         i = self.names.index(name)
-        low, high = float(self.low[i]), float(self.high[i])
-        return (1 / high, 1 / low if low > 0 else math.inf) if name == "m" else (low, high)
+        return self.scales[i].numbers(float(self.low[i]), float(self.high[i]))
+
+    def scale(self, name: str) -> Scale:
+        """How one number is spaced."""
+        return self.scales[self.names.index(name)]
 
     def slopes(self, z: np.ndarray) -> np.ndarray:
-        """d(number)/dz, shape (k,); of m that of 1/m."""
+        """d(place)/dz, shape (k,)."""
         return np.asarray(jax.jvp(self.searched, (jnp.asarray(z),), (jnp.ones(len(z)),))[1])
 
 
 def free_variables(
-    model: RFDSM, free: Mapping[str, Any] | Iterable[str], moments: Any = None
+    model: RFDSM,
+    free: Mapping[str, Any] | Iterable[str],
+    moments: Moments | Sequence[Moments] | None = None,
 ) -> Variables:
     """The checked variables of a request.
 
@@ -115,66 +105,51 @@ def free_variables(
         raise ValueError(
             "free names no number to tune: give some, as in {'psi_p': (0.1, 100)}."
         )
-    names, kinds, lows, highs = [], [], [], []
+    names, scales, lows, highs = [], [], [], []
+    about = numbers(model)
     for given, bounds in requested.items():
-        name = f"{ALIASES[given]}.{given}" if given in ALIASES else given
-        _require_free(model, name, moments)
+        name = full_name(model, given)
+        _require_free(model, about, name, moments)
         if name in names:
             raise ValueError(f"{name} is free twice.")
-        low, high = _bounds(model, name, bounds, moments)
-        if name == "m":
-            low, high = 1 / high, 1 / low
+        low, high = _bounds(model, about[name], name, bounds, moments)
+        scale = about[name].scale.between(low, high)
+        low, high = scale.places(low, high)
         names.append(name)
-        kinds.append("log" if low > 0 else "from zero" if low == 0 else "linear")
-        if kinds[-1] == "from zero" and name == "m":
-            kinds[-1] = "from infinity"
+        scales.append(scale)
         lows.append(low)
         highs.append(high)
-    return Variables(tuple(names), tuple(kinds), np.array(lows), np.array(highs))
+    integer = tuple(name for name in names if about[name].integer)
+    return Variables(tuple(names), tuple(scales), integer, np.array(lows), np.array(highs))
 
 
-def _require_free(model, name, moments):
-    owner, _, field = name.partition(".")
-    numbers = [n for n in ("psi_n", "psi_p", "m") if not field]
-    if owner in INGREDIENTS:
-        ingredient = getattr(model, owner)
-        numbers = [
-            f"{owner}.{n}"
-            for n in parameters(type(ingredient))
-            if not callable(getattr(ingredient, n))
-        ]
-    if name not in numbers:
-        known = ["psi_n", "psi_p", "m"] + [
-            f"{owner}.{n}"
-            for owner in ("process", "training")
-            for n in parameters(type(getattr(model, owner)))
-        ]
-        raise ValueError(f"free has no {name!r}: this model's numbers are {', '.join(known)}.")
-    if name == "training.steps":
-        raise ValueError(
-            "training.steps is an integer and cannot be free: tune the tau of GradientFlow, "
-            "which is steps·learning_rate."
-        )
-    if field and np.ndim(getattr(getattr(model, owner), field)) != 0:
+def _require_free(model, about, name, moments):
+    if name not in about:
+        single = ", ".join(n for n, each in about.items() if not each.many)
+        raise ValueError(f"free has no {name!r}: this model's numbers are {single}.")
+    if about[name].fixed:
+        raise ValueError(f"{name} {about[name].fixed}.")
+    if np.ndim(value_of(model, name)) != 0:
         raise ValueError(f"{name} is a list, and only single numbers can be free.")
-    if isinstance(moments, Moments) and owner in MEASURED:
+    if moments is None or not about[name].measured:
+        return
+    between_widths = about[name].count == "p"
+    if isinstance(moments, Moments):
         hint = ": give moments of several widths, [moments_1, moments_2, ...]"
         raise ValueError(
             f"{name} belongs to the measurement and cannot be free with its moments"
-            f"{hint if name == 'psi_p' else ''}."
+            f"{hint if between_widths else ''}."
         )
-    if moments is not None and owner in MEASURED and name != "psi_p":
+    if not between_widths:
         raise ValueError(f"{name} belongs to the measurement and cannot be free with moments.")
 
 
-def _bounds(model, name, bounds, moments) -> tuple[float, float]:
+def _bounds(model, number, name, bounds, moments) -> tuple[float, float]:
+    measured = () if moments is None or not number.measured else [m.psi_p for m in moments]
     if bounds is None:
-        if name == "psi_p" and moments is not None:
-            bounds = min(m.psi_p for m in moments), max(m.psi_p for m in moments)
-        elif name not in DEFAULT_BOUNDS:
-            raise ValueError(f"{name} needs bounds, as in {{{name!r}: (0.1, 1.0)}}.")
-        else:
-            bounds = DEFAULT_BOUNDS[name]
+        bounds = (min(measured), max(measured)) if measured else number.bounds
+    if bounds is None:
+        raise ValueError(f"{name} needs bounds, as in {{{name!r}: (0.1, 1.0)}}.")
     try:
         low, high = map(float, bounds)
     except (TypeError, ValueError):
@@ -186,7 +161,7 @@ def _bounds(model, name, bounds, moments) -> tuple[float, float]:
             f"no number lies between the bounds of {name}, {low:g} and {high:g}: the lower one "
             "comes first."
         )
-    if math.isinf(low) or (math.isinf(high) and name != "m"):
+    if math.isinf(low) or (math.isinf(high) and not number.scale.inverse):
         raise ValueError(f"the bounds of {name} must be finite, got {low:g} and {high:g}.")
     for end in (low, high):
         try:
@@ -195,33 +170,9 @@ def _bounds(model, name, bounds, moments) -> tuple[float, float]:
                 changed.solve(moments=moments)
         except ValueError as error:
             raise ValueError(f"the bound {end:g} of {name} is refused: {error}") from None
-    if name == "psi_p" and moments is not None:
-        widths = sorted(m.psi_p for m in moments)
-        if low < widths[0] * (1 - 1e-9) or high > widths[-1] * (1 + 1e-9):
-            raise ValueError(
-                f"psi_p between {low:g} and {high:g} leaves the measured widths, "
-                f"{widths[0]:g} to {widths[-1]:g}: measure there, or tighten the bounds."
-            )
+    if measured and (low < min(measured) * (1 - 1e-9) or high > max(measured) * (1 + 1e-9)):
+        raise ValueError(
+            f"psi_p between {low:g} and {high:g} leaves the measured widths, "
+            f"{min(measured):g} to {max(measured):g}: measure there, or tighten the bounds."
+        )
     return low, high
-
-
-def _forward(kind, low, high, z):
-    if kind == "log":
-        return jnp.exp(jnp.log(low) + z * jnp.log(high / low))
-    if kind == "linear":
-        return low + z * (high - low)
-    zero = _zero(kind) * high
-    return zero * jnp.expm1(z * jnp.log1p(high / zero))
-
-
-def _backward(kind, low, high, x):
-    if kind == "log":
-        return math.log(x / low) / math.log(high / low)
-    if kind == "linear":
-        return (x - low) / (high - low)
-    zero = _zero(kind) * high
-    return math.log1p(x / zero) / math.log1p(high / zero)
-
-
-def _zero(kind):
-    return NEAR_INFINITY if kind == "from infinity" else NEAR_ZERO

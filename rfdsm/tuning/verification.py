@@ -1,19 +1,23 @@
 """Does an optimum stand? The chosen model and its neighbours, on trained networks."""
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ..checks import positive_integer
-from ..errors import Errors
+from ..errors import FIELDS
 from ..model import RFDSM
-from .goals import Goal, Point
-from .search import feasible
-from .work import Progress
+from ..parameters import positive_integer
+from ..progress import Report, Steps
+from .goals import Goal, Point, Road
+from .optima import Optimum
+from .search import Problem, feasible
+from .variables import Variables
+from .work import Search
 
-FROM_INFINITY = 8.0  # the m that m = ∞ moves to
+FROM_INFINITY = 8.0  # what an infinite number (of noises) moves to
 STANDARD_ERRORS = 2.0  # by which a neighbour must be better to count
 
 
@@ -74,124 +78,114 @@ class Verification(NamedTuple):
         return "\n".join([head, *told])
 
 
-def verify(tuned: Any, key, d, trials, factor, report=None) -> Verification:
-    """`Tuned.verify`."""
-    work, problem = tuned.search, tuned.search.problem
+def verify(
+    work: Search,
+    found: Sequence[Optimum],
+    integer: Mapping[str, float] | None,
+    key: Any,
+    d: int | None,
+    trials: int,
+    factor: float,
+    report: Report,
+) -> Verification:
+    """`Tuned.verify`, of optima `found` and the best `integer` numbers."""
+    problem, best = work.problem, found[0]
     if not factor > 1:
         raise ValueError(f"factor must be above 1, got {factor}.")
     if positive_integer("trials", trials) < 2:
         raise ValueError("verify compares means by their spread: it needs at least 2 trials.")
-    best = tuned.optima[0]
-    base = dict(best.numbers)
-    if "m" in base:
-        if tuned.integer is None:
-            raise ValueError("no integer m is feasible, and networks need one.")
-        base = dict(tuned.integer.numbers)
-    moves, left_out = [], []
+    whole = problem.variables.integer
+    if whole and integer is None:
+        raise ValueError(f"no integer {', '.join(whole)} is feasible, and networks need one.")
+    base = {**(integer if whole else best.numbers)}
+    asked: list[tuple[str | None, bool, dict[str, float]]] = [(None, False, base)]
+    left_out = []
     for name, value in _moves(problem.variables, base, factor):
-        numbers, followed = base | {name: value}, False
-        if not _holds(work, numbers, best.bounds):
-            numbers, followed = _follow(work, tuned, name, value), True
-        label = f"{name} = {value:.4g}"
-        if numbers is None:
-            left_out.append(label)
+        moved, label = base | {name: value}, f"{name} = {value:.4g}"
+        if _holds(work, moved, best.bounds):
+            asked.append((label, False, moved))
+        elif followed := _follow(work, found, name, value):
+            asked.append((label, True, followed))
         else:
-            moves.append((label, followed, numbers))
-    models = [(None, False, base), *moves]
-    results = []
-    for number, (label, followed, numbers) in enumerate(models):
+            left_out.append(label)
+    step = Steps(report, len(asked))
+    checked: list[Checked] = []
+    constraints: dict[str, tuple[float, float]] = {}
+    for label, followed, numbers in asked:
         model = problem.model.replace(**numbers)
         runs = model.simulate(key, d, trials)
-        results.append((label, followed, numbers, model, runs))
-        if report is not None:
-            report(Progress("networks", number + 1, len(models)))
-    objective = problem.objective
-    checked = []
-    for label, followed, numbers, model, runs in results:
-        mean, bar = _simulated(objective, model, runs, (key, d, trials))
-        if checked:
-            spread = math.hypot(bar, checked[0].standard_error)
-            better = (checked[0].simulated - mean) / spread if spread > 0 else 0.0
-        else:
-            better = 0.0
-        theory = float(objective.value(_theory(problem, model)))
+        step("networks")
+
+        def road(other, model=model, runs=runs):
+            return runs if other is model else other.simulate(key, d, trials)
+
+        mean, bar = _simulated(problem.objective, model, road)
+        better = 0.0
+        if not checked:
+            constraints = {
+                c.label: _simulated(c.goal, model, road) for c in problem.constraints
+            }
+        elif (spread := math.hypot(bar, checked[0].standard_error)) > 0:
+            better = (checked[0].simulated - mean) / spread
+        theory = float(problem.objective.value(_theory(problem, model)))
         checked.append(Checked(label, followed, numbers, theory, mean, bar, better))
-    _, _, _, model, runs = results[0]
-    constraints = {
-        c.label: _simulated(c.goal, model, runs, (key, d, trials)) for c in problem.constraints
-    }
-    stands = all(c.better <= STANDARD_ERRORS for c in checked[1:])
+    optimum, *neighbours = checked
+    stands = all(c.better <= STANDARD_ERRORS for c in neighbours)
     return Verification(
-        checked[0],
-        tuple(checked[1:]),
-        stands,
-        tuple(left_out),
-        constraints,
-        runs.sizes.d,
-        trials,
+        optimum, tuple(neighbours), stands, tuple(left_out), constraints, runs.sizes.d, trials
     )
 
 
-def _moves(variables, base, factor):
+def _moves(
+    variables: Variables, base: Mapping[str, float], factor: float
+) -> Iterator[tuple[str, float]]:
     """Each variable up and down by the factor, within its bounds."""
     for name in variables.names:
         value, (low, high) = base[name], variables.bounds(name)
-        if name == "m" and math.isinf(value):
-            ends: tuple = (max(low, FROM_INFINITY),)
-        elif name == "m":
-            ends = (
-                min(value - 1, round(value / factor)),
-                max(value + 1, round(value * factor)),
-            )
+        ends: tuple[float, ...] = (value / factor, value * factor)
+        if math.isinf(value):
+            ends = (max(low, FROM_INFINITY),)
+        elif name in variables.integer:
+            down, up = map(round, ends)
+            ends = (min(value - 1, down), max(value + 1, up))
         else:
-            ends = (value / factor, value * factor)
             ends = (max(low, min(ends)), min(high, max(ends)))
         for end in ends:
             if low <= end <= high and not math.isclose(end, value, rel_tol=1e-3):
                 yield name, float(end)
 
 
-def _holds(work, numbers, bounds) -> bool:
-    z = work.problem.variables.coordinates(numbers)
-    rows = work.rows(z, bounds)
+def _holds(work: Search, numbers: Mapping[str, float], bounds: np.ndarray) -> bool:
+    rows = work.rows(work.problem.variables.coordinates(numbers), bounds)
     return bool(feasible(work.run(rows, "neighbours", limit=1))[0])
 
 
-def _follow(work, tuned, name, value) -> dict[str, float] | None:
-    """The other variables tuned again where one is held."""
-    best, held = tuned.optima[0], {name: value}
-    if "m" in work.problem.variables.names and name != "m":
-        whole = work.integer(best.bounds, tuned.optima, held)
-        return None if whole is None else whole.numbers | held | {"m": whole.m}
-    points = np.concatenate([np.stack([o.z for o in tuned.optima[:3]]), work.points[:5]])
-    rows = work.rows(points, best.bounds, held)
-    ends = work.run(rows, "neighbours")
-    good = feasible(ends)
-    if not good.any():
-        return None
-    row = np.flatnonzero(good)[np.argmin(ends.value[good])]
-    return work.problem.variables.numbers(ends.z[row]) | held
+def _follow(
+    work: Search, found: Sequence[Optimum], name: str, value: float
+) -> dict[str, float] | None:
+    """The other variables tuned again where one is held; None where nothing is feasible."""
+    bounds, held = found[0].bounds, {name: value}
+    if {*work.problem.variables.integer} - {name}:
+        best = work.integer(bounds, found, held)
+    else:
+        starts = np.concatenate([np.stack([o.z for o in found[:3]]), work.points[:5]])
+        rows = work.rows(starts, bounds, held)
+        best = work.best(work.run(rows, "neighbours"), rows)
+    return best and best.numbers | held
 
 
-def _simulated(goal: Goal, model: RFDSM, runs: Errors, arguments) -> tuple[float, float]:
+def _simulated(goal: Goal, model: RFDSM, road: Road) -> tuple[float, float]:
     """Mean and standard error of a goal over networks."""
-    key, d, trials = arguments
-
-    def road(other: RFDSM) -> Errors:
-        return runs if other is model else other.simulate(key, d, trials)
-
     values = np.asarray(goal.value(Point(model, road)))
     if values.ndim == 0:  # a cost, which networks do not change
         return float(values), 0.0
-    if goal.function is None:
-        name = goal.what
-        if name in ("bias2", "variance"):
-            bar = getattr(runs.standard_error(), name)
-            return float(np.mean(values)), float(bar)
-    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    bar = np.std(values, ddof=1) / math.sqrt(len(values))
+    if goal.function is None and goal.what in FIELDS:  # trials of bias2 are not independent
+        bar = getattr(road(model).standard_error(), goal.what)
+    return float(np.mean(values)), float(bar)
 
 
-def _theory(problem, model) -> Point:
+def _theory(problem: Problem, model: RFDSM) -> Point:
     if problem.road is None:
         return Point(model)
     return Point(model, lambda m: jax.jit(problem.road)(m, *problem.road_arguments))

@@ -2,43 +2,31 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from ..model import RFDSM
+from ..parameters import value_of
+from ..progress import Progress, Report
 from . import search
 from .optima import Optimum, distinct, distinct_of, optimum
-from .search import Ends, Problem, Rows, feasible
+from .search import Ends, Problem, Rows, feasible, joined
 from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
 GAUSSIAN_STARTS = 64  # which are found from at most so many
 FIRST = 64  # evaluations of a start, before the best are followed to the end
 POLISHED = 16  # optima that are searched again from where they are
-SMALL_INTEGERS = 8  # values of m that are tried whatever the optimum
+SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
 NEIGHBOURS = 3  # integers on both sides of the best that are tried
 
 
 class Infeasible(ValueError):
     """No point within the bounds was found at which all constraints hold."""
-
-
-class Progress(NamedTuple):
-    """What `report` is called with.
-
-    Attributes:
-        stage: in words. done, total: starts, or models, of this stage.
-    """
-
-    stage: str
-    done: int
-    total: int
-
-
-Report = Callable[[Progress], None]
 
 
 class Search:
@@ -64,25 +52,32 @@ class Search:
         low, high = np.zeros_like(points), np.ones_like(points)
         for name, value in (held or {}).items():
             i = self.problem.variables.names.index(name)
-            z = self.problem.variables.coordinates(self.numbers_with(name, value))[i]
-            points[:, i] = low[:, i] = high[:, i] = z
+            points[:, i] = low[:, i] = high[:, i] = self.problem.variables.coordinate(
+                name, value
+            )
         return Rows(points, low, high, np.broadcast_to(bounds, (len(points), len(bounds))))
-
-    def numbers_with(self, name, value):
-        """Any numbers of all variables, one of them given."""
-        return {
-            n: self.problem.variables.bounds(n)[0] for n in self.problem.variables.names
-        } | {name: value}
 
     def run(self, rows: Rows, stage: str, **options: Any) -> Ends:
         """`search.run`, with its progress told."""
-        total, done = len(rows.start), [0]
+        total, done = len(rows.start), 0
 
         def advance(count):
-            done[0] = min(total, done[0] + count)
-            self.report(Progress(stage, done[0], total))
+            nonlocal done
+            done = min(total, done + count)
+            self.report(Progress(stage, done, total))
 
         return search.run(self.problem, rows, self.scale, advance=advance, **options)
+
+    def optimum(self, ends: Ends, rows: Rows, row: int) -> Optimum:
+        """One row's end."""
+        return optimum(self.problem.variables, self.scale, ends, rows, row)
+
+    def best(self, ends: Ends, rows: Rows, among: Any = True) -> Optimum | None:
+        """The best feasible end of the rows that a mask names; None where there is none."""
+        good = np.flatnonzero(feasible(ends) & among)
+        return (
+            self.optimum(ends, rows, good[np.argmin(ends.value[good])]) if good.size else None
+        )
 
     def solve(self, bounds: np.ndarray) -> list[Optimum]:
         """All optima found from all starts, the best first.
@@ -102,7 +97,7 @@ class Search:
         if not good.any():
             ends, rows = self._rescue(rows)
             good = feasible(ends)
-        found = distinct(self, ends, rows, good)
+        found = distinct(self.problem.variables, self.scale, ends, rows, good)
         if self.problem.road is not None:
             return found
         # Once more from where the best are: curvature is then learnt where it matters.
@@ -111,7 +106,7 @@ class Search:
         ends = self.run(again, "polish")
         good = feasible(ends)
         for row in np.flatnonzero(good):
-            better = optimum(self, ends, again, row).after(best[row])
+            better = self.optimum(ends, again, row).after(best[row])
             if better.value <= best[row].value or better.first_order < best[row].first_order:
                 found[row] = better
         return distinct_of(found)
@@ -121,49 +116,48 @@ class Search:
     ) -> Optimum | None:
         """The best optimum at which m is an integer (or infinite), the others tuned again.
 
+        And likewise any other number that networks need whole.
+
         Args:
-            bounds: of the constraints; around: optima that suggest values of m and starts;
+            bounds: of the constraints; around: optima that suggest integers and starts;
             held: other variables that are held.
         """
-        low, high = self.problem.variables.bounds("m")
-        tried: dict[float, Optimum | None] = {}
-
-        def attempt(candidates):
-            new = sorted({m for m in candidates if low <= m <= high and m not in tried})
-            parts = [
-                self.rows(np.stack([o.z for o in around[:3]]), bounds, {**(held or {}), "m": m})
-                for m in new
-            ]
-            if not parts:
-                return
-            rows = Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-            ends = self.run(rows, "integer m")
-            good, each = feasible(ends), len(parts[0].start)
-            for number, m in enumerate(new):
-                here = np.arange(number * each, (number + 1) * each)
-                here = here[good[here]]
-                if here.size:
-                    best = here[np.argmin(ends.value[here])]
-                    tried[m] = optimum(self, ends, rows, best)._replace(m=m)
-                else:
-                    tried[m] = None
-
+        variables, held = self.problem.variables, dict(held or {})
+        names = [name for name in variables.integer if name not in held]
+        ends_of = [variables.bounds(name) for name in names]
+        starts = np.stack([o.z for o in around[:3]])
         dear = self.problem.road is not None  # then only around the optima
-        candidates = {math.inf} | set(map(float, range(1, 1 if dear else SMALL_INTEGERS + 1)))
-        for each in around[:3]:
-            m = each.numbers.get("m", math.inf)
-            near = (m,) if math.isinf(m) else (round(m), math.floor(m), math.ceil(m))
-            candidates |= set(map(float, near))
-        attempt(candidates)
-        while best := min(filter(None, tried.values()), key=lambda o: o.value, default=None):
-            if math.isinf(best.m) or dear:
-                return best
-            known = len(tried)
-            attempt({best.m + step for step in range(-NEIGHBOURS, NEIGHBOURS + 1)})
-            again = min(filter(None, tried.values()), key=lambda o: o.value)
-            if len(tried) == known or again.m == best.m:
-                return again
-        return None
+        tried: dict[tuple[float, ...], Optimum | None] = {}
+
+        def attempt(choices: Iterable[tuple[float, ...]]) -> Optimum | None:
+            """The best of all that were tried."""
+            inside = (
+                choice
+                for choice in choices
+                if all(low <= x <= high for x, (low, high) in zip(choice, ends_of, strict=True))
+            )
+            if new := sorted({*inside} - {*tried}):
+                wholes = [dict(zip(names, choice, strict=True)) for choice in new]
+                rows = joined(self.rows(starts, bounds, held | whole) for whole in wholes)
+                ends = self.run(rows, f"integer {', '.join(names)}")
+                of = np.repeat(np.arange(len(new)), len(starts))
+                for number, (choice, whole) in enumerate(zip(new, wholes, strict=True)):
+                    best = self.best(ends, rows, of == number)
+                    tried[choice] = best and best._replace(numbers=best.numbers | held | whole)
+            return min(filter(None, tried.values()), key=lambda o: o.value, default=None)
+
+        small = {math.inf, *range(1, 1 if dear else SMALL_INTEGERS + 1)}
+        near = [{w for o in around[:3] for w in _whole(o.numbers[name])} for name in names]
+        best = attempt(product(*(map(float, small | each) for each in near)))
+        while best is not None:
+            here = [best.numbers[name] for name in names]
+            if dear or all(map(math.isinf, here)):
+                break
+            steps = range(-NEIGHBOURS, NEIGHBOURS + 1)
+            last, best = best, attempt(product(*([x + step for step in steps] for x in here)))
+            if best is last:
+                break
+        return best
 
     def _gaussian_optima(self, bounds) -> np.ndarray:
         """Where the search with moments starts."""
@@ -227,6 +221,11 @@ def _in_the_way(problem: Problem, ends: Ends, bounds: np.ndarray) -> str:
     )
 
 
+def _whole(x: float) -> set[float]:
+    """Whole numbers beside one, or itself where it is infinite."""
+    return {x} if math.isinf(x) else {round(x), math.floor(x), math.ceil(x)}
+
+
 def _spread(variables: Variables, model: RFDSM, starts: int) -> np.ndarray:
     """Points spread evenly over the unit box (Roberts' sequence), after the model's own."""
     k = len(variables.names)
@@ -235,14 +234,5 @@ def _spread(variables: Variables, model: RFDSM, starts: int) -> np.ndarray:
         base = (1 + base) ** (1 / (k + 1))
     steps = base ** -np.arange(1.0, k + 1)
     points = (0.5 + np.arange(starts)[:, None] * steps) % 1
-    points[0] = variables.coordinates(_numbers_of(variables, model))
+    points[0] = variables.coordinates({n: value_of(model, n) for n in variables.names})
     return points
-
-
-def _numbers_of(variables: Variables, model: RFDSM) -> dict[str, float]:
-    numbers = {}
-    for name in variables.names:
-        owner, _, field = name.partition(".")
-        value = getattr(model, owner)
-        numbers[name] = float(getattr(value, field) if field else value)
-    return numbers

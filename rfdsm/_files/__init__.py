@@ -1,0 +1,1 @@
+"""Files: written whole, data points read, labelled data sets kept."""

@@ -1,0 +1,1 @@
+"""Mathematics without models: linear algebra, derivatives, promotion, contours."""

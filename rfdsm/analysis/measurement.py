@@ -1,0 +1,314 @@
+"""Measuring the moments of features on data (THEORY.md section 12)."""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .. import asymptotics as _theory, progress
+from ..ingredients.data import Samples, sample_matrix
+from ..ingredients.moments import Moments
+from ..ingredients.processes import AbstractProcess
+from ..ingredients.training import AbstractTraining, Ridge, mode_rate
+from ..model import RFDSM
+from ..parameters import counted, float_array, is_traced
+from ..progress import Progress, Report, over_time
+from ..simulation import moment_sums as _stream
+from ..simulation.mehler import mehler_orders
+from .few_points import warn_of_few_points
+
+EXACT_BELOW = 4_000_000  # points times features: the average over noise is exact below
+NOISES = 16  # for each point above that
+LEVERAGE_NOISES = 16  # enough to sort the points
+CLASSES = 12  # where leverage varies
+SPREAD = 0.5  # standard deviation over mean of the leverage, from which on it does
+LEAST_IN_CLASS = 50  # points of a class, of those chosen by default
+PILOT = 8192  # points that leverage is first estimated from, or four for each feature
+HALVES_BELOW = 30  # points for each of max(n, p): below, the halves are kept apart
+FEATURE = 5e-9  # seconds for one value of the activation
+
+
+def measure(
+    model: RFDSM,
+    key: Array,
+    noises: float | None = None,
+    *,
+    classes: int | None = None,
+    draws: int | None = None,
+    W: Any = None,
+    halves: bool | None = None,
+    report: Report | None = None,
+) -> Moments:
+    r"""The second moments of a model's features on its data, for `asymptotics(moments=...)`.
+
+    Draws W (p = round(psi_p d) rows) and streams once over the points. S_g and S_s are without
+    bias at any number of noises. With classes, the points are first sorted by their leverage
+    g(x)^T Q̄ g(x) in the one-class solution at the model's own psi_n, m and training.
+
+    Args:
+        model: a model whose data is `Samples(X)`.
+        key: a `jax.random.key`.
+        noises: per point, an integer of at least 2; infinity: averaged exactly (by Mehler's
+            series). None: infinity where points times features are at most 4·10^6, else 16.
+        classes: of points of like leverage. None: 12 where the leverage's standard deviation
+            exceeds half its mean, else 1; which is reported.
+        draws: of W; the moments then have an axis of that length in front, and so have the
+            `Errors`. None: one, without the axis.
+        W: the weights of a network at hand, shape (p, d), instead of a draw.
+        halves: keep the moments of both halves of the data too, for `sampling_error`. None:
+            where there are fewer than 30 points for each of max(n, p).
+        report: called with `Progress`, lines of text: an estimate of time and memory before
+            work that takes long, progress, and the choice of classes. None: to standard error.
+
+    Returns:
+        `Moments` with `population` the number of points. Warns where their finite number
+        moves the test loss by more than 1 % at the model's own numbers.
+
+    Raises:
+        ValueError: other data, no more points than the model trains on, numbers out of range.
+        TypeError: float32 numbers.
+    """
+    if not isinstance(model.data, Samples):
+        raise ValueError("measure needs data points: give the model data=rfdsm.Samples(X).")
+    if is_traced(model):
+        raise ValueError("measure needs a concrete model: call it outside of jit.")
+    X = model.data.X
+    p = counted(model.psi_p, X.shape[1])
+    if p < 1:
+        raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
+    if noises is None:
+        noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
+
+    if W is not None:
+        W = float_array(W, "W")
+        if W.shape != (p, X.shape[1]) or draws is not None:
+            raise ValueError(
+                f"W must be one matrix of psi_p d = {p} rows and d = {X.shape[1]} columns, "
+                f"without draws, got shape {W.shape}."
+            )
+
+    def one(key, halves=halves, W=W, classes=classes):
+        of_W, of_noise = jax.random.split(key)
+        if W is None:
+            W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
+        features = _stream.Network(model.activation, jnp.asarray(W))
+        return _measure(features, p, X, model, of_noise, noises, classes, halves, report)
+
+    if draws is None:
+        return one(key)
+    _require_count("draws", draws, 1)
+    if halves:
+        raise ValueError("halves are kept for a single draw of W only: leave draws out.")
+    first = one(jax.random.fold_in(key, 0), False)
+    others = (  # of as many classes as the first draw chose
+        one(jax.random.fold_in(key, i), False, classes=first.classes) for i in range(1, draws)
+    )
+    return _stack([first, *others])
+
+
+def measure_features(
+    function: Callable[[np.ndarray], Any],
+    X: Any,
+    process: AbstractProcess,
+    key: Array,
+    noises: int = NOISES,
+    *,
+    classes: int | None = 1,
+    psi_n: float = 2.0,
+    m: float = 4.0,
+    training: AbstractTraining | None = None,
+    halves: bool | None = None,
+    report: Report | None = None,
+) -> Moments:
+    r"""The second moments of any fixed features: a network's last hidden layer, say.
+
+    The theory is then that of a linear read-out B f(y) of these features trained by DSM,
+
+        L(B) = 1/(d N) Σ_ij |√h B f(y_ij) + z_ij|² + (h λ/d) |B|²_F,
+
+    for every number n of training points, m of noises and training rule. (With B = A/√p the
+    penalty is that of `RFDSM`.) Solve it by a model with the same process and ratio p/d:
+
+        model = RFDSM(psi_n=4, psi_p=moments.psi_p, m=4, process=process, lam=1e-2)
+        model.asymptotics(moments=moments)
+
+    Args:
+        function: y -> f(y), from NumPy (rows, d) to a real matrix (rows, p): NumPy, JAX, or
+            PyTorch through NumPy arrays.
+        X: points, shape (N, d), used as given.
+        process: the forward noising y = a x + √h z.
+        key: a `jax.random.key` for the noises.
+        noises: per point, an integer of at least 2.
+        classes: as in `measure`; psi_n, m and training say where leverage is measured, at
+            Ridge(1e-2) unless told.
+        halves, report: as in `measure`.
+
+    Raises:
+        ValueError: features that are no finite real matrix with a row for each point, numbers
+            out of range.
+    """
+    X = sample_matrix(X)
+    if not isinstance(process, AbstractProcess):
+        raise TypeError(f"process must be one of rfdsm's process objects, got {process!r}.")
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {function!r}.")
+    if not math.isfinite(noises):
+        raise ValueError(
+            "noises must be a number: features of a function have no exact average."
+        )
+    features = _stream.Function(function)
+    p = len(features(X[:2]))
+    model = RFDSM(
+        psi_n=psi_n,
+        psi_p=p / X.shape[1],
+        m=m,
+        process=process,
+        training=Ridge(1e-2) if training is None else training,
+    )
+    moments = _measure(features, p, X, model, key, noises, classes, halves, report)
+    return moments.without_activation()
+
+
+def _measure(features, p, X, model, key, noises, classes, halves, report) -> Moments:
+    N, d = X.shape
+    n = float(model.psi_n) * d
+    report = report or _to_standard_error
+    if not n < N:
+        raise ValueError(
+            f"psi_n = {model.psi_n:g} asks for {n:g} training points of {N}, and one at least "
+            f"must be left out: lower psi_n below {N / d:.4g}."
+        )
+    if not math.isinf(noises):
+        _require_count("noises", noises, 2)
+    if classes is not None:
+        _require_count("classes", classes, 1)
+        if 2 * classes > N:
+            raise ValueError(f"{classes} classes are too many for {N} points.")
+    if halves is None:
+        halves = N < HALVES_BELOW * max(n, p)
+    a, h = model.process.scales()
+    of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
+    _announce(report, N, p, d, noises, classes, halves)
+
+    def moments_of(parts, key, noises, title):
+        advance = over_time(report, title, sum(map(len, parts)), "points")
+        return [
+            _stream.sums(key, features, X, part, a, h, noises, p, advance) for part in parts
+        ]
+
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
+    parts = [order]
+    if classes != 1:
+        pilot = order[: max(PILOT, 4 * p)]
+        (sums,) = moments_of([pilot], of_pilot, LEVERAGE_NOISES, "first estimate")
+        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), model)
+        advance = over_time(report, "leverage", N, "points")
+        leverage = _stream.leverage(
+            of_leverage, features, X, resolvent, a, h, LEVERAGE_NOISES, advance
+        )
+        if classes is None:
+            spread = float(np.std(leverage) / np.mean(leverage))
+            classes = 1
+            if spread > SPREAD:
+                classes = max(1, min(CLASSES, N // LEAST_IN_CLASS))
+            report(
+                Progress(
+                    f"the points' leverage varies by {100 * spread:.0f} % of its mean: "
+                    f"{classes} class{'es' if classes > 1 else ''}"
+                )
+            )
+        by_leverage = order[np.argsort(leverage[order], kind="stable")]
+        # Random order within each class, of which the halves are then random halves.
+        rank = np.empty(N, int)
+        rank[order] = np.arange(N)
+        parts = [c[np.argsort(rank[c])] for c in np.array_split(by_leverage, classes)]
+
+    def build(sums, population, halves=None):
+        moments = [s.moments(noises) for s in sums]
+        stacked = [np.stack(each) for each in zip(*moments, strict=True)]
+        counts = np.array([s.count for s in sums], X.dtype)
+        weights = counts / counts.sum()
+        if len(sums) == 1:
+            stacked, weights = [each[0] for each in stacked], None
+        return Moments(
+            *stacked, process=model.process, activation=model.activation, weights=weights,
+            population=population, halves=halves,
+        )  # fmt: skip
+
+    if not halves:
+        return build(moments_of(parts, of_moments, noises, "moments"), N)
+    split = [half for part in parts for half in np.array_split(part, 2)]
+    sums = moments_of(split, of_moments, noises, "moments")
+    both = [build(sums[i::2], N / 2) for i in (0, 1)]
+    whole = [
+        jax.tree.map(lambda x, y: x + y, one, other)
+        for one, other in zip(sums[::2], sums[1::2], strict=True)
+    ]
+    moments = build(whole, N, _stack(both))
+    warn_of_few_points(model.replace(psi_p=moments.psi_p), moments)
+    return moments
+
+
+def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
+    """Q̄ of the one-class solution at the model's numbers, in the basis of the features."""
+    # The filter's node nearest to the spectrum is the scale at which the rule smooths.
+    _, h = model.process.scales()
+    resolvents = model.training.nodes(mode_rate(h, model.psi_p)).resolvents
+    lam = float(np.min(np.abs(np.asarray(resolvents))))
+    numbers = (jnp.asarray(x, moments.T.dtype) for x in (model.psi_n, 1 / model.m, lam))
+    x, y = _theory.mean_resolvent(*numbers, moments)
+    total = float(x[0]) * moments.S_g + float(y[0]) * moments.S_s
+    return np.linalg.inv(lam * np.eye(moments.p) + total)
+
+
+def _stack(each: list[Moments]) -> Moments:
+    """Moments with an axis in front."""
+    first = each[0]
+
+    def stacked(name):
+        values = [getattr(m, name) for m in each]
+        return None if values[0] is None else np.stack(values)
+
+    return Moments(
+        *map(stacked, ("S_g", "S_s", "T")),
+        process=first.process,
+        activation=first.activation,
+        weights=stacked("weights"),
+        population=first.population,
+    )
+
+
+def _require_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or value != int(value) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+
+
+def _to_standard_error(progress: Progress) -> None:
+    if progress.said:
+        print(f"rfdsm: {progress}", file=sys.stderr, flush=True)
+
+
+def _announce(report, N, p, d, noises, classes, halves) -> None:
+    """Say what time and memory the work takes, where it is long."""
+    each = 1 if classes == 1 else CLASSES if classes is None else classes
+    memory = 8 * p * p * each * (12 if halves else 4) + 8 * _stream.BLOCK_ROWS * 3 * p
+    if math.isinf(noises):
+        orders = mehler_orders(p, d)
+        seconds = N * (145 * p * FEATURE / 2 + 2 * orders * p * p / progress.FLOPS)
+    else:
+        seconds = N * noises * (p * FEATURE + 2 * p * (p + 2 * d) / progress.FLOPS)
+    if classes != 1:
+        seconds += N * LEVERAGE_NOISES * p * (FEATURE + 2 * d / progress.FLOPS)
+    if seconds > progress.LONG:
+        how = "exact averages over noise" if math.isinf(noises) else f"{noises:g} noises each"
+        report(
+            Progress(
+                f"measuring {p} features on {N} points, {how}: about {seconds:.0f} s and "
+                f"{memory / 2**30:.2g} GiB"
+            )
+        )

@@ -1,0 +1,141 @@
+"""`rfdsm point`: every error at one point, from theory and, if asked, from simulation."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.table import Table
+
+from ..analysis import extrapolate
+from ..errors import FIELDS, Errors
+from ..model import RFDSM
+from ..progress import Steps
+from . import console, options
+from .console import out, stages
+
+
+@options.of_model()
+def point(
+    given: dict[str, Any],
+    simulate: Annotated[
+        str | None,
+        typer.Option(help="Simulate too: d=80 or d=80,160 (extrapolated), trials=32."),
+    ] = None,
+    seed: options.Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Every error at one point, from theory and, if asked, from simulation."""
+    model = options.model(given)
+    dimensions, trials = _request(simulate)
+    runs = []
+    with stages("simulate") as report:
+        step = Steps(report, len(dimensions))
+        for d in dimensions:
+            key = jax.random.fold_in(jax.random.key(seed), d)
+            runs.append(model.simulate(key, d, trials))
+            step(f"d = {d}")
+    # Rounding to integers moves the ratios: theory is compared where the simulation was.
+    told = _results(model.at(runs[-1].sizes) if runs else model, runs)
+    if as_json:
+        console.print_json(told)
+        return
+    out.print(_table(told))
+    print("\n".join(_summary(told)))
+
+
+def _request(text: str | None) -> tuple[list[int], int]:
+    """The dimensions and trials of "d=80,160,trials=32"."""
+    if text is None:
+        return [], 0
+    try:
+        values = options.assignments(text)
+        dimensions = values.pop("d")
+        trials = values.pop("trials", [32])
+        if values or len(trials) != 1 or not 1 <= len(dimensions) <= 2:
+            raise ValueError
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
+            f"got {text!r}."
+        ) from None
+    return sorted(dimensions), trials[0]
+
+
+def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
+    """Theory, baselines and simulations, as plain numbers by name.
+
+    Args:
+        compared: the model, at the ratios that the largest simulation realised.
+        runs: of `RFDSM.simulate`, the smaller dimension first.
+    """
+    theory, baselines = compared.asymptotics(), compared.baselines()
+    told: dict[str, Any] = {
+        "model": compared.to_dict(),
+        "theory": theory.to_dict(),
+        "memorises": bool(baselines.memorises(theory)),
+        "baselines": {name: float(value) for name, value in vars(baselines).items()},
+        "simulation": [
+            {
+                "d": each.sizes.d,
+                "n": each.sizes.n,
+                "p": each.sizes.p,
+                "trials": each.score_error.shape[0],
+                "mean": each.mean().to_dict(),
+                "standard_error": each.standard_error().to_dict(),
+            }
+            for each in runs
+        ],
+    }
+    if len(runs) == 1:
+        # A finite size shifts every error by O(1/d): a z-score would test that, not theory.
+        difference = jax.tree.map(lambda x, y: x - y, runs[0].mean(), theory)
+        told["difference"] = difference.to_dict()
+        told["expected_order"] = 1 / runs[0].sizes.d
+    if len(runs) == 2:
+        limit = extrapolate(*runs)
+        told["extrapolated"] = limit.errors.to_dict()
+        told["standard_error"] = limit.standard_error.to_dict()
+        told["z"] = limit.z_score(theory).to_dict()
+    return told
+
+
+def _table(told: dict[str, Any]) -> Table:
+    """Every error, a column each for theory and simulations and how they differ."""
+    columns: list[tuple[str, dict[str, float], str]] = [("theory", told["theory"], ".6g")]
+    for run in told["simulation"]:
+        columns.append((f"d = {run['d']}", run["mean"], ".4g"))
+        columns.append(("±", run["standard_error"], ".1g"))
+    if "difference" in told:
+        columns.append(("difference", told["difference"], "+.2g"))
+    if "z" in told:
+        columns.append(("d → ∞", told["extrapolated"], ".4g"))
+        columns.append(("±", told["standard_error"], ".1g"))
+        columns.append(("z", told["z"], "+.1f"))
+    drawn = console.table("error per dimension", *(title for title, _, _ in columns), left=1)
+    for name in FIELDS:
+        cells = (
+            "-" if math.isnan(values[name]) else format(values[name], style)
+            for _, values, style in columns
+        )
+        drawn.add_row(name, *cells)
+    return drawn
+
+
+def _summary(told: dict[str, Any]) -> list[str]:
+    """Lines of text: what to make of differences, and the baselines."""
+    lines = []
+    if "difference" in told:
+        lines.append(
+            f"differences are finite-size shifts of order 1/d = {told['expected_order']:.2g} "
+            "plus ±; give two dimensions (d=80,160) to extrapolate and test."
+        )
+    baselines = told["baselines"]
+    verb = "memorises" if told["memorises"] else "does not memorise"
+    lines.append(
+        f"losses to hold these against: no score 1, isotropic {baselines['isotropic']:.4g}, "
+        f"best linear {baselines['linear']:.4g}; the model {verb} (memorization_loss against "
+        "the last)."
+    )
+    return lines

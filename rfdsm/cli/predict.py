@@ -1,0 +1,251 @@
+"""`rfdsm predict`: the losses on your own data points, by two theories and networks."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from .._files import labelled
+from ..analysis.points import describe
+from ..errors import LABELS, LOSSES
+from ..ingredients.data import Samples
+from ..model import RFDSM
+from ..parameters import counted, declared, text
+from ..sweeps import axes, prediction
+from . import options, words
+from .console import note, out, require_writable, show_warning, stages, table
+
+LINES = (1.0, 4.0, math.inf)
+COUNT = 24  # points of a grid, unless told
+
+
+@options.of_model(several=("m",), without=("psi_n", "law", "eigenvalues", "weights"))
+def predict(
+    points: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help=".npy, .npz or .csv, a row per point; without: scikit-learn's digits.",
+        ),
+    ] = None,
+    *,
+    given: dict[str, Any],
+    against: Annotated[
+        str, typer.Option(help="n, m or lam, with a log grid if asked: n=32:512:24.")
+    ] = "n",
+    n: Annotated[
+        int | None, typer.Option(help="Training points, where not swept; 2 d unless told.")
+    ] = None,
+    noises: Annotated[
+        int | None, typer.Option(help="Noises per point to measure with; exact where cheap.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Classes of points; as many as needed unless told.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of the features' weights: a band.")] = 1,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Train networks on the data, and compare.")
+    ] = False,
+    trials: Annotated[int, typer.Option(help="Networks at each point of --verify.")] = 12,
+    marks: Annotated[int, typer.Option("--points", help="Points of --verify, a line.")] = 4,
+    seed: options.Seed = 0,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
+    ] = False,
+    out_file: options.FigureFile = None,
+    data_file: options.DataFile = None,
+    log_y: options.LogY = False,
+) -> None:
+    """The losses on your own data, from theory, and if asked from trained networks."""
+    # Everything that can be refused is refused here, before the work.
+    require_writable(out_file, data_file)
+    data = prediction.load(points, as_is=as_is)
+    given["m"] = options.lists(given.pop("m", None), "--m")
+    model, over, lines = question(data.X, against, given, n)
+    measured = {"draws": draws, "noises": noises, "classes": classes}
+    _require_measurable(len(data.X), **measured)
+    networks = {"trials": trials, "points": marks} if verify else None
+    (grid,) = over.values()
+    if verify and (trials < 2 or not 1 <= marks <= len(grid)):
+        raise ValueError(
+            f"--trials takes at least 2 and --points 1 to the grid's {len(grid)}, got "
+            f"{trials} and {marks}."
+        )
+    costs = {"draws": draws, "classes": classes, "simulate": networks}
+    estimate = prediction.estimate(model, over, lines, **costs)
+
+    print("\n".join([data.about(), *describe(data.X).lines(), ""]), flush=True)
+    if estimate:
+        note(estimate)
+    with stages("predict") as report:
+        found = prediction.predict(
+            model, over, lines, simulate=networks, seed=seed, report=report, **measured
+        )
+    found.attrs |= {"data": data.name, "standardised": int(data.standardised)}
+    found.attrs["title"] = f"losses predicted for {data.name}"
+    for status in ("status", "status_gaussian"):
+        if message := words.failures(found, status):
+            show_warning(message)
+    if out_file:
+        from ..plotting import curves, style
+
+        style.save(curves.curve_figure(found, log_y=log_y), out_file)
+    if data_file:
+        labelled.save(found, data_file)
+    beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
+    out.print(words.errors_table(found, LOSSES, beside))
+    if verify:
+        out.print("\ntheory against trained networks:", deviations(found))
+    print("\n".join(["", *summary(found)]))
+
+
+def question(
+    X: np.ndarray, against: str, given: dict[str, Any], n: float | None = None
+) -> tuple[RFDSM, dict[str, np.ndarray], dict[str, list[float]] | None]:
+    """The model at which moments are measured, what is swept, and the lines.
+
+    Args:
+        X: the points. against: what is swept, as in "n" or "n=32:512:24".
+        given: numbers of the model by their options, m as a list. n: training points.
+
+    Raises:
+        ValueError: numbers out of their domain, no point left out, a number given twice.
+    """
+    N, d = X.shape
+    name, equals, text = against.partition("=")
+    free = {short: full for short, full in options.names().items() if _free(full)}
+    if name not in (axes.POINTS, *free):
+        raise ValueError(
+            f"--against takes {', '.join((axes.POINTS, *free))}, alone or as in n=32:512:24, "
+            f"got {against!r}."
+        )
+    if ({axes.POINTS: n} | given).get(name) not in (None, []):
+        raise ValueError(f"{name} is swept, --{name} gives it again: leave one out.")
+    grid = axes.grid(name, text if equals else _usual_grid(name, free.get(name), N, d))
+    middle = grid[len(grid) // 2]
+    numbers = {**given, "m": sorted(given["m"] or LINES)}
+    lines = None if name in numbers else {"m": numbers["m"]}  # where m itself is swept
+    numbers["m"] = numbers["m"][len(numbers["m"]) // 2]
+    if name == axes.POINTS:
+        n = middle
+    else:
+        numbers[name] = middle
+        n = max(1, min(2 * d, N // 4)) if n is None else n
+    largest = grid[-1] if name == axes.POINTS else n
+    if not largest < N:
+        raise ValueError(
+            f"n = {largest:g} training points of {N}: one at least must be left out."
+        )
+    psi_p = numbers.get("psi_p", 3.0)
+    if not 0.5 < psi_p * d < math.inf:
+        raise ValueError(
+            f"psi_p = {psi_p} at d = {d} gives no network: take a number above 1/d."
+        )
+    numbers |= {"psi_n": n / d, "psi_p": counted(psi_p, d) / d}
+    return options.model(numbers, t=0.1, lam=1e-2, data=Samples(X)), {name: grid}, lines
+
+
+def _free(name: str) -> bool:
+    """Whether a number may differ from the measurement's; psi_n is swept as n."""
+    about = declared(RFDSM)[name]
+    return not (about.measured or about.count or about.fixed)
+
+
+def _usual_grid(name: str, full: str | None, N: int, d: int) -> str:
+    if full is None:
+        low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N / 2)
+    else:
+        low, high = declared(RFDSM)[full].bounds or (1e-3, 1.0)
+        low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
+    return f"{low}:{high}:{COUNT}"
+
+
+def _require_measurable(N: int, draws: int, noises: int | None, classes: int | None) -> None:
+    asked = (("draws", draws, 1), ("noises", noises, 2), ("classes", classes, 1))
+    for name, count, least in asked:
+        if count is not None and count < least:
+            raise ValueError(f"--{name} must be at least {least}, got {count}.")
+    if classes is not None and 2 * classes > N:
+        raise ValueError(f"--classes {classes} are too many for {N} points.")
+
+
+def deviations(found: Any) -> Table:
+    """The networks' losses, and how far each theory is from them."""
+    along, of_lines = found.attrs["axis"], found.attrs.get("lines")
+    titles = (along, "loss", "networks", "±", "measured", "Gaussian theory")
+    drawn = table(*([of_lines] if of_lines else []), *titles)
+    for _, line in words.lines(found):
+        gaps = {
+            name: [words.deviation(line, name, x) for x in ("theory", "gaussian_theory")]
+            for name in LOSSES
+        }
+        for i, x in enumerate(line[f"simulated_{along}"].values):
+            for name in LOSSES:
+                drawn.add_row(
+                    *([text(float(line[of_lines]))] if of_lines else []),
+                    f"{x:.4g}",
+                    LABELS[name].removesuffix(" loss"),
+                    f"{line[f'{name}_mean'].values[i]:.4g}",
+                    f"{line[f'{name}_standard_error'].values[i]:.1g}",
+                    *(f"{gap[i]:+.1f} %" for gap in gaps[name]),
+                )
+    return drawn
+
+
+def summary(found: Any) -> list[str]:
+    """Lines of text: least test loss, memorisation, how networks agree, how far to trust it."""
+    told = words.least_losses(found) + _memorisation(found)
+    if "trials" in found.attrs:
+        told.append(
+            f"distance of {found.attrs['trials']} networks' mean from theory, relative to the "
+            "larger of the loss and 0.1, in the median and at most:"
+        )
+        for name in LOSSES:
+            parts = []
+            for label, theory in (("measured", "theory"), ("Gaussian", "gaussian_theory")):
+                gap = np.abs(words.deviation(found, name, theory))
+                parts.append(f"{label} {np.nanmedian(gap):.2g} and {np.nanmax(gap):.2g} %")
+            told.append(f"  {LABELS[name]}: {', '.join(parts)}")
+    return told + _trust(found)
+
+
+def _memorisation(found: Any) -> list[str]:
+    """Where training points are denoised better than the best linear score can."""
+    along, told = found.attrs["axis"], []
+    for label, line in words.lines(found):
+        x = line[along].values
+        memorises = line["memorization_loss"].values < line["best_linear"].values
+        if memorises.all() or not memorises.any():
+            where = "everywhere" if memorises.all() else "nowhere"
+        elif np.sum(np.diff(memorises.astype(int)) != 0) > 1:
+            where = f"in parts of {along} = {x[0]:.4g} to {x[-1]:.4g}"
+        elif memorises[0]:
+            where = f"up to {along} = {x[memorises][-1]:.4g}"
+        else:
+            where = f"from {along} = {x[memorises][0]:.4g} on"
+        told.append(
+            words.labelled(
+                label, f"memorises (memorization loss below the best linear score's) {where}"
+            )
+        )
+    return told
+
+
+def _trust(found: Any) -> list[str]:
+    """How far the measured theory depends on the points, and on the draw of the weights."""
+    about = found.attrs
+    if "test_loss_spread" in found:
+        share = 100 * float((found["test_loss_spread"] / found["test_loss"]).max())
+        return [f"the test loss varies by up to {share:.2g} % between draws of the weights"]
+    if "uncertain" not in about:
+        return []
+    line = (
+        f"finitely many points leave the test loss at n = {about['n']:.4g}, m = "
+        f"{text(about['m'])} uncertain by {100 * about['uncertain']:.2g} %"
+    )
+    if about["enough"] > about["points"]:
+        line += f" (about {about['enough']:.1g} points: 1 %)"
+    return [line]

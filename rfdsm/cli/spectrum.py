@@ -1,0 +1,100 @@
+"""`rfdsm spectrum`: bulks, atom and learning times of the features' second moments."""
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from .._files import labelled
+from ..analysis import spectrum as eigenvalues
+from ..ingredients.training import GradientFlow
+from ..simulation import FEATURES
+from . import console, options
+from .console import out, require_writable, show_warning, stages
+
+
+@options.of_model(without=("tau", "lam", "steps", "learning_rate", "training"))
+def spectrum(
+    given: dict[str, Any],
+    simulate: Annotated[str | None, typer.Option(help="Simulate too: d=100,trials=2.")] = None,
+    features: Annotated[
+        str, typer.Option(help="Simulated: network, or gaussian for the surrogate.")
+    ] = "network",
+    seed: options.Seed = 0,
+    out_file: options.FigureFile = None,
+    data_file: options.DataFile = None,
+) -> None:
+    """The eigenvalues of the features' second moments: bulks, atom and learning times."""
+    # Everything that can be refused is refused here, before the work.
+    model = options.model(given, **{"training.lam": 1.0})  # U does not depend on training
+    model = model.replace(training=GradientFlow(1.0))
+    networks = options.networks(simulate, d=100, trials=2)
+    if features not in FEATURES:
+        raise ValueError(f"--features takes {' or '.join(FEATURES)}, got {features!r}.")
+    if networks:
+        # Rounding to integers moves the ratios: theory is where the simulation is.
+        model = model.at(eigenvalues.realised(model, networks["d"], features))
+    require_writable(out_file, data_file)
+
+    with stages("spectrum") as report:
+        found = eigenvalues.spectrum_of(model, report)
+        if networks:
+            found = eigenvalues.with_networks(
+                found, model, **networks, features=features, seed=seed, report=report
+            )
+    if message := _failures(found):
+        show_warning(message)
+    if out_file:
+        from ..plotting import spectrum as figures, style
+
+        style.save(figures.spectrum_figure(found), out_file)
+    if data_file:
+        labelled.save(found, data_file)
+    out.print(_table(found))
+    print("\n".join(["", *_summary(found)]))
+
+
+def _failures(found: Any) -> str | None:
+    """One line on densities that were not solved; None where all were."""
+    failed, total = int(np.isnan(found["density"]).sum()), found.sizes["x"]
+    return f"{failed} of {total} densities were not solved: gaps." if failed else None
+
+
+def _table(found: Any) -> Table:
+    """A row for each bulk, and one for the atom."""
+    columns = ["low", "high", "share", "tau_from", "tau_to"]
+    titles = ["bulk", "from", "to", "share", "learned at tau", "to"]
+    if "share_simulated" in found:
+        columns.append("share_simulated")
+        titles.append("in networks")
+    drawn = console.table(*titles)
+    for i, bulk in enumerate(found["bulk"].values):
+        drawn.add_row(str(bulk), *(f"{found[name].values[i]:.4g}" for name in columns))
+    position, mass, when = (found.attrs[f"atom_{name}"] for name in ("position", "mass", "tau"))
+    if mass > 0:
+        numbers = position, position, mass, when, when
+        drawn.add_row("atom", *(f"{number:.4g}" for number in numbers))
+    return drawn
+
+
+def _summary(found: Any) -> list[str]:
+    """Lines of text: the two times, and how far networks are from theory."""
+    about = found.attrs
+    lines = [f"tau_gen = {about['tau_gen']:.4g}, tau_mem = {about['tau_mem']:.4g} by the bulks"]
+    if math.isnan(about["tau_gen"]):
+        lines[0] += ": no gap separates the d largest eigenvalues"
+    if "histogram" not in found:
+        return lines
+    lines.append(
+        f"{about['eigenvalues']} eigenvalues of {about['trials']} trials at d = {about['d']}: "
+        f"Kolmogorov distance {about['kolmogorov']:.3g} from the theory"
+    )
+    mass, position = about["atom_mass"], about["atom_position"]
+    if about["features"] == "network" and mass > 0 and position > 0:
+        lines.append(
+            f"  of it up to {mass:.3g} is the atom's, which real networks smear by "
+            "O(s²/√d): --features gaussian has it in one place"
+        )
+    return lines

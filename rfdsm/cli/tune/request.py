@@ -1,0 +1,255 @@
+"""What `rfdsm tune` is asked for, checked as far as it can be before any work."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import starmap
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ...errors import NEED_TRUE_SCORE
+from ...ingredients.data import Samples
+from ...model import RFDSM
+from ...parameters import Number, declared, numbers
+from ...sweeps.prediction import Points
+from ...tuning import at_least, at_most, over_times
+from ...tuning.goals import COSTS
+from ...tuning.minimise import problem_of
+from .. import options
+from .settings import FREE
+
+STARTS, WIDTHS, TRIALS = 256, 5, 8  # unless told
+MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
+
+
+class Plan(NamedTuple):
+    """What is asked for, checked as far as it can be before any work.
+
+    Attributes:
+        model: its fixed numbers, and the start of those that are free.
+        free: bounds by name. error: the objective's error. times: it is summed over; or none.
+        subject_to, budget, starts: as `tune` takes them.
+        shown: one or two free names, for the figure.
+        verify: dimension (None: the data's) and trials of networks; None: not asked for.
+        widths: values of psi_p at which moments are measured; empty without data.
+        about: the data in words; "" for a Gaussian law.
+        seed: of everything random.
+    """
+
+    model: RFDSM
+    free: dict[str, tuple[float, float]]
+    error: str
+    times: tuple[float, ...]
+    subject_to: tuple
+    budget: dict[str, float] | None
+    starts: int
+    shown: tuple[str, ...]
+    verify: tuple[int | None, int] | None
+    widths: tuple[float, ...]
+    about: str
+    seed: int
+
+    @property
+    def objective(self) -> Any:
+        """As `tune` takes it."""
+        return over_times(self.times, error=self.error) if self.times else self.error
+
+    @property
+    def arguments(self) -> tuple:
+        """Those of `tune`, up to its starts."""
+        return self.model, self.free, self.objective, self.subject_to, self.budget, self.starts
+
+
+def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
+    """Check a request and fill in what it leaves open.
+
+    Args:
+        settings: of `settings.checked`.
+        points: of `prediction.load`; None: the Gaussian law of the eigenvalues.
+
+    Raises:
+        ValueError: what is missing, contradictory, out of its domain, or not known of data.
+    """
+    free = settings.get("free")
+    if not free:
+        raise ValueError("nothing is free: name what to tune, as in --free psi_p=0.1:100.")
+    free = {name: _bounds(name, bounds, points) for name, bounds in free.items()}
+    least, most = (settings.get(name, {}) for name in ("at_least", "at_most"))
+    error = settings.get("objective", "score_error" if points is None else "test_loss")
+    times = tuple(settings.get("over_times", ()))
+    _require_known(error, times, free, {*least, *most}, points)
+    if points is not None and (given := [name for name in options.LISTS if name in settings]):
+        raise ValueError(
+            f"--{given[0]} is of Gaussian data, and DATA has its own: leave it out."
+        )
+    if times and {*least, *most} <= set(COSTS):  # else constraints hold at the t that is given
+        settings = {"t": times[0], **settings}
+    model = _model(settings, free, points)
+    widths: tuple[float, ...] = ()
+    if points is not None:
+        free, widths = _measured(free, model, settings.get("widths", WIDTHS), points)
+        model = model.replace(psi_p=widths[len(widths) // 2])
+    asked = Plan(
+        model,
+        free,
+        error,
+        times,
+        (*starmap(at_least, least.items()), *starmap(at_most, most.items())),
+        settings.get("budget"),
+        settings.get("starts", STARTS),
+        _shown(settings.get("landscape"), free),
+        _networks(settings.get("verify"), points),
+        widths,
+        "{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
+        settings.get("seed", 0),
+    )
+    _require_sound(asked)
+    return asked
+
+
+def short(name: str) -> str:
+    """A number's name on the command line: lam of training.lam."""
+    return name.rpartition(".")[2]
+
+
+def _bounds(
+    name: str, given: tuple[float, float] | None, points: Points | None
+) -> tuple[float, float]:
+    """Bounds as given, or the usual ones."""
+    number = declared(RFDSM).get(name)
+    if number is None or number.fixed:
+        raise ValueError(f"--free has no {name!r}: the numbers are {', '.join(FREE)}.")
+    if given is not None:
+        return given
+    if points is not None and number.count == "n":
+        N, d = points.X.shape
+        return max(1.0, min(d / 2, N / 8)) / d, N / 2 / d
+    if points is not None and number.count == "p":
+        return MEASURED_PSI_P
+    if number.bounds is None:
+        raise ValueError(f"{name} needs bounds, as in --free {name}=0.1:1.")
+    return number.bounds
+
+
+def _model(
+    settings: Mapping[str, Any], free: Mapping[str, Any], points: Points | None
+) -> RFDSM:
+    """The model of the fixed numbers; a free one that is not given starts in the middle."""
+    about = declared(RFDSM)
+    middles = {
+        name: _middle(about[name], *bounds)
+        for name, bounds in free.items()
+        if not about[name].many and name.partition(".")[0] not in settings
+    }
+
+    def missing(option: str) -> str:
+        word = option.removeprefix("--").replace("-", "_")
+        return f"{option} is missing: give it, or make it free, --free {word}."
+
+    data = None if points is None else Samples(points.X)
+    return options.model({**middles, **settings}, missing, data=data)
+
+
+def _middle(number: Number, low: float, high: float) -> float:
+    """The middle, as the number is spaced; of the usual bounds where these are none."""
+    finite = math.isfinite(high) or number.scale.inverse
+    if not (low < high and finite and (low > 0 or number.bounds is None)):
+        low, high = number.bounds or (1.0, 1.0)
+    scale = number.scale.between(low, high)
+    return float(scale.number(scale.grid(low, high, 3)[1]))
+
+
+def _measured(
+    free: dict[str, Any], model: RFDSM, count: int, points: Points
+) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """Bounds of psi_p at whole features, and the widths to measure at.
+
+    Raises:
+        ValueError: what a measurement fixes is free, no network is so narrow, too few
+            widths, or no points left to test on.
+    """
+    about = numbers(model)
+    for name in free:
+        if name in about and about[name].measured and about[name].count != "p":
+            raise ValueError(f"{short(name)} cannot be free on DATA, which is measured at one.")
+    N, d = points.X.shape
+    psi_n, psi_p = float(model.psi_n), float(model.psi_p)
+    n = free.get("psi_n", (psi_n, psi_n))[1] * d
+    if not n < N:
+        raise ValueError(
+            f"psi_n = {n / d:g} is n = {n:g} of {N} points: leave one out at least."
+        )
+    low, high = free.get("psi_p", (psi_p, psi_p))
+    if not (0.5 < low * d and high < math.inf):
+        raise ValueError(f"psi_p = {low:g} at d = {d} gives no network: take more than 1/d.")
+    if "psi_p" not in free:
+        return free, (round(psi_p * d) / d,)
+    if not (low < high and count >= 2):
+        raise ValueError(
+            f"psi_p is free between at least two measured widths, got {low:g} to {high:g} in "
+            f"--widths {count}."
+        )
+    widths = tuple(np.unique(np.round(np.geomspace(low, high, count) * d)) / d)
+    if len(widths) < 2:
+        raise ValueError(f"psi_p from {low:g} to {high:g} is one width at d = {d}.")
+    return free | {"psi_p": (widths[0], widths[-1])}, widths
+
+
+def _require_known(
+    error: str,
+    times: tuple,
+    free: Mapping[str, Any],
+    constrained: set[str],
+    points: Points | None,
+) -> None:
+    """Refuse what --over-times or DATA do not know."""
+    if times and "process.t" in free:
+        raise ValueError("t is free, and --over-times sets it: leave one out.")
+    if points is None:
+        return
+    if times:
+        raise ValueError(
+            "--over-times needs other times than the one that DATA is measured at."
+        )
+    for name in {error, *constrained} & {*NEED_TRUE_SCORE}:
+        raise ValueError(f"{name} is not known on DATA, whose true score is not: test_loss is.")
+
+
+def _require_sound(asked: Plan) -> None:
+    """Refuse what `tune`, or networks to verify with, would refuse later."""
+    if asked.starts < 1:
+        raise ValueError(f"--starts must be at least 1, got {asked.starts}.")
+    problem_of(*asked.arguments[:-1])
+    if asked.verify:
+        about, free = numbers(asked.model), asked.free
+        least = {name: math.ceil(free[name][0]) for name in free if about[name].integer}
+        whole = asked.model.replace(**least)
+        jax.eval_shape(lambda key: whole.simulate(key, *asked.verify), jax.random.key(0))
+
+
+def _shown(names: Sequence[str] | None, free: Mapping[str, Any]) -> tuple[str, ...]:
+    """The numbers that the figure shows."""
+    if names is None:
+        return tuple(free)[:2]
+    if not 1 <= len(names) <= 2 or len(set(names)) < len(names) or not set(names) <= set(free):
+        raise ValueError(
+            f"--landscape takes one or two of the free {', '.join(map(short, free))}, got "
+            f"{','.join(map(short, names))}."
+        )
+    return tuple(names)
+
+
+def _networks(
+    asked: Mapping[str, int] | None, points: Points | None
+) -> tuple[int | None, int] | None:
+    """Dimension and trials to verify with."""
+    if asked is None:
+        return None
+    known = {"d", "trials"} if points is None else {"trials"}
+    trials = asked.get("trials", TRIALS)
+    if set(asked) - known or (points is None and "d" not in asked) or trials < 2:
+        example = "d=64,trials=8" if points is None else "trials=8 (d is the data's)"
+        got = ",".join(f"{name}={value}" for name, value in asked.items())
+        raise ValueError(f"--verify takes {example}, at least 2 trials, got {got}.")
+    return asked.get("d"), trials

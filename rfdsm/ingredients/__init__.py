@@ -1,0 +1,1 @@
+"""The ingredients: what a problem is made of."""

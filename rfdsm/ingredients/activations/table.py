@@ -1,0 +1,369 @@
+r"""Gaussian constants of a function without closed form: quadrature once, then a table.
+
+At preactivation scale Γ, for two noisy copies of one point with correlation r = cos θ and
+c_k = E ϱ(Γg) He_k(g)/√k! (THEORY.md section 3),
+
+    μ0 = c_0,   b = c_1/Γ,   T = Σ_{k≥2} c_k²,   v² = Σ_{k≥2} c_k² r^k,   s² = T - v²
+
+`build` runs on the host in NumPy; `evaluate` reads the table in JAX. The table has uniform
+cells in x = log1p(4Γ) and y = asinh(16θ), which stretch small Γ and small θ, and in each a
+polynomial of total degree 9. One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q
+in the others (q = 2, or 3 for an odd ϱ); the one that is not stored is the difference from
+T, which loses nothing there. Both, and T, are divided by the power of Γ with which they
+vanish at small Γ, so that small constants are relatively accurate too.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from .quadrature import (
+    BLOCK,
+    COARSE,
+    FINE,
+    HostFunction,
+    double_integral,
+    hermite_spectrum,
+    product,
+)
+
+# The table: 40 x 24 cells of degree 9 leave 1e-14 of tanh's constants from Γ = 0.1 up.
+GAMMA_MAX = 16.0
+STRETCH_GAMMA, STRETCH_ANGLE = 4.0, 16.0
+X_MAX = math.log1p(STRETCH_GAMMA * GAMMA_MAX)
+Y_MAX = math.asinh(STRETCH_ANGLE * math.pi / 2)
+X_CELLS, Y_CELLS = 40, 24
+FRESH_CELLS = 19  # cells in y that hold s² (θ < 0.70, r > 0.77); the others hold v²
+DEGREE = 9
+TERMS = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
+
+# Quadrature happens at Chebyshev nodes of larger panels, and is resampled to the cells.
+X_PANELS, X_NODES = 20, 14
+DOUBLE_CELLS = 6  # cells in y (θ < 0.072) where kinked functions need a double integral
+DOUBLE_PANELS, DOUBLE_NODES = 2, 10
+
+JUMP = 1e-5  # a larger step across a kink is a discontinuity
+SAFETY = 4.0  # of the error bound over the error measured at some points
+CHUNK = 16_384  # points per call of a JAX function: one shape, so one compilation
+
+
+class Powers(NamedTuple):
+    """What the stored numbers are divided by.
+
+    Attributes:
+        gamma: power of Γ at small Γ in v², s² and T.
+        shared: q, the power of r in v².
+        jumps: whether ϱ is discontinuous: s² is then O(√(1-r)) and b is O(1/Γ).
+    """
+
+    gamma: int
+    shared: int
+    jumps: bool
+
+
+class Table(NamedTuple):
+    """One function's constants, as host arrays.
+
+    Attributes:
+        plane: s² or v², scaled: cells (x, y), in each the monomials `TERMS`; flat.
+        lines: μ0, b, T, scaled: cells x, in each three polynomials in x; flat.
+        error: bound on the absolute error of μ0, b, v² and s² in each cell of x.
+        powers: the scaling.
+    """
+
+    plane: np.ndarray
+    lines: np.ndarray
+    error: np.ndarray
+    powers: Powers
+
+
+# In JAX.
+
+
+def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, ...]:
+    """(μ0, b, v², s², error) in JAX; NaN with an infinite error beyond `GAMMA_MAX`.
+
+    Args:
+        gamma2: Γ² > 0; r: shared/Γ² in [0, 1); one_minus_r: fresh/Γ²; all of one shape.
+    """
+    gamma = jnp.sqrt(gamma2)
+    theta = jnp.arctan2(jnp.sqrt(one_minus_r * (1 + r)), r)
+    i, u = _locate(jnp.log1p(STRETCH_GAMMA * gamma), X_MAX, X_CELLS)
+    j, v = _locate(jnp.arcsinh(STRETCH_ANGLE * theta), Y_MAX, Y_CELLS)
+
+    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
+    plane = jnp.asarray(table.plane, gamma.dtype)
+    lines = jnp.asarray(table.lines, gamma.dtype)
+    error = jnp.asarray(table.error, gamma.dtype)
+    cell = (i * Y_CELLS + j) * len(TERMS)
+    term = {key: _take(plane, cell + k) for k, key in enumerate(TERMS)}
+    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
+    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
+
+    def line(number):
+        start = (3 * i + number) * (DEGREE + 1)
+        return _horner([_take(lines, start + k) for k in range(DEGREE + 1)], u)
+
+    # Every polynomial ends in a division: XLA duplicates cheap operations into each of their
+    # users, divisions not, and then runs each polynomial as one loop. (Ten times faster.)
+    powers = table.powers
+    growth = gamma**powers.gamma
+    total = growth * (line(2) / (1 + gamma) ** (powers.gamma + 1))
+    stored = growth * (stored / (1 + gamma) ** (powers.gamma + 1))
+    fresh = stored * (jnp.sqrt(one_minus_r) if powers.jumps else one_minus_r)
+    shared = stored * r**powers.shared
+    slope = line(1) / (gamma if powers.jumps else 1 + gamma)
+    holds_fresh = j < FRESH_CELLS
+
+    inside = gamma <= GAMMA_MAX
+    poison = jnp.where(inside, 1.0, jnp.nan)  # a factor: NaN derivatives in both modes
+    return (
+        poison * line(0),
+        poison * slope,
+        poison * jnp.where(holds_fresh, total - fresh, shared),
+        poison * jnp.where(holds_fresh, fresh, total - shared),
+        jnp.where(inside, _take(error, i), jnp.inf),
+    )
+
+
+def on_host(function: Callable) -> HostFunction:
+    """An elementwise JAX function for NumPy arrays, also while JAX traces something else."""
+    compiled = jax.jit(function)
+
+    def evaluate_on_host(x):
+        chunks = np.zeros((-(-x.size // CHUNK), CHUNK))
+        chunks.flat[: x.size] = x.flat
+        with jax.ensure_compile_time_eval():
+            for chunk in chunks:
+                chunk[:] = compiled(chunk)
+        return chunks.ravel()[: x.size].reshape(x.shape)
+
+    return evaluate_on_host
+
+
+def _locate(coordinate, end, cells):
+    """The cell of a coordinate in [0, end], and the place in it, in [-1, 1]."""
+    position = coordinate * (cells / end)
+    cell = jnp.clip(jnp.floor(position), 0, cells - 1)
+    return cell.astype(jnp.int32), 2 * (position - cell) - 1
+
+
+def _take(values, index):
+    return values.at[index].get(mode="promise_in_bounds")
+
+
+def _horner(coefficients, t):
+    total = coefficients[-1]
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * t + coefficient
+    return total
+
+
+# On the host.
+
+
+def build(function: HostFunction, kinks: tuple[float, ...] = ()) -> Table:
+    r"""The table of an elementwise function, and its measured error.
+
+    Hermite coefficients come from Gauss-Legendre panels split at the kinks. With kinks
+    c_k² decays so slowly that at small θ another formula takes the place of the series,
+
+        s² = E_g Var_z ϱ̃(√r g + √(1-r) z),   ϱ̃(g) = ϱ(Γg) - b Γ g
+
+    The error bound holds the table against a finer quadrature between its nodes, and adds
+    what the series and the range of integration leave out: a kink that was not declared
+    shows. Where the function overflows, the constants are NaN and the bound is infinite.
+
+    Args:
+        function: ϱ, elementwise on NumPy arrays.
+        kinks: where ϱ or its derivative jumps, increasing.
+    """
+    with np.errstate(all="ignore"):
+        gamma = _gamma(_nodes(X_PANELS, X_NODES) * X_MAX)
+        small = _nodes(DOUBLE_PANELS, DOUBLE_NODES) * DOUBLE_CELLS / Y_CELLS
+        large = _nodes(Y_CELLS, DEGREE + 1)[DOUBLE_CELLS * (DEGREE + 1) :]
+        theta = _theta(np.concatenate([small, large]) * Y_MAX)
+        spectrum = hermite_spectrum(function, kinks, gamma, COARSE)
+        powers = Powers(
+            _vanishing_power(spectrum), _lowest_order(spectrum), _jumps(function, kinks)
+        )
+        plane = _plane(function, kinks, spectrum, theta, COARSE)
+        plane /= _plane_scale(powers, gamma, theta)
+        lines = _lines(spectrum) / _line_scale(powers, gamma)
+        split = len(small)
+        plane = np.concatenate(
+            [
+                _resample(plane[:, :split].T, DOUBLE_PANELS, DOUBLE_NODES, DOUBLE_CELLS),
+                plane[:, split:].T,
+            ]
+        ).T
+        plane = _fit_plane(_resample(plane, X_PANELS, X_NODES, X_CELLS))
+        lines = _fit_lines(_resample(lines, X_PANELS, X_NODES, X_CELLS))
+        error = _error_bound(function, kinks, plane, lines, powers)
+        return Table(plane.ravel(), lines.ravel(), error, powers)
+
+
+# Coordinates, and polynomials through values at Chebyshev nodes.
+
+
+def _gamma(x):
+    return np.expm1(x) / STRETCH_GAMMA
+
+
+def _theta(y):
+    return np.sinh(y) / STRETCH_ANGLE
+
+
+FRESH_THETA = _theta(FRESH_CELLS / Y_CELLS * Y_MAX)
+DOUBLE_THETA = _theta(DOUBLE_CELLS / Y_CELLS * Y_MAX)
+
+
+def _chebyshev_nodes(count):
+    return -np.cos(np.pi * (np.arange(count) + 0.5) / count)
+
+
+def _chebyshev_transform(count):
+    """Matrix from values at Chebyshev nodes to coefficients of Chebyshev polynomials."""
+    return np.linalg.inv(chebyshev.chebvander(_chebyshev_nodes(count), count - 1))
+
+
+def _nodes(panels, count):
+    """Chebyshev nodes of each of the equal panels of [0, 1], in order."""
+    return ((np.arange(panels)[:, None] + (1 + _chebyshev_nodes(count)) / 2) / panels).ravel()
+
+
+def _resample(values, panels, count, cells):
+    """Values along axis 0 at the nodes of panels, taken to the nodes of the cells."""
+    inside = 2 * _nodes(cells // panels, DEGREE + 1) - 1
+    matrix = chebyshev.chebvander(inside, count - 1) @ _chebyshev_transform(count)
+    # Panel by panel: NaN in one must not spread to the others.
+    return (matrix @ values.reshape(panels, count, -1)).reshape(cells * (DEGREE + 1), -1)
+
+
+def _monomials():
+    """Matrix whose column k holds the monomials of the Chebyshev polynomial T_k."""
+    matrix = np.zeros((DEGREE + 1, DEGREE + 1))
+    for k in range(DEGREE + 1):
+        matrix[: k + 1, k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[k, : k + 1])
+    return matrix
+
+
+def _fit_lines(values):
+    """Monomials (cells, lines, powers of x) from values (nodes of the cells, lines)."""
+    values = values.reshape(X_CELLS, DEGREE + 1, -1)
+    fit = _monomials() @ _chebyshev_transform(DEGREE + 1)
+    return np.swapaxes(fit @ values, 1, 2)
+
+
+def _fit_plane(values):
+    """Monomials (x cells, y cells, `TERMS`) from values at the nodes of the cells."""
+    values = values.reshape(X_CELLS, DEGREE + 1, Y_CELLS, DEGREE + 1).swapaxes(1, 2)
+    transform, monomials = _chebyshev_transform(DEGREE + 1), _monomials()
+    fitted = transform @ values @ transform.T
+    # Cut off as Chebyshev polynomials, which is nearly the best fit of that total degree.
+    fitted *= np.add.outer(np.arange(DEGREE + 1), np.arange(DEGREE + 1)) <= DEGREE
+    fitted = monomials @ fitted @ monomials.T
+    return fitted[:, :, *np.transpose(TERMS)]
+
+
+# What is stored, and how it is scaled.
+
+
+def _lines(spectrum):
+    return np.stack([spectrum.mean, spectrum.slope / spectrum.gamma, spectrum.total], axis=1)
+
+
+def _line_scale(powers, gamma):
+    slope = 1 / (gamma if powers.jumps else 1 + gamma)
+    return np.stack([np.ones_like(gamma), slope, _gamma_scale(powers, gamma)], axis=1)
+
+
+def _plane(function, kinks, spectrum, theta, rule):
+    """s² where θ < `FRESH_THETA` and v² elsewhere, shape (Γ, θ)."""
+    fresh, double = theta < FRESH_THETA, theta < DOUBLE_THETA
+    log_r = np.log1p(-2 * np.sin(theta / 2) ** 2)
+    squares = spectrum.coefficients**2
+    k = np.arange(squares.shape[1])
+    plane = np.empty((len(squares), len(theta)))
+    plane[:, fresh] = product(squares, -np.expm1(np.outer(k, log_r[fresh])))
+    plane[:, fresh] += np.outer(spectrum.tail, -np.expm1(len(k) * log_r[fresh]))
+    low = k[:BLOCK]  # r^256 < 1e-28
+    plane[:, ~fresh] = product(squares[:, low], np.exp(np.outer(low, log_r[~fresh])))
+    plane[~np.isfinite(spectrum.total)] = np.nan
+    if kinks:
+        plane[:, double] = double_integral(function, kinks, spectrum, theta[double], rule)
+    return plane
+
+
+def _plane_scale(powers, gamma, theta):
+    omega = 2 * np.sin(theta / 2) ** 2  # 1 - r
+    fresh = np.sqrt(omega) if powers.jumps else omega
+    in_theta = np.where(theta < FRESH_THETA, fresh, np.cos(theta) ** powers.shared)
+    return np.outer(_gamma_scale(powers, gamma), in_theta)
+
+
+def _gamma_scale(powers, gamma):
+    return gamma**powers.gamma / (1 + gamma) ** (powers.gamma + 1)
+
+
+def _vanishing_power(spectrum):
+    """The power of Γ with which T vanishes at small Γ, between 0 and 6."""
+    low, high = np.searchsorted(spectrum.gamma, (0.02, 0.04))
+    ratio = spectrum.total[high] / spectrum.total[low]
+    slope = np.log(ratio) / np.log(spectrum.gamma[high] / spectrum.gamma[low])
+    # T of 1e-24 E ϱ² is rounding, as for a function that is linear near 0.
+    if not spectrum.total[low] > 1e-24 * spectrum.slope[low] ** 2 or not np.isfinite(slope):
+        return 0
+    return int(np.clip(np.rint(slope), 0, 6))
+
+
+def _lowest_order(spectrum):
+    """2, or 3 where c_2 vanishes, as it does for an odd function."""
+    rows = (spectrum.gamma > 0.5) & np.isfinite(spectrum.total)
+    second = spectrum.coefficients[rows, 2] ** 2
+    return 3 if np.all(second <= 1e-24 * spectrum.total[rows]) else 2
+
+
+def _jumps(function, kinks):
+    """Whether the function is discontinuous at one of its kinks."""
+    places = np.array(kinks)
+    near = 1e-9 * np.maximum(np.abs(places), 1)
+    return bool(np.any(np.abs(function(places + near) - function(places - near)) > JUMP))
+
+
+# The error.
+
+
+def _error_bound(function, kinks, plane, lines, powers):
+    """Bound on the absolute error in each cell of x, from two scales Γ in each."""
+    places = np.array([-0.95, 0.95])  # near the ends of a cell, where a fit is worst
+    x = (np.arange(X_CELLS)[:, None] + (1 + places) / 2).ravel() / X_CELLS * X_MAX
+    y = (np.arange(Y_CELLS) + (1 + places[1]) / 2) / Y_CELLS * Y_MAX
+    gamma, theta = _gamma(x), _theta(y)
+    spectrum = hermite_spectrum(function, kinks, gamma, FINE)
+
+    u = places[:, None] ** np.arange(DEGREE + 1)
+    v = places[1] ** np.arange(DEGREE + 1)
+    terms = np.array([u[:, m] * v[n] for m, n in TERMS])
+    plane = np.swapaxes(plane @ terms, 1, 2).reshape(len(gamma), len(theta))
+    lines = np.swapaxes(lines @ u.T, 1, 2).reshape(len(gamma), 3)
+    plane = plane * _plane_scale(powers, gamma, theta)
+    lines = lines * _line_scale(powers, gamma)
+
+    off_plane = np.abs(plane - _plane(function, kinks, spectrum, theta, FINE))
+    off_lines = np.abs(lines - _lines(spectrum))
+    off_total = off_lines[:, 2]  # v² or s² is the difference from T
+    error = np.maximum(np.max(off_plane, axis=1) + off_total, np.max(off_lines, axis=1))
+    rounding = 8 * np.finfo(float).eps * np.max(np.abs(_lines(spectrum)), axis=1)
+    error = SAFETY * error + spectrum.outermost + rounding
+    if not kinks:
+        error = error + spectrum.tail
+    error = np.max(error.reshape(X_CELLS, 2), axis=1)
+    # A lucky cell is as bad as its neighbours.
+    error = np.maximum(error, np.maximum(np.append(error[1:], 0), np.append(0, error[:-1])))
+    return np.where(np.isfinite(error), error, np.inf)

@@ -1,0 +1,59 @@
+"""Matrices of data points: checked, standardised, their covariance."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ...errors import warn
+from ...parameters import is_traced
+
+MEAN_TOLERANCE = 1e-3  # |mean|² above this share of the total variance warns
+
+
+def standardise(X: Any) -> np.ndarray:
+    """X centred, and scaled to mean variance 1 (one factor for all columns).
+
+    Args:
+        X: samples, shape (N, d). Constant columns are legal and become 0.
+
+    Raises:
+        ValueError: not a finite matrix of at least two rows, or all columns constant.
+    """
+    X = sample_matrix(X, check_mean=False)
+    X = X - X.mean(axis=0)
+    return X / np.sqrt(np.mean(X**2))
+
+
+def sample_matrix(X: Any, check_mean: bool = True) -> np.ndarray:
+    """X as a checked float matrix on the host; see `Samples` for what is refused."""
+    if is_traced(X):
+        raise TypeError("samples must be concrete: there is no derivative in X.")
+    try:
+        X = np.asarray(X).astype(jnp.result_type(float))
+    except (TypeError, ValueError):
+        raise TypeError("X must be a numeric matrix of shape (points, d).") from None
+    if X.ndim != 2 or X.shape[1] < 1:
+        raise ValueError(f"X must be a matrix of shape (points, d), got shape {X.shape}.")
+    if X.shape[0] < 2:
+        raise ValueError(f"X must have at least two rows (points), got {X.shape[0]}.")
+    if not np.all(np.isfinite(X)):
+        raise ValueError(
+            f"X has {np.sum(~np.isfinite(X))} entries that are NaN or infinite: "
+            "drop or fill those rows first."
+        )
+    if np.all(X == X[:1]):
+        raise ValueError("all columns of X are constant: there is nothing to learn.")
+    if check_mean:
+        mean2 = np.sum(X.mean(axis=0) ** 2)
+        if mean2 > MEAN_TOLERANCE * np.mean(np.sum(X**2, axis=1)):
+            warn(
+                f"the mean of X is not small (|mean|² = {mean2:.3g}), and the theory is "
+                "for centred data: pass rfdsm.standardise(X)."
+            )
+    return X
+
+
+def covariance_eigenvalues(X: np.ndarray) -> np.ndarray:
+    """Eigenvalues of XᵀX/N, clipped at 0, in ascending order, shape (d,)."""
+    return np.clip(np.linalg.eigvalsh(X.T @ X / X.shape[0]), 0, None)

@@ -1,0 +1,94 @@
+"""Real points as the law of the data."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...parameters import finite, is_traced
+from .base import AbstractData, AbstractSampler
+from .points import covariance_eigenvalues, sample_matrix
+
+TEST_POINTS = 4096  # of the points left out, this many are enough for any measurement
+
+
+class PointSampler(AbstractSampler):
+    """Given points: training points without replacement, test points from the rest."""
+
+    X: Float[Array, "N d"]
+
+    def require(self, n):
+        points, d = self.X.shape
+        if points < n + 1:
+            raise ValueError(
+                f"{n} training points and at least one test point are needed, X has "
+                f"{points}: lower psi_n below {points / d:.4g}."
+            )
+
+    def tests(self, n, least):
+        left_out = self.X.shape[0] - n
+        if left_out < least:
+            return left_out * -(-least // left_out)  # each several times, with fresh noise
+        return min(left_out, max(least, TEST_POINTS))
+
+    def split(self, key, n, tests):
+        order = jax.random.permutation(key, self.X.shape[0])
+        X = jnp.asarray(self.X)
+        return X[order[:n]], X[jnp.resize(order[n:], (tests,))]
+
+    def score(self, y, a, h):
+        return jnp.full_like(y, jnp.nan)
+
+    def noised_variances(self, a, h):
+        return None
+
+
+class Samples(AbstractData):
+    r"""Real points X, used as given: simulation trains on them and tests on those left out.
+
+    The n training points are drawn from X without replacement, the test points from the
+    rest. Theory takes the Gaussian law of the same covariance XᵀX/N, which has the right
+    shape and can be 2 to 20 % off in value on images (THEORY.md section 10). The true score
+    is unknown: score_error, bias2 and variance are NaN in simulation.
+
+    Args:
+        X: real samples, shape (N, d). `standardise(X)` centres and scales them.
+
+    Raises:
+        ValueError: not a finite matrix of at least two rows, or all columns constant.
+        TypeError: a traced X (no derivative in X exists).
+    """
+
+    X: Float[Array, "N d"]
+    eigenvalues: Float[Array, " d"]
+    weights: Float[Array, " d"]
+
+    def __init__(self, X: Any):
+        self.X = sample_matrix(X)
+        self.eigenvalues = covariance_eigenvalues(self.X)
+        d = self.X.shape[1]
+        self.weights = np.full(d, 1 / d, dtype=self.eigenvalues.dtype)
+
+    def domain(self):
+        xp = jnp if is_traced(self.eigenvalues) else np
+        return [(xp.all(finite(self.eigenvalues)), "the samples' covariance must be finite.")]
+
+    def dimension(self, d):
+        own = self.X.shape[1]
+        if d is not None and d != own:
+            raise ValueError(
+                f"the samples have d = {own} columns, simulate was asked for d = {d}: "
+                "leave d out."
+            )
+        return own
+
+    def counts(self, d):
+        return None
+
+    def at(self, d):
+        return PointSampler(self.X)
+
+    def knows_score(self):
+        return False

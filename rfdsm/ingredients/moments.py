@@ -1,0 +1,390 @@
+r"""Measured second moments of any features on any data (THEORY.md section 12).
+
+The theory knows features by three moments alone. With the weights fixed, x a data point, z the
+noises, f = f(a x + √h z) the features (p of them) and d the dimension of the data,
+
+    S_g = E_x [E_z f (E_z f)^T],     S_s = E_x Cov_z f,     T = E f z^T,
+
+uncentred, entries O(1). Where the leverage g(x)^T Q̄ g(x) of a point, g = E_z f, varies much
+from point to point (natural images), a set of moments for each of a few classes of points of
+like leverage keeps the equations exact.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from threadpoolctl import threadpool_limits
+
+from .._files.whole import whole_file
+from ..parameters import (
+    WEIGHT_TOLERANCE,
+    Condition,
+    float_array,
+    from_description,
+    is_traced,
+    require,
+    scalar,
+    to_description,
+)
+from .activations import AbstractActivation
+from .processes import AbstractProcess
+
+SYMMETRY = 1e-8  # of the largest entry
+POSITIVE = 1e-8  # of the trace: how far below 0 an eigenvalue may lie
+
+
+class Rotated(eqx.Module):
+    r"""Moments in the eigenbasis of Σ_c π_c (S_g,c + S_s,c), as the solver takes them.
+
+    Traces do not depend on the basis. In this one all matrices are nearly diagonal: that is
+    where the solver's start comes from, and it makes inversions accurate to rounding.
+
+    Attributes:
+        shared, fresh, cross: S_g, S_s and T, always with the axis of classes.
+        weights: π_c.
+    """
+
+    shared: Float[Array, "*draws C p p"]
+    fresh: Float[Array, "*draws C p p"]
+    cross: Float[Array, "*draws C p d"]
+    weights: Float[Array, "*draws C"]
+
+
+class Moments(eqx.Module):
+    r"""Second moments of p features on data of dimension d, for C classes of points.
+
+    An ingredient of `RFDSM.asymptotics(moments=...)` and `solve(moments=...)`: with it psi_n,
+    m and every training rule are free and differentiable, while psi_p, the process and the
+    activation are the measured ones.
+
+    Args:
+        S_g: E_x[E_z f (E_z f)^T], shape (p, p), or (C, p, p) with `weights`; several draws of
+            the weights W in front of that.
+        S_s: E_x Cov_z f, the same shape.
+        T: E f z^T, shape (p, d), (C, p, d), ...
+        process: the forward noising of the measurement; None: not known, not compared.
+        activation: of the measured features; None for features that are not ours.
+        weights: π_c, the classes' shares of the points, shape (C,) or (draws, C); None: there
+            are no classes.
+        population: N_pop, how many points the moments average over, where training points are
+            drawn from these; test_loss is then that of points left out. None: infinitely many.
+        halves: the moments of the two halves of the points, as two draws, for
+            `sampling_error`.
+
+    Raises:
+        ValueError: shapes that do not fit, a matrix that is not symmetric or not positive,
+            entries that are not finite, weights that do not sum to 1.
+        TypeError: not numbers; not a process or activation of rfdsm.
+    """
+
+    S_g: Float[Array, "*draws C p p"]
+    S_s: Float[Array, "*draws C p p"]
+    T: Float[Array, "*draws C p d"]
+    process: AbstractProcess | None
+    activation: AbstractActivation | None
+    weights: Float[Array, "*draws C"] | None
+    population: Float[Array, ""] | None
+    halves: "Moments | None"
+    rotated: Rotated
+
+    def __init__(
+        self,
+        S_g: Any,
+        S_s: Any,
+        T: Any,
+        process: AbstractProcess | None = None,
+        activation: AbstractActivation | None = None,
+        weights: Any = None,
+        population: Any = None,
+        *,
+        halves: "Moments | None" = None,
+    ):
+        for name, given, kind in (
+            ("process", process, AbstractProcess),
+            ("activation", activation, AbstractActivation),
+        ):
+            if not (given is None or isinstance(given, kind)):
+                raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {given!r}.")
+        self.process, self.activation, self.halves = process, activation, halves
+        self.population = None if population is None else scalar(population, "population")
+        S_g, S_s, T = (float_array(x, n) for x, n in ((S_g, "S_g"), (S_s, "S_s"), (T, "T")))
+        self.weights = None if weights is None else float_array(weights, "weights")
+        _require_shapes(S_g, S_s, T, self.weights)
+        _require_values(S_g, S_s, T, self.weights, self.population)
+        self.S_g, self.S_s, self.T = _symmetric(S_g), _symmetric(S_s), T
+        self.rotated = _rotate(self.S_g, self.S_s, T, self.weights)
+
+    @property
+    def p(self) -> int:
+        """The number of features."""
+        return self.T.shape[-2]
+
+    @property
+    def d(self) -> int:
+        """The dimension of the data."""
+        return self.T.shape[-1]
+
+    @property
+    def psi_p(self) -> float:
+        """p/d."""
+        return self.p / self.d
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, C."""
+        return 1 if self.weights is None else self.weights.shape[-1]
+
+    @property
+    def draws(self) -> int | None:
+        """The number of draws of W in front; None where there is no such axis."""
+        own = self.S_g.ndim - (2 if self.weights is None else 3)
+        return self.S_g.shape[0] if own else None
+
+    def with_population(self, population: Any) -> "Moments":
+        """The same moments for points drawn from so many (None: infinitely many)."""
+        halves = self.halves
+        if halves is not None:
+            halves = halves.with_population(None if population is None else population / 2)
+        if population is not None:
+            population = scalar(population, "population")
+        return _changed(self, population=population, halves=halves)
+
+    def without_halves(self) -> "Moments":
+        """The same moments, of the whole data alone."""
+        return _changed(self, halves=None)
+
+    def without_activation(self) -> "Moments":
+        """The same moments, of features that are not an activation of rfdsm's."""
+        halves = self.halves and self.halves.without_activation()
+        return _changed(self, activation=None, halves=halves)
+
+    def axes_of_draws(self) -> "Moments":
+        """The axis of draws of each array, 0 or None, as `jax.vmap` takes it."""
+        axes = jax.tree.map(lambda _: None, self)
+        names = ["S_g", "S_s", "T", "rotated"]
+        if self.weights is not None and self.weights.ndim == 2:
+            names.append("weights")
+        return eqx.tree_at(
+            lambda m: [getattr(m, name) for name in names],
+            axes,
+            [0] * len(names),
+            is_leaf=lambda leaf: leaf is None,
+        )
+
+    def __repr__(self) -> str:
+        points = "" if self.population is None else f", population={self.population:g}"
+        draws = "" if self.draws is None else f", draws={self.draws}"
+        return f"Moments(p={self.p}, d={self.d}, classes={self.classes}{draws}{points})"
+
+    def conditions(self, psi_n, psi_p, process, activation) -> list[Condition]:
+        """When a model of these numbers and ingredients may be solved with the moments.
+
+        Raises:
+            ValueError: another kind of process or activation: that is never traced.
+        """
+        conditions = [
+            (
+                abs(psi_p * self.d - self.p) <= 0.5,
+                f"the moments are of p = {self.p} features at d = {self.d}, and the model has "
+                f"psi_p = {psi_p}: use model.replace(psi_p=moments.psi_p).",
+            )
+        ]
+        if self.population is not None:
+            conditions.append(
+                (
+                    psi_n * self.d < self.population,
+                    f"psi_n = {psi_n} asks for more training points than the "
+                    f"{self.population} that were measured leave: lower psi_n.",
+                )
+            )
+        for name, ours, theirs in (
+            ("process", self.process, process),
+            ("activation", self.activation, activation),
+        ):
+            if ours is None:
+                continue
+            message = (
+                f"the moments were measured with {name} {ours}, and the model has {theirs}: "
+                f"use model.replace({name}=moments.{name}), or measure again."
+            )
+            if jax.tree.structure(ours) != jax.tree.structure(theirs):
+                raise ValueError(message)
+            pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
+            for mine, yours in pairs:
+                if mine.shape != yours.shape:
+                    raise ValueError(message)
+                conditions.append(((mine == yours).all(), message))
+        return conditions
+
+    def save(self, path: Path | str) -> None:
+        """Write the moments to one .npz file, whole or not at all.
+
+        A user's own activation function cannot be written: `load` takes it back.
+
+        Raises:
+            ValueError: the suffix is not .npz; traced moments.
+        """
+        if Path(path).suffix != ".npz":
+            raise ValueError(f"moments are saved as .npz, got {path}.")
+        if is_traced(self):
+            raise ValueError("save needs concrete moments: call it outside of jit.")
+        arrays = _arrays(self)
+        if self.halves is not None:
+            arrays |= {f"halves.{name}": x for name, x in _arrays(self.halves).items()}
+        about: dict[str, Any] = {"format": 1, "activation": None, "process": None}
+        for name in ("process", "activation"):
+            given = getattr(self, name)
+            if given is not None:
+                about[name] = to_description(given, whole=False)
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez(file, about=json.dumps(about), **arrays)
+
+    @classmethod
+    def load(cls, path: Path | str, activation: AbstractActivation | None = None) -> "Moments":
+        """Read what `save` wrote.
+
+        Args:
+            path: the .npz file.
+            activation: the one of the measurement, needed where it is a user's own function.
+
+        Raises:
+            ValueError: not a file of moments, or its activation is a function and not given.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop("about")))
+        except (KeyError, ValueError, EOFError) as error:
+            raise ValueError(f"{path} is not a file of moments: {error}.") from None
+        process, described = about["process"], about["activation"]
+        if process is not None:
+            process = from_description("process", AbstractProcess, process)
+        if activation is None and described is not None:
+            if "function" in described:
+                raise ValueError(
+                    f"{path} was measured with a function of your own: give it, "
+                    "Moments.load(path, activation=...)."
+                )
+            activation = from_description("activation", AbstractActivation, described)
+        known = {"process": process, "activation": activation}
+        of_halves = {n.removeprefix("halves."): x for n, x in arrays.items() if "." in n}
+        arrays = {name: x for name, x in arrays.items() if "." not in name}
+        halves = cls(**of_halves, **known) if of_halves else None
+        return cls(**arrays, **known, halves=halves)
+
+
+def _arrays(moments: Moments) -> dict[str, Any]:
+    names = ("S_g", "S_s", "T", "weights", "population")
+    return {n: getattr(moments, n) for n in names if getattr(moments, n) is not None}
+
+
+def _changed(moments: Moments, **fields: Any) -> Moments:
+    """A copy with other fields, of which the matrices need not be checked again."""
+    changed = object.__new__(Moments)
+    for field in dataclasses.fields(Moments):
+        value = fields.get(field.name, getattr(moments, field.name))
+        object.__setattr__(changed, field.name, value)
+    return changed
+
+
+def _require_shapes(S_g, S_s, T, weights):
+    if S_g.ndim < 2 or S_g.shape[-1] != S_g.shape[-2] or S_g.shape != S_s.shape:
+        raise ValueError(
+            f"S_g and S_s must be square and of one shape, got {S_g.shape} and {S_s.shape}."
+        )
+    if T.ndim != S_g.ndim or T.shape[:-1] != S_g.shape[:-1]:
+        raise ValueError(
+            f"T must have a row for each of the {S_g.shape[-1]} features and a column for each "
+            f"dimension of the data, (..., p, d), got {T.shape} beside S_g of {S_g.shape}."
+        )
+    least = 2 if weights is None else 3
+    if not least <= S_g.ndim <= least + 1:
+        raise ValueError(
+            f"S_g must have {least} axes, {'(p, p)' if least == 2 else '(classes, p, p)'}, and "
+            f"one more in front for several draws, got {S_g.shape}"
+            + (": give the classes' shares as weights=..." if S_g.ndim > least else ".")
+        )
+    if weights is not None and weights.shape not in (S_g.shape[-3:-2], S_g.shape[:-2]):
+        raise ValueError(
+            f"weights must be one share for each of the {S_g.shape[-3]} classes, got shape "
+            f"{weights.shape}."
+        )
+
+
+def _require_values(S_g, S_s, T, weights, population):
+    for name, array in (("S_g", S_g), ("S_s", S_s), ("T", T)):
+        if not is_traced(array) and not np.all(np.isfinite(array)):
+            raise ValueError(f"{name} has entries that are NaN or infinite.")
+    if not is_traced(S_g, S_s):
+        for name, S in (("S_g", S_g), ("S_s", S_s)):
+            _require_symmetric(name, S)
+        _require_positive("S_s", S_s)
+        # What K noises leave, S_s/K, was taken out of an estimated S_g: for K >= 2 this much
+        # of it is positive for certain, and enough for the equations.
+        _require_positive("S_g", S_g, S_s / 2)
+    if weights is not None and not is_traced(weights):
+        require(
+            [
+                (np.all(weights > 0), f"weights must be positive, got {weights}."),
+                (
+                    np.all(np.abs(np.sum(weights, -1) - 1) <= WEIGHT_TOLERANCE),
+                    f"the weights of the classes must sum to 1, got {np.sum(weights, -1)}.",
+                ),
+            ]
+        )
+    if population is not None:
+        require([(population >= 2, f"population must be at least 2, got {population}.")])
+
+
+def _require_symmetric(name, S):
+    difference = np.max(np.abs(S - np.swapaxes(S, -1, -2)))
+    if difference > SYMMETRY * np.max(np.abs(S)):
+        raise ValueError(
+            f"{name} is not symmetric: its entries differ from the transposed ones by up to "
+            f"{difference:.2g}; a second moment E f f^T is."
+        )
+
+
+def _require_positive(name, S, allowance=0.0):
+    """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues.
+
+    LAPACK's threads wait for each other when anything else runs: one is faster.
+    """
+    size = np.max(np.trace(np.abs(S), axis1=-2, axis2=-1))  # bounds the eigenvalues
+    if size == 0:
+        return
+    try:
+        with threadpool_limits(1):
+            np.linalg.cholesky(S + allowance + POSITIVE * size * np.eye(S.shape[-1]))
+    except np.linalg.LinAlgError:
+        least = np.min(np.linalg.eigvalsh(S))
+        raise ValueError(
+            f"{name} is not positive: its smallest eigenvalue is {least:.2g}; a second moment "
+            "E f f^T has none below 0."
+        ) from None
+
+
+def _symmetric(S):
+    return (S + S.swapaxes(-1, -2)) / 2
+
+
+def _rotate(S_g, S_s, T, weights) -> Rotated:
+    xp = jnp if is_traced(S_g, S_s, T, weights) else np
+    if weights is None:
+        S_g, S_s, T = S_g[..., None, :, :], S_s[..., None, :, :], T[..., None, :, :]
+        weights = np.ones(T.shape[:-2], T.dtype)
+    else:
+        weights = xp.broadcast_to(weights, T.shape[:-2])
+    total = xp.sum(weights[..., None, None] * (S_g + S_s), axis=-3)
+    with threadpool_limits(1):
+        _, basis = xp.linalg.eigh(jax.lax.stop_gradient(total) if xp is jnp else total)
+    basis = basis[..., None, :, :]
+    back = basis.swapaxes(-1, -2)
+    return Rotated(back @ S_g @ basis, back @ S_s @ basis, back @ T, weights)

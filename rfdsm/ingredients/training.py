@@ -1,0 +1,296 @@
+"""Training rules as spectral filters: B = -(1/√h) V^T φ(U) (THEORY.md sections 1, 6).
+
+A rule gives the theory its filter as nodes and weights, φ(U) = Σ_i c_i (U+λ_i)^{-1}, and the
+simulation the filter's values φ(x) at eigenvalues x of U. Training time runs in units in which
+dA/dτ = -d² ∇L: a mode of eigenvalue x is learned at the rate κ (x + λ), κ = 2h/ψ_p.
+"""
+
+import abc
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._numerics import contour
+from .._numerics.promotion import mixed
+from ..parameters import Condition, finite, is_traced, number, require, scalar
+from .filters import FilterNodes, filter_error
+
+SINGLE = 20  # points for one training time: an error of 3e-13
+CHECKS = 32  # eigenvalues at which nodes are held against their filter
+MANY = 8.0  # steps from which gradient descent is like flow; quadrature errors are under 1e-12
+CIRCLE = 7.0  # log of |v|^{2 steps} on the circle for fewer
+SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
+
+
+def mode_rate(h: Any, psi_p: Any) -> Any:
+    """κ = 2h/ψ_p: gradient flow learns a mode of eigenvalue x of U at the rate κ (x + λ)."""
+    return 2 * h / psi_p
+
+
+def _penalty() -> Any:
+    """The field of λ, which all rules have."""
+    return number(r"\lambda", "ridge", bounds=(1e-8, 10.0))
+
+
+class AbstractTraining(eqx.Module):
+    """A training rule of the linear read-out, given by its spectral filter."""
+
+    @abc.abstractmethod
+    def filter(self, x: Float[Array, " *shape"], rate: Any) -> Float[Array, " *shape"]:
+        """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2h/ψ_p."""
+
+    @abc.abstractmethod
+    def nodes(self, rate: Any) -> FilterNodes:
+        """The same filter for the theory."""
+
+    def reach(self, rate: Any) -> Any:
+        """The eigenvalue that all of U must stay under for the rule to converge; None: any."""
+        return None
+
+    @abc.abstractmethod
+    def domain(self) -> list[Condition]:
+        """The conditions under which the rule is defined, with their messages."""
+
+
+class Ridge(AbstractTraining):
+    r"""The minimiser of L(A) with its penalty (h λ/(d p)) |A|²_F: φ(x) = 1/(x + λ).
+
+    Args:
+        lam: λ > 0, in the units of the eigenvalues of U = (1/N) Σ f f^T, O(1).
+
+    Raises:
+        ValueError: λ is not positive and finite (0 is refused: name a small λ).
+        TypeError: λ is not a number.
+    """
+
+    lam: Float[Array, ""] = _penalty()
+
+    def __init__(self, lam: Any):
+        self.lam = scalar(lam, "lam")
+        require(self.domain())
+
+    def filter(self, x, rate):
+        return 1 / (x + self.lam)
+
+    def nodes(self, rate):
+        one = jnp.ones_like(self.lam)[None]
+        # x/(x+λ)² - 2/(x+λ) = -1/(x+λ) - λ/(x+λ)²
+        return FilterNodes(self.lam[None], one, -one, self.lam, jnp.zeros(()))
+
+    def domain(self):
+        return [
+            (
+                (self.lam > 0) & finite(self.lam),
+                f"lam must be positive and finite, got {self.lam}: "
+                "for the ridgeless limit take a small one, such as 1e-10.",
+            )
+        ]
+
+
+class GradientFlow(AbstractTraining):
+    r"""Gradient flow from A = 0 for a time τ, on the loss with its penalty λ.
+
+    dA/dτ = -d² ∇L(A), so that φ(x) = (1 - e^{-κτ(x+λ)})/(x + λ) with κ = 2h/ψ_p.
+
+    Args:
+        tau: the training time, >= 0 and finite: gradient descent of learning rate η on L is
+            at τ = η·steps/d².
+        lam: λ >= 0, as of `Ridge`, which is the limit τ → ∞.
+
+    Raises:
+        ValueError: a number is negative or not finite.
+        TypeError: one is not a number.
+    """
+
+    tau: Float[Array, ""] = number(r"\tau", "training time", bounds=(1e-2, 1e6))
+    lam: Float[Array, ""] = _penalty()
+
+    def __init__(self, tau: Any, lam: Any = 0.0):
+        self.tau = scalar(tau, "tau")
+        self.lam = scalar(lam, "lam")
+        require(self.domain())
+
+    def filter(self, x, rate):
+        return _flow(x, rate * self.tau, self.lam)
+
+    @mixed
+    def nodes(self, rate, taus: Any = None, count: int = SINGLE):
+        """The filter's nodes; with `taus`, shape (times,), those of all these training times.
+
+        Args:
+            rate: κ.
+            taus: training times in place of the rule's own; one that is negative or not
+                finite has nodes that are NaN and disturbs no other.
+            count: of points, see `points_for`.
+        """
+        tau = self.tau if taus is None else taus
+        # At τ = 0 nothing decays. A time that is hardly later has the same derivative.
+        tau = tau + jax.lax.stop_gradient(jnp.maximum(SOON / rate - tau, 0))
+        valid = jnp.isfinite(tau)
+        # φ² of the train loss decays twice as fast.
+        first = rate * jnp.min(tau, where=valid, initial=jnp.inf)
+        last = 2 * rate * jnp.max(tau, where=valid, initial=0.0)
+        w, step = contour.hyperbola(first, last, count)
+        z = jax.lax.stop_gradient(w - self.lam)
+        w = z + self.lam
+        x = jnp.geomspace(0.01 / last, 1e3 / first, CHECKS)
+
+        def at(tau):
+            decay = jnp.exp(-rate * tau * w)
+            weights = step * decay / w
+            error = filter_error(-z, weights, x, _flow(x, rate * tau, self.lam))
+            # xφ² - 2φ = -(1 - e^{-2κτ(x+λ)})/(x+λ) - λφ²
+            return weights, -step * decay**2 / w, error
+
+        weights, loss_weights, error = at(tau) if taus is None else jax.vmap(at)(tau)
+        return FilterNodes(-z, weights, loss_weights, self.lam, error)
+
+    def domain(self):
+        return [
+            (
+                (self.tau >= 0) & finite(self.tau),
+                f"the training time tau must be finite and not negative, got {self.tau}: "
+                "for tau → ∞ take Ridge(lam).",
+            ),
+            (
+                (self.lam >= 0) & finite(self.lam),
+                f"lam must be finite and not negative, got {self.lam}.",
+            ),
+        ]
+
+
+class GradientDescent(AbstractTraining):
+    r"""Gradient descent from A = 0: `steps` steps A -= η d² ∇L(A), on the loss with penalty λ.
+
+    φ(x) = (1 - v^steps)/(x + λ) with v = 1 - κη(x + λ) and κ = 2h/ψ_p; at small η that is
+    `GradientFlow(η·steps, λ)`. It converges where all |v| < 1, for η below 2/(κ(λ_max + λ)):
+    the theory refuses larger rates, and activations with E ϱ = μ0 ≠ 0, which have an eigenvalue
+    of about μ0² p and leave no stable rate as p grows.
+
+    Args:
+        steps: at least 1, an integer.
+        learning_rate: η > 0, in the flow's unit of time: η d² on L itself.
+        lam: λ >= 0, as of `Ridge`.
+
+    Raises:
+        ValueError: a number outside of its domain.
+        TypeError: not a number.
+    """
+
+    steps: Float[Array, ""] = number(
+        r"n_\mathrm{steps}", "steps of gradient descent",
+        fixed="is an integer and cannot be free: tune the tau of GradientFlow, which is "
+        "steps·learning_rate",
+    )  # fmt: skip
+    learning_rate: Float[Array, ""] = number(r"\eta", "learning rate")
+    lam: Float[Array, ""] = _penalty()
+
+    def __init__(self, steps: Any, learning_rate: Any, lam: Any = 0.0):
+        self.steps = scalar(steps, "steps")
+        self.learning_rate = scalar(learning_rate, "learning_rate")
+        self.lam = scalar(lam, "lam")
+        require(self.domain())
+
+    def filter(self, x, rate):
+        shrunk = rate * self.learning_rate * (x + self.lam)
+        return rate * self.learning_rate * self._geometric(shrunk)
+
+    @mixed
+    def nodes(self, rate):
+        """The filter's nodes, on a contour in v on which v^steps stays O(1).
+
+        Few steps: a circle. From `MANY` on v^steps is small but near v = 1 and v = -1: two
+        hyperbolas in log v and log(-v), of which the second is the first one's mirror image.
+        """
+        steps, scale = self.steps, rate * self.learning_rate
+        count = 2 * SINGLE
+        arc = (np.arange(count) + 0.5) * np.pi / count
+        circle = jnp.exp(CIRCLE / (2 * jnp.minimum(steps, MANY)) + 1j * arc)
+        many = jnp.maximum(steps, MANY)
+        decay, step = contour.hyperbola(many, 2 * many, SINGLE)
+        near, power, shrunk = jnp.exp(-decay), jnp.exp(-steps * decay), -jnp.expm1(-decay)
+        sign = 1 - 2 * (steps % 2)
+
+        def choose(few, many, mirrored):
+            chosen = jnp.where(steps < MANY, few, jnp.concatenate([many, mirrored]))
+            return jax.lax.stop_gradient(chosen)
+
+        shrunk = choose(1 - circle, shrunk, 2 - jnp.conj(shrunk))  # 1 - v = κη(z + λ)
+        power = choose(circle**steps, power, sign * jnp.conj(power))
+        step = choose(-circle / (2 * count), step * near, -jnp.conj(step * near))
+        z = shrunk / jax.lax.stop_gradient(scale) - jax.lax.stop_gradient(self.lam)
+        step = step / jax.lax.stop_gradient(scale)
+        w = z + self.lam
+        # The points are constants, v^steps there is not: exact in value, a log in derivatives.
+        growth = steps * jnp.log(1 - scale * w)
+        power = power * jnp.exp(growth - jax.lax.stop_gradient(growth))
+        weights = step * power / w
+        shrunk = jnp.geomspace(0.01 / steps, 1, CHECKS)
+        shrunk = jnp.concatenate([shrunk, 2 - shrunk])
+        x, exact = shrunk / scale - self.lam, scale * self._geometric(shrunk)
+        return FilterNodes(
+            -z,
+            weights,
+            # xφ² - 2φ = -(1 - v^{2 steps})/(x+λ) - λφ²
+            -step * power**2 / w,
+            self.lam,
+            filter_error(-z, weights, x, exact),
+            near_axis=True,
+        )
+
+    def reach(self, rate):
+        return 2 / (rate * self.learning_rate) - self.lam
+
+    def _geometric(self, shrunk):
+        """(1 - v^steps)/(1 - v) with 1 - v = `shrunk`."""
+        started = jnp.abs(shrunk) > 1e-12
+        safe = jnp.where(started, shrunk, 1.0)
+        small = jnp.where(safe < 0.5, safe, 0.0)
+        near = -jnp.expm1(self.steps * jnp.log1p(-small))
+        far = 1 - (1 - safe) ** self.steps
+        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, self.steps)
+
+    def domain(self):
+        return [
+            (
+                (self.steps >= 1) & finite(self.steps) & (self.steps % 1 == 0),
+                f"steps must be an integer of at least 1, got {self.steps}.",
+            ),
+            (
+                (self.learning_rate > 0) & finite(self.learning_rate),
+                f"learning_rate must be positive and finite, got {self.learning_rate}.",
+            ),
+            (
+                (self.lam >= 0) & finite(self.lam),
+                f"lam must be finite and not negative, got {self.lam}.",
+            ),
+        ]
+
+
+def _flow(x, time, lam):
+    """(1 - e^{-κτ(x+λ)})/(x + λ), where `time` is κτ."""
+    exponent = time * (x + lam)
+    started = exponent > 1e-8
+    safe = jnp.where(started, exponent, 1.0)
+    return time * jnp.where(started, -jnp.expm1(-safe) / safe, 1 - exponent / 2)
+
+
+def points_for(taus: Any, digits: float) -> int:
+    """How many nodes resolve all these training times to e^{-digits}, as `contour.enough`.
+
+    Where the times are traced, as many as there can be.
+    """
+    if is_traced(taus):
+        return contour.COUNTS[-1]
+    later = taus[np.isfinite(taus) & (taus > 0)]
+    if later.size == 0 or np.any(taus == 0):
+        return contour.COUNTS[-1]
+    if later.min() == later.max():
+        return SINGLE
+    window = 2 * math.exp(min(math.log(later.max()) - math.log(later.min()), 700))
+    return contour.enough(window, digits)

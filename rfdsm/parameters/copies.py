@@ -1,0 +1,49 @@
+"""Changed copies of a model, by the names of its numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from .numbers import arguments, full_name, ingredients, numbers, short_names
+
+
+def replaced(model: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy with other numbers or ingredients, by names as of `RFDSM.replace`.
+
+    Raises:
+        ValueError: an unknown name, one that the current ingredient lacks, or one given twice.
+    """
+    kind, owners = type(model), ingredients(type(model))
+    fields = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    inside: dict[str, dict[str, Any]] = {}
+    for name, value in changes.items():
+        owner, _, field = full_name(model, name).partition(".")
+        if owner not in fields or (field and owner not in owners):
+            short = (x for n, x in short_names(numbers(model)).items() if "." in n)
+            known = ", ".join((*fields, *short))
+            raise ValueError(
+                f"{kind.__name__} has no {name!r}: the names are {known}, and dotted ones such "
+                "as training.lam."
+            )
+        if not field:
+            fields[owner] = value
+        elif owner in changes:
+            raise ValueError(f"{name} and {owner} were both given: {owner} holds it.")
+        elif field in inside.setdefault(owner, {}):
+            raise ValueError(f"{owner}.{field} was given twice.")
+        else:
+            inside[owner][field] = value
+    for owner, values in inside.items():
+        fields[owner] = _changed(owner, fields[owner], values)
+    return kind(**fields)
+
+
+def _changed(owner: str, current: Any, values: dict[str, Any]) -> Any:
+    names = arguments(type(current))
+    for field in values:
+        if field not in names:
+            raise ValueError(
+                f"{owner} is {type(current).__name__}, which has no {field!r}"
+                + (f": it has {', '.join(names)}." if names else " nor any other number.")
+            )
+    return type(current)(**({name: getattr(current, name) for name in names} | values))

@@ -1,0 +1,162 @@
+r"""What a number of a model is: it describes itself where it is declared.
+
+    lam: Float[Array, ""] = number(r"\lambda", "ridge", bounds=(1e-8, 10.0))
+
+Nothing here or above lists numbers: a model's are found by walking its fields and those of its
+ingredients, and their short names are the last parts of the dotted ones.
+"""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import equinox as eqx
+
+from .scales import LOG, Scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """What a number of a model is called, how it is drawn, and where it is searched.
+
+    Attributes:
+        symbol: in TeX; words: lower case.
+        bounds: usual ones of a search; None where there are none.
+        scale: how it is spaced.
+        label: of an axis; "" for words and symbol.
+        integer: whether networks need a whole number (or infinity) of it.
+        count: the letter of the integer that it is per dimension, n of psi_n = n/d.
+        many: whether it is a list.
+        measured: whether a measurement of moments fixes it.
+        fixed: why it cannot be searched; "" where it can.
+    """
+
+    symbol: str
+    words: str
+    bounds: tuple[float, float] | None = None
+    scale: Scale = LOG
+    label: str = ""
+    integer: bool = False
+    count: str = ""
+    many: bool = False
+    measured: bool = False
+    fixed: str = ""
+
+    @property
+    def title(self) -> str:
+        """The label of an axis."""
+        return self.label or f"{self.words} ${self.symbol}$"
+
+
+def number(symbol: str, words: str, **about: Any) -> Any:
+    """The field of a number, as `Number` describes it."""
+    return eqx.field(metadata={"number": Number(symbol, words, **about)})
+
+
+def ingredient(base: type, *, measured: bool = False) -> Any:
+    """The field of an ingredient derived from `base`; `measured`: moments fix its numbers."""
+    return eqx.field(metadata={"ingredient": base, "measured": measured})
+
+
+def numbers(model: eqx.Module) -> dict[str, Number]:
+    """The numbers of a model and of its ingredients, by their (dotted) names."""
+    found = {}
+    for field in dataclasses.fields(model):
+        if "number" in field.metadata:
+            found[field.name] = field.metadata["number"]
+        elif "ingredient" in field.metadata:
+            found |= _of_ingredient(field, numbers(getattr(model, field.name)))
+    return found
+
+
+def ingredients(kind: type) -> dict[str, type]:
+    """The ingredients of a kind of model: the bases that they derive from, by name."""
+    fields = dataclasses.fields(kind)
+    return {f.name: f.metadata["ingredient"] for f in fields if "ingredient" in f.metadata}
+
+
+def kinds(base: type) -> dict[str, type]:
+    """All that derive from `base` and can be made, by name: ours, and yours once defined."""
+    found = {}
+    for kind in base.__subclasses__():
+        if not inspect.isabstract(kind):
+            found[kind.__name__] = kind
+        found |= kinds(kind)
+    return found
+
+
+def own_numbers(kind: type) -> dict[str, Number]:
+    """The numbers that are fields of a kind of model or ingredient."""
+    fields = dataclasses.fields(kind)
+    return {f.name: f.metadata["number"] for f in fields if "number" in f.metadata}
+
+
+def declared(kind: type) -> dict[str, Number]:
+    """The numbers that a model of this kind can have, by their dotted names."""
+    found = own_numbers(kind)
+    for field in dataclasses.fields(kind):
+        if "ingredient" not in field.metadata:
+            continue
+        for each in kinds(field.metadata["ingredient"]).values():
+            found |= _of_ingredient(field, declared(each))
+    return found
+
+
+def _of_ingredient(field: Any, inside: dict[str, Number]) -> dict[str, Number]:
+    """An ingredient's numbers by dotted names."""
+    return {
+        f"{field.name}.{name}": dataclasses.replace(
+            each, measured=each.measured or field.metadata["measured"]
+        )
+        for name, each in inside.items()
+    }
+
+
+def arguments(kind: type) -> list[str]:
+    """The names of a kind's arguments, which are its fields' names."""
+    return list(inspect.signature(kind).parameters)
+
+
+def full_name(model: eqx.Module, name: str) -> str:
+    """The dotted name of a number by its last part, where that is unique.
+
+    A name that another kind of ingredient has is given to that ingredient, and others back.
+
+    Raises:
+        ValueError: several numbers of the model end in it.
+    """
+    if "." in name or hasattr(model, name):
+        return name
+    for names in (numbers(model), declared(type(model))):
+        found = [full for full in names if full.rpartition(".")[2] == name]
+        if len(found) > 1:
+            raise ValueError(f"{name} may be {' or '.join(found)}: give one of these names.")
+        if found:
+            return found[0]
+    return name
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """The last part of each dotted name, or all of it where that is not unique."""
+    names = list(names)
+    last = [name.rpartition(".")[2] for name in names]
+    return {n: x if last.count(x) == 1 else n for n, x in zip(names, last, strict=True)}
+
+
+def value_of(model: eqx.Module, name: str) -> Any:
+    """A number by its dotted name."""
+    for part in name.split("."):
+        model = getattr(model, part)
+    return model
+
+
+def text(value: Any) -> str:
+    """A number in words, ∞ included."""
+    return "∞" if math.isinf(value) else f"{float(value):g}"
+
+
+def counted(ratio: Any, d: int) -> int:
+    """n = round(psi_n d), and likewise p: the integer that a ratio has in d dimensions."""
+    return round(float(ratio) * d)

@@ -1,0 +1,178 @@
+"""Errors over one number, of data sets as `rfdsm.sweeps` gives them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ..analysis.records import description_of
+from ..errors import LOSSES
+from ..parameters import from_json
+from .describe import describe, tex
+from .style import colours, panels, plain_ticks, set_ordinate, style
+
+LINEAR_COMPARES_WITH = ("test_loss", "memorization_loss")  # losses on noise that is fresh
+DOTS = {"color": "0.3", "marker": "o", "markersize": 3.5, "linestyle": "none"}
+BROKEN = {"color": "0.5", "linewidth": 0.8, "linestyle": "-."}
+DOTTED = {"linewidth": 0.8, "linestyle": ":"}
+THIN = {"linestyle": (0, (4, 2)), "linewidth": 0.8}  # of the Gaussian theory
+TIMES = {  # by the spectrum's bulks: the dash and the legend
+    "tau_gen": {"linestyle": (0, (1, 1.5)), "label": r"$\tau_\mathrm{gen}$ (spectrum)"},
+    "tau_mem": {"linestyle": (0, (5, 2)), "label": r"$\tau_\mathrm{mem}$ (spectrum)"},
+}
+
+
+def curve_figure(
+    dataset: Any, names: Sequence[str] = LOSSES, *, log_y: bool = False, title: str = ""
+) -> Figure:
+    """A panel per error: theory as lines, networks as dots with one standard error.
+
+    Beside them, where the data set has them: the Gaussian theory as thin lines, the band of
+    several draws of the weights, tau_gen and tau_mem, the best linear score, p = n m.
+
+    Args:
+        dataset: of `sweeps.curve`, `train` or `predict`.
+        names: of the errors; log_y: a logarithmic ordinate.
+        title: in place of the model's description.
+    """
+    along, lines = dataset.attrs["axis"], dataset.attrs.get("lines", "")
+    title = title or _title(dataset, along, lines)
+    gaussian = f"{names[0]}_gaussian" in dataset
+    drawn, axes = panels(
+        names,
+        title if len(names) > 1 else title.replace(", $", ",\n$", 1),
+        xlabel=dataset[along].attrs["label"],
+        xscale=dataset[along].attrs["spacing"],
+        margin=2.0 if gaussian else 1.5,
+    )
+    x, shades = dataset[along].values, colours(dataset.sizes[lines] if lines else 1)
+    handles = []
+    for i, colour in enumerate(shades):
+        line = dataset.isel({lines: i}) if lines else dataset
+        _draw_line(axes, line, x, along, colour)
+        if lines:
+            number = dataset[lines]
+            label = f"${number.attrs['symbol']} = {tex(number.values[i])}$"
+            handles.append(Line2D([], [], color=colour, label=label))
+    if gaussian:
+        handles.append(Line2D([], [], color="0.3", label="theory, measured moments"))
+        handles.append(Line2D([], [], color="0.3", **THIN, label="theory, Gaussian data"))
+    if f"simulated_{along}" in dataset:
+        own = "points" in dataset.attrs  # data points have no other dimension
+        label = "trained networks" if own else f"networks, $d = {dataset.attrs['d']}$"
+        handles.append(Line2D([], [], **DOTS, label=label))
+    handles += _draw_best_linear(axes, dataset, x, lines)
+    handles += _draw_times(axes, dataset, x, shades)
+    handles += _draw_interpolation(axes, dataset, x, shades)
+    for name, ax in axes.items():
+        set_ordinate(ax, dataset[name].values, log=log_y)
+        ax.set_xlim(_around(x, dataset[along].attrs["spacing"]))
+        plain_ticks(ax.xaxis)
+    if handles:
+        with style():
+            drawn.legend(handles=handles, loc="outside right center")
+    return drawn
+
+
+def _title(dataset: Any, along: str, lines: str) -> str:
+    """The data and the model in a line."""
+    about, without, data = dataset.attrs, [along, lines], None
+    if "points" in about:
+        data = f"{about['data']}: {about['points']} points, $d = {about['dimension']}$"
+        if along != "n":
+            data += f", $n = {about['n']:g}$"
+        without.append("psi_n")
+    return describe(description_of(dataset), without, data)
+
+
+def _draw_line(axes: dict[str, Axes], line: Any, x: np.ndarray, along: str, colour) -> None:
+    """One line's theories and networks in every panel."""
+    for name, ax in axes.items():
+        theory = line[name].values
+        ax.plot(x, theory, color=colour)
+        if f"{name}_gaussian" in line:
+            ax.plot(x, line[f"{name}_gaussian"].values, color=colour, **THIN)
+        if f"{name}_spread" in line:
+            width = line[f"{name}_spread"].values
+            band = {"color": colour, "alpha": 0.25, "linewidth": 0}
+            ax.fill_between(x, theory - width, theory + width, **band)
+        if f"{name}_mean" in line:
+            ax.errorbar(
+                line[f"simulated_{along}"].values,
+                line[f"{name}_mean"].values,
+                yerr=line[f"{name}_standard_error"].values,
+                linestyle="none",
+                marker="o",
+                markersize=3.5,
+                elinewidth=0.8,
+                color=colour,
+            )
+
+
+def _draw_best_linear(axes: dict[str, Axes], dataset: Any, x, lines: str) -> list[Line2D]:
+    """The loss of the best linear score, where it compares; handles for a legend."""
+    best = dataset["best_linear"]
+    best = best.isel({lines: 0}) if lines else best
+    compared = [axes[name] for name in LINEAR_COMPARES_WITH if name in axes]
+    for ax in compared:
+        ax.plot(x, best.values, **BROKEN)
+    return [Line2D([], [], **BROKEN, label="best linear score")] if compared else []
+
+
+def _draw_times(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
+    """tau_gen and tau_mem by the spectrum, where the axis has them; handles for a legend."""
+    handles = []
+    for name, mark in TIMES.items():
+        if f"{name}_by_bulks" not in dataset:
+            continue
+        look = {"linewidth": 0.9, "linestyle": mark["linestyle"]}
+        times = np.atleast_1d(dataset[f"{name}_by_bulks"].values)
+        if _draw_upright(axes, times, x, shades, look):
+            handles.append(Line2D([], [], color="0.3", label=mark["label"], **look))
+    return handles
+
+
+def _draw_interpolation(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
+    """Where the network can interpolate, p = n m; a handle for a legend."""
+    if _draw_upright(axes, _interpolation(dataset), x, shades, DOTTED):
+        return [Line2D([], [], color="0.3", **DOTTED, label="$p = nm$")]
+    return []
+
+
+def _draw_upright(axes: dict[str, Axes], places, x, shades: list, look: dict) -> bool:
+    """A line of each colour at its place, where the axis has it; whether any was drawn."""
+    pairs = zip(places, shades, strict=True)
+    seen = [(place, colour) for place, colour in pairs if x[0] <= place <= x[-1]]
+    for place, colour in seen:
+        for ax in axes.values():
+            ax.axvline(place, color=colour, zorder=0, **look)
+    return bool(seen)
+
+
+def _interpolation(dataset: Any) -> list[float]:
+    """The axis' value at which p = n m, for every line; NaN where that is nowhere."""
+    along, lines = dataset.attrs["axis"], dataset.attrs.get("lines", "")
+    model = description_of(dataset)
+    numbers = {name: from_json(model[name]) for name in ("psi_n", "psi_p", "m")}
+    found = []
+    for value in dataset[lines].values if lines else [None]:
+        here = numbers | ({lines: float(value)} if lines else {})
+        psi_n, psi_p, m = (here[name] for name in numbers)
+        d = dataset.attrs.get("dimension", math.nan)
+        places = {"psi_p": psi_n * m, "psi_n": psi_p / m, "m": psi_p / psi_n}
+        found.append((places | {"n": psi_p * d / m}).get(along, math.nan))
+    return found
+
+
+def _around(x: np.ndarray, spacing: str) -> tuple[float, float]:
+    """The axis' ends with a little room."""
+    low, high = x[0], x[-1]
+    if spacing == "log":
+        room = (high / low) ** 0.02
+        return low / room, high * room
+    room = 0.02 * (high - low)
+    return low - room, high + room

@@ -1,0 +1,242 @@
+r"""Second moments of features on data (THEORY.md 12), in one stream over the points.
+
+With K noises z_j for a point, f̄ the mean of its features over them, the sums over points
+
+    A = E f̄ f̄^T,    B = E (1/K) Σ_j f_j f_j^T        have    A = S_g + S_s/K in expectation,
+
+because the noises leave S_s/K in f̄. Without that bias, and exactly for K = ∞,
+
+    S_s = (B - A) K/(K-1),    S_g = A - S_s/K,    T = E (1/K) Σ_j f_j z_j^T.
+
+A point's noises come from its own key, by its number among the points: results depend neither
+on blocks nor on classes. Memory is a few p² and one block of features.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from . import gram, mehler
+from .blocks import BLOCK_ROWS, features, product
+
+
+class Sums(eqx.Module):
+    """Sums over points; of the square matrices the lower triangles.
+
+    Attributes:
+        count: of the points.
+        mean_square: Σ f̄ f̄^T, shape (p, p).
+        square: Σ (1/K) Σ_j f_j f_j^T, shape (p, p).
+        cross: Σ (1/K) Σ_j f_j z_j^T, shape (p, d).
+    """
+
+    count: Any
+    mean_square: Float[Array, "p p"]
+    square: Float[Array, "p p"]
+    cross: Float[Array, "p d"]
+
+    def moments(self, noises: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(S_g, S_s, T), without bias."""
+        A, B = (_whole(np.asarray(x)) / self.count for x in (self.mean_square, self.square))
+        S_s = (B - A) * (1 if math.isinf(noises) else noises / (noises - 1))
+        return A - S_s / noises, S_s, np.asarray(self.cross) / self.count
+
+
+class AbstractFeatures(eqx.Module):
+    """A map from noised points to features, as a measurement uses it."""
+
+    @abc.abstractmethod
+    def rows(self, noises: float) -> int:
+        """How many points to take at a time."""
+
+    @abc.abstractmethod
+    def add(self, sums: Sums, key, x, index, weight, a, h, noises: float) -> Sums:
+        """The sums with the points x (rows, d) of numbers `index`, those of weight 1."""
+
+    @abc.abstractmethod
+    def mean(self, key, x, index, a, h, noises: float) -> Float[Array, "p rows"]:
+        """f̄ of the points x."""
+
+
+class Network(AbstractFeatures):
+    """Features of our own network, ϱ(W y/√d); at K = ∞ averaged exactly over the noise."""
+
+    activation: Any
+    W: Float[Array, "p d"]
+
+    def rows(self, noises):
+        return BLOCK_ROWS if math.isinf(noises) else max(1, BLOCK_ROWS // int(noises))
+
+    def add(self, sums, key, x, index, weight, a, h, noises):
+        if math.isinf(noises):
+            return _add_exactly(sums, self.activation, self.W, x, weight, a, h)
+        return _add_network(sums, key, self.activation, self.W, x, index, weight, a, h, noises)
+
+    def mean(self, key, x, index, a, h, noises):
+        return _network_mean(key, self.activation, self.W, x, index, a, h, int(noises))
+
+
+class Function(AbstractFeatures):
+    """Features of any function y -> f(y), (rows, d) -> (rows, p), called with NumPy arrays."""
+
+    function: Callable[[np.ndarray], Any] = eqx.field(static=True)
+
+    def rows(self, noises):
+        return max(1, BLOCK_ROWS // int(noises))
+
+    def add(self, sums, key, x, index, weight, a, h, noises):
+        y, z = _noised(key, x, index, a, h, int(noises))
+        return _add(sums, self(y), z, weight)
+
+    def mean(self, key, x, index, a, h, noises):
+        y, _ = _noised(key, x, index, a, h, int(noises))
+        return jnp.mean(self(y).reshape(-1, len(x), int(noises)), axis=2)
+
+    def __call__(self, y) -> np.ndarray:
+        """f(y), shape (p, rows), checked."""
+        y = np.asarray(y)
+        f = np.asarray(self.function(y))
+        if f.ndim != 2 or len(f) != len(y) or not np.issubdtype(f.dtype, np.floating):
+            raise ValueError(
+                f"the features must be a real matrix (rows, p) for noised points (rows, d): "
+                f"{y.shape} became {f.shape} of {f.dtype}."
+            )
+        if not np.all(np.isfinite(f)):
+            raise ValueError("the features of some noised points are NaN or infinite.")
+        return np.ascontiguousarray(f.T, y.dtype)
+
+
+def sums(
+    key: Array,
+    map: AbstractFeatures,
+    X: np.ndarray,
+    points: np.ndarray,
+    a: Any,
+    h: Any,
+    noises: float,
+    p: int,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Sums:
+    """The sums over some of the points X, in blocks.
+
+    Args:
+        key: for all the points together.
+        map: the features.
+        X: all points, shape (N, d); points: the numbers of those to sum over.
+        noises: K >= 2 per point, or infinity.
+        p: the number of features.
+        advance: called with the number of points of each finished block.
+    """
+    d, dtype = X.shape[1], X.dtype
+    total = Sums(
+        len(points),
+        jnp.zeros((p, p), dtype),
+        jnp.zeros((p, p), dtype),
+        jnp.zeros((p, d), dtype),
+    )
+    for index, weight in _blocks(points, map.rows(noises)):
+        weight = weight.astype(dtype)
+        total = map.add(total, key, jnp.asarray(X[index]), index, weight, a, h, noises)
+        jax.block_until_ready(total.cross)
+        advance(int(weight.sum()))
+    return total
+
+
+def leverage(
+    key: Array,
+    map: AbstractFeatures,
+    X: np.ndarray,
+    resolvent: np.ndarray,
+    a: Any,
+    h: Any,
+    noises: float,
+    advance: Callable[[int], None] = lambda count: None,
+) -> np.ndarray:
+    """f̄^T Q̄ f̄ of every point, shape (N,)."""
+    values = []
+    for index, weight in _blocks(np.arange(len(X)), map.rows(noises)):
+        mean = map.mean(key, jnp.asarray(X[index]), index, a, h, noises)
+        values.append(np.asarray(_quadratic(mean, resolvent))[weight > 0])
+        advance(int(weight.sum()))
+    return np.concatenate(values)
+
+
+def _blocks(points: np.ndarray, rows: int):
+    """(numbers, weights) of whole blocks; the last is filled up with points of weight 0."""
+    rows = min(rows, len(points))
+    for start in range(0, len(points), rows):
+        index = points[start : start + rows]
+        weight = np.arange(rows) < len(index)
+        yield np.resize(index, rows), weight
+
+
+def _noises(key, index, noises: int, d: int, dtype):
+    """The noises of each point, shape (rows, noises, d)."""
+
+    def of_point(i):
+        return jax.random.normal(jax.random.fold_in(key, i), (noises, d), dtype)
+
+    return jax.vmap(of_point)(index)
+
+
+@partial(jax.jit, static_argnames="noises")
+def _noised(key, x, index, a, h, noises):
+    z = _noises(key, index, noises, x.shape[1], x.dtype)
+    y = a * x[:, None] + jnp.sqrt(h) * z
+    return y.reshape(-1, x.shape[1]), z.reshape(-1, x.shape[1])
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add(sums, f, z, weight):
+    """Add features f (p, rows K) of the noises z (rows K, d), a point's noises in a row."""
+    noises = f.shape[1] // len(weight)
+    f = (f.reshape(-1, len(weight), noises) * weight[None, :, None]).reshape(f.shape)
+    mean = jnp.mean(f.reshape(-1, len(weight), noises), axis=2)
+    return Sums(
+        sums.count,
+        sums.mean_square + gram.lower_product(mean),
+        sums.square + gram.lower_product(f) / noises,
+        sums.cross + product(f, z) / noises,
+    )
+
+
+@partial(jax.jit, static_argnames="noises", donate_argnums=0)
+def _add_network(sums, key, activation, W, x, index, weight, a, h, noises):
+    y, z = _noised(key, x, index, a, h, noises)
+    return _add(sums, features(activation, W, y), z, weight)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _add_exactly(sums, activation, W, x, weight, a, h):
+    shared, fresh, cross = mehler.noise_averages(activation, W, x, a, h, weight)
+    return Sums(
+        sums.count,
+        sums.mean_square + shared,
+        sums.square + shared + fresh,
+        sums.cross + cross,
+    )
+
+
+@partial(jax.jit, static_argnames="noises")
+def _network_mean(key, activation, W, x, index, a, h, noises):
+    y, _ = _noised(key, x, index, a, h, noises)
+    f = features(activation, W, y)
+    return jnp.mean(f.reshape(-1, len(x), noises), axis=2)
+
+
+@jax.jit
+def _quadratic(mean, resolvent):
+    return jnp.sum(mean * product(resolvent, mean), axis=0)
+
+
+def _whole(lower: np.ndarray) -> np.ndarray:
+    """The symmetric matrix of a lower triangle."""
+    return np.tril(lower) + np.tril(lower, -1).T

@@ -1,0 +1,139 @@
+"""The number that is swept, its values, and where along them networks are trained."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..model import RFDSM
+from ..parameters import Number, counted, full_name, numbers, vector
+
+MOST_POINTS = 1_000_000
+LARGEST = 1e200  # beyond it a figure's logarithmic axis overflows
+TRAINING_POINTS = Number("n", "training points", integer=True)
+POINTS = "n"  # the number of training points of data that has its own dimension: psi_n d
+
+
+class Axis(NamedTuple):
+    """The values x, shape (points,), of a number along which theory is solved.
+
+    Attributes:
+        name: as it is called, a short name or a dotted one, or `POINTS`.
+        full: the number of the model that is set, to x/unit.
+        about: what it is.
+    """
+
+    name: str
+    full: str
+    x: np.ndarray
+    about: Number
+    unit: float = 1.0
+
+    @property
+    def log(self) -> bool:
+        """Whether they belong on a logarithmic axis: evenly spaced there, or over a decade."""
+        if not np.all((self.x > 0) & np.isfinite(self.x)):
+            return False
+
+        def even(x: np.ndarray) -> bool:
+            return np.allclose(np.diff(x, 2), 0, atol=1e-9 * (x[-1] - x[0]))
+
+        return even(np.log(self.x)) or (self.x[-1] > 10 * self.x[0] and not even(self.x))
+
+    def place(self, model: RFDSM, x: Any) -> RFDSM:
+        """The model at a value of the swept number."""
+        return model.replace(**{self.full: x / self.unit})
+
+
+def axis(model: RFDSM, values: Mapping[str, Any]) -> Axis:
+    """The checked axis of {name: values}; an infinite one, of m, is a value like any other.
+
+    Raises:
+        ValueError: not one name, an unknown one, or values that are not single numbers.
+    """
+    if len(values) != 1:
+        given = " and ".join(values) or "none"
+        raise ValueError(f"one number is swept at a time, got {given}.")
+    ((name, x),) = values.items()
+    x = np.asarray(vector(x, name))
+    if name == POINTS:
+        return Axis(name, "psi_n", x, TRAINING_POINTS, model.data.dimension(None))
+    full, about = full_name(model, name), numbers(model)
+    if full not in about or about[full].many:
+        raise ValueError(
+            f"{name!r} cannot be swept: the numbers are {', '.join(swept(about))}."
+        )
+    return Axis(name, full, x, about[full])
+
+
+def swept(about: Mapping[str, Number]) -> list[str]:
+    """The short names of single numbers."""
+    single = [name.rpartition(".")[2] for name, each in about.items() if not each.many]
+    return list(dict.fromkeys(single))
+
+
+def grid(name: str, text: str, *, log: bool = True) -> np.ndarray:
+    """The values of "start:stop:count".
+
+    Raises:
+        ValueError: what gives no grid.
+    """
+    try:
+        start, stop, count = text.split(":")
+        ends, points = (float(start), float(stop)), int(count)
+    except ValueError:
+        raise ValueError(
+            f"{name} takes start:stop:count, as in {name}=0.1:100:200, got {text!r}."
+        ) from None
+    if not 2 <= points <= MOST_POINTS:
+        raise ValueError(f"the grid's count must lie in 2 to {MOST_POINTS}, got {points}.")
+    if not (np.all(np.isfinite(ends)) and ends[0] < ends[1]):
+        raise ValueError(f"the grid must run from a number to a larger one, got {text!r}.")
+    if max(map(abs, ends)) > LARGEST or (log and 0 < ends[0] < 1 / LARGEST):
+        raise ValueError(f"the grid's ends must be of moderate size, got {text!r}.")
+    if log and ends[0] <= 0:
+        raise ValueError(
+            f"a logarithmic grid starts above 0, got {start}: start higher or, where the "
+            "command has it, take --linear."
+        )
+    return (np.geomspace if log else np.linspace)(*ends, points)
+
+
+def markers(along: Axis, d: int, points: int) -> np.ndarray:
+    """Where to simulate: spread evenly over the axis, at values that d can realise.
+
+    Ratios are multiples of 1/d and m is an integer, so close points may fall together.
+
+    Raises:
+        ValueError: d or points is not positive, or d is too small for the grid.
+    """
+    x = along.x
+    if d < 1 or not 1 <= points <= len(x):
+        raise ValueError(
+            f"--simulate takes d of at least 1 and points from 1 to the grid's "
+            f"{len(x)}, got d = {d}, points = {points}."
+        )
+    # The middles of equal parts: the far end, the dearest to simulate, adds the least.
+    middles = (np.arange(points) + 0.5) / points * (len(x) - 1)
+    chosen = x[np.round(middles).astype(int)]
+    if along.about.integer:
+        low, high = math.ceil(x[0]), math.floor(x[-1])
+        if low > high:
+            raise ValueError(f"no integer {along.name} lies in {x[0]:g} to {x[-1]:g}.")
+        chosen = np.clip(np.round(chosen), low, high)
+    elif along.about.count:
+        whole = np.array([counted(value, d) for value in chosen])
+        if whole[0] == 0:
+            raise ValueError(
+                f"{along.name} = {chosen[0]:g} at d = {d} leaves no {along.about.count}: take "
+                "a larger d."
+            )
+        chosen = whole / d
+    return np.unique(chosen)
+
+
+def realised(model: RFDSM, d: int, without: Sequence[str] = ()) -> dict[str, float]:
+    """The ratios n/d and p/d as networks of dimension d have them."""
+    ratios = (name for name, each in numbers(model).items() if each.count)
+    return {n: counted(getattr(model, n), d) / d for n in ratios if n not in without}

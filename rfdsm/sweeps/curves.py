@@ -1,0 +1,162 @@
+"""Errors over one number of a model, a line for each value of another, as a labelled data set.
+
+Dims are named by the numbers; variables are the errors and their status, networks' means and
+standard errors beside them on `simulated_<number>`. Attributes hold the model, see
+`analysis.model_of`, and name the axis and the lines.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..analysis import timescales
+from ..analysis.learning_times import Times, Timescales
+from ..analysis.records import about, about_runs
+from ..ingredients.moments import Moments
+from ..model import RFDSM
+from ..parameters import numbers
+from ..progress import Report, Steps, silent
+from .axes import Axis, axis, realised
+from .networks import Networks, networks, simulated
+from .theory import Lines, lines_of, theory
+
+UNKNOWN = Timescales(Times(np.nan, np.nan), Times(np.nan, np.nan))
+
+
+def curve(
+    model: RFDSM,
+    over: Mapping[str, Any],
+    lines: Mapping[str, Any] | None = None,
+    *,
+    simulate: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    moments: Moments | None = None,
+    report: Report = silent,
+) -> Any:
+    """The errors over one number of a model, from theory and, at some points, networks.
+
+    Args:
+        model: whose other numbers are kept.
+        over: a number by its name and its values, {"psi_p": values}; along "tau" one contour
+            serves all. "n": training points, of data that has its own dimension.
+        lines: another number and its values, {"m": [1, 4, inf]}: a line each. None: one.
+        simulate: {"d": 48, "trials": 8, "points": 6} trains networks at points spread over the
+            axis, or "at": values; ratios and m are rounded to what d can realise.
+        seed: of the networks, whose keys depend on seed, d and their own numbers only.
+        moments: measured ones to solve with, in place of the Gaussian theory.
+        report: called with `Progress`.
+
+    Returns:
+        An `xarray.Dataset` of dims (lines' number, number).
+
+    Raises:
+        ValueError: an unknown number, one out of its domain, networks that d cannot realise.
+        NotConverged: not one point was solved.
+
+    Example:
+        >>> import jax.numpy as jnp, rfdsm
+        >>> model = rfdsm.RFDSM(psi_n=8, psi_p=16, m=4, t=0.1, lam=1e-3)
+        >>> found = rfdsm.sweeps.curve(model, {"psi_p": [1, 8, 64]}, {"m": [1, jnp.inf]})
+        >>> dict(found.sizes)
+        {'m': 2, 'psi_p': 3}
+    """
+    along, of_lines, asked = checked(model, over, lines, simulate, seed)
+    step = Steps(report, 1 + (asked.steps(of_lines, along) if asked else 0))
+    variables = theory(of_lines, along, moments)
+    step("theory")
+    if asked is not None:
+        variables |= simulated(asked, of_lines, along, moments, step)
+    title = f"random-features denoising score matching over {along.name}"
+    return labelled(of_lines, along, variables, title, asked)
+
+
+def train(
+    model: RFDSM,
+    taus: Any,
+    lines: Mapping[str, Any],
+    *,
+    simulate: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> Any:
+    """The errors over training time, and when each line generalises and memorises.
+
+    Args:
+        model: with `GradientFlow` training, whose own tau does not count.
+        taus: training times, shape (times,).
+        lines, simulate, seed, report: as of `curve`.
+
+    Returns:
+        As `curve`, with tau_gen and tau_mem of every line by both ways of `timescales`.
+
+    Raises:
+        TypeError: another training rule. ValueError, NotConverged: as `curve`.
+    """
+    along, of_lines, asked = checked(model, {"training.tau": taus}, lines, simulate, seed)
+    along = along._replace(name="tau")
+    total = 1 + len(of_lines.models) + (asked.steps(of_lines, along) if asked else 0)
+    step = Steps(report, total)
+    variables = theory(of_lines, along)
+    step("theory")
+    solved = np.any(variables["status"][1] == 0, axis=-1)
+    times = []
+    for each, any_solved in zip(of_lines.models, np.atleast_1d(solved), strict=True):
+        times.append(timescales(each) if any_solved else UNKNOWN)
+        step("timescales")
+    for way in Timescales._fields:
+        for name in Times._fields:
+            values = [getattr(getattr(each, way), name) for each in times]
+            words = {"kind": "timescales", "long_name": f"{name} by the {way}"}
+            variables[f"{name}_by_{way}"] = of_lines.dims, of_lines.shaped(values), words
+    if asked is not None:
+        variables |= simulated(asked, of_lines, along, None, step)
+    title = "random-features denoising score matching over training time"
+    return labelled(of_lines, along, variables, title, asked)
+
+
+def checked(
+    model: RFDSM,
+    over: Mapping[str, Any],
+    lines: Mapping[str, Any] | None,
+    simulate: Mapping[str, Any] | None,
+    seed: int,
+) -> tuple[Axis, Lines, Networks | None]:
+    """What a curve is asked for; everything that can be refused is refused here."""
+    along = axis(model, over)
+    of_lines = lines_of(model, along, axis(model, lines) if lines else None)
+    asked = None if simulate is None else networks(simulate, seed, of_lines, along)
+    return along, of_lines, asked
+
+
+def labelled(
+    lines: Lines, along: Axis, variables: dict[str, Any], title: str, asked: Networks | None
+) -> Any:
+    """Variables as an `xarray.Dataset`, of which every coordinate describes itself."""
+    import xarray as xr
+
+    model = lines.models[0]
+    words = {"label": along.about.title, "spacing": "log" if along.log else "linear"}
+    coordinates = {along.name: (along.name, along.x, words)}
+    attributes = about(model, title) | {"axis": along.name}
+    if lines.number is not None:
+        number = lines.number
+        words = {"label": number.about.title, "symbol": number.about.symbol}
+        coordinates[number.name] = number.name, number.x, words
+        attributes["lines"] = number.name
+    attributes["model_is"] = "the model of the first line at the first point of the axis"
+    if asked is not None:
+        there = f"simulated_{along.name}"
+        coordinates[there] = there, asked.x, {"column": along.name}
+        attributes |= about_runs(asked.d, asked.trials, asked.seed)
+        for name in _fixed(model, along):
+            ratios = np.array([realised(m, asked.d)[name] for m in lines.models])
+            # One number where all lines have it: of netCDF's attributes a list is another.
+            attributes[f"simulated_{name}"] = ratios if np.ptp(ratios) else float(ratios[0])
+    variables = {name: xr.Variable(*each) for name, each in variables.items()}
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def _fixed(model: RFDSM, along: Axis) -> list[str]:
+    """The ratios that the axis does not vary."""
+    return [n for n, each in numbers(model).items() if each.count and n != along.full]

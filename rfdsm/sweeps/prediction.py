@@ -1,0 +1,158 @@
+"""The losses on a data set's own points by two theories, before any training."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .._files import points as _points
+from ..analysis import measure, sampling_error
+from ..errors import LOSSES, FewPoints
+from ..ingredients import datasets
+from ..ingredients.data import sample_matrix, standardise
+from ..ingredients.moments import Moments
+from ..model import RFDSM
+from ..parameters import counted
+from ..progress import FLOPS, LONG, Report, Steps, silent
+from .curves import checked, labelled
+from .networks import simulated
+from .theory import theory
+
+COMPILE = 3.0  # seconds for networks of a new shape
+SEVERAL = 16  # noises of a pair's cost, which exact averages over infinitely many do not exceed
+MEASURED, GAUSSIAN = "theory of measured moments", "Gaussian theory"
+
+
+class Points(NamedTuple):
+    """Data points X, shape (N, d), where they are from, and whether they were standardised."""
+
+    name: str
+    X: np.ndarray
+    standardised: bool
+
+    def about(self) -> str:
+        """A line on what was read."""
+        how = "centred and scaled to mean variance 1" if self.standardised else "used as given"
+        return f"{self.name}, {how}"
+
+
+def load(path: Path | None, *, as_is: bool = False) -> Points:
+    """The points of a file, standardised unless told; scikit-learn's digits without one.
+
+    Raises:
+        ValueError, OSError: what reading and `standardise` refuse.
+    """
+    if path is None:
+        return Points("scikit-learn's digits", datasets.digits(), True)
+    X = _points.read(path)
+    if as_is:
+        return Points(path.name, sample_matrix(X), False)
+    return Points(path.name, standardise(X), True)
+
+
+def predict(
+    model: RFDSM,
+    over: Mapping[str, Any],
+    lines: Mapping[str, Any] | None = None,
+    *,
+    draws: int = 1,
+    noises: float | None = None,
+    classes: int | None = None,
+    simulate: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> Any:
+    """The losses on data points by the moments measured on them, and by Gaussian theory.
+
+    Measures once, at the model's own numbers; the number that is swept must be free of the
+    measurement: n, m, or one of the training rule.
+
+    Args:
+        model: with data `Samples(X)`.
+        over, lines: as of `curve`, {"n": values} and {"m": values}, say.
+        draws: of the features' weights; of several the losses are the mean.
+        noises, classes: as `measure` takes them.
+        simulate: {"trials": 12, "points": 4} trains networks on the points.
+        seed: of everything random.
+        report: called with `Progress`.
+
+    Returns:
+        An `xarray.Dataset` as of `curve`; the Gaussian theory's variables end in _gaussian,
+        and at the networks in _gaussian_theory. The attribute `uncertain` is the share of the
+        test loss that finitely many points leave uncertain at the model's numbers (n and m in
+        attributes), `enough` how many would leave 1 %.
+
+    Raises:
+        ValueError, NotConverged: as `curve` and `measure`.
+    """
+    along, of_lines, asked = checked(model, over, lines, simulate, seed)
+    step = Steps(report, 2 + (asked.steps(of_lines, along) if asked else 0))
+    moments = _measured(model, draws, noises, classes, seed, report)
+    step("moments")
+    variables = theory(of_lines, along, moments, kind=MEASURED)
+    variables |= theory(of_lines, along, suffix="_gaussian", kind=GAUSSIAN)
+    step("theory")
+    if asked is not None:
+        variables |= simulated(asked, of_lines, along, moments, step, LOSSES, gaussian=True)
+    found = labelled(of_lines, along, variables, "losses predicted on data points", asked)
+    points, d = model.data.X.shape
+    found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
+    found.attrs |= {"classes": moments.classes, "n": float(model.psi_n) * d}
+    found.attrs |= {"m": float(model.m)}
+    if moments.halves is not None:
+        error = sampling_error(model, moments)
+        value = model.asymptotics(moments=moments).test_loss
+        found.attrs["uncertain"] = float(error.total.test_loss / value)
+        found.attrs["enough"] = float(error.enough)
+    return found
+
+
+def _measured(model, draws, noises, classes, seed, report) -> Moments:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
+        return measure(
+            model,
+            jax.random.key(seed),
+            noises,
+            classes=classes,
+            draws=draws if draws > 1 else None,
+            report=report,
+        )
+
+
+def estimate(
+    model: RFDSM,
+    over: Mapping[str, Any],
+    lines: Mapping[str, Any] | None = None,
+    *,
+    draws: int = 1,
+    classes: int | None = None,
+    simulate: Mapping[str, Any] | None = None,
+) -> str | None:
+    """A line on the time and memory of solving and training, where they are long.
+
+    Measuring the moments announces its own.
+
+    Args:
+        model, over, lines, draws, classes, simulate: as of `predict`.
+    """
+    along, of_lines, asked = checked(model, over, lines, simulate, 0)
+    d, classes = model.data.X.shape[1], classes or 1
+    p = counted(model.psi_p, d)
+    solves = len(of_lines.models) * len(along.x) * draws
+    seconds = COMPILE + solves * (0.02 + 3e-9 * p**3 * (1 + classes / 6))
+    text = f"solving {solves} points of {p} features: about {seconds:.0f} s"
+    training = 0.0
+    if asked is not None:
+        for line in of_lines.models:
+            for x in asked.x:
+                there = along.place(line, x)
+                pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
+                training += COMPILE + asked.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
+        count = asked.steps(of_lines, along) * asked.trials
+        text += f"; training {count} networks: about {training:.0f} s"
+    memory = 8 * p**2 * draws * (2 * classes + 3 + 4 * classes)
+    return f"{text}; {memory / 2**30:.2g} GiB" if seconds + training > LONG else None

@@ -1,0 +1,156 @@
+"""Theory on lines over an axis, as the variables of a labelled data set.
+
+Arrays have the shape (lines, points); without lines that of (points,).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import FIELDS, LABELS, LOSSES, STATUSES, NotConverged, codes
+from ..ingredients.moments import Moments
+from ..model import RFDSM
+from .axes import Axis
+
+TRAINING_TIME = "training.tau"  # along it one contour serves all points
+
+
+class Lines(NamedTuple):
+    """The models of the lines, at the axis' first point, and the number in which they differ.
+
+    Attributes:
+        models: one for each line; values: of the number, ascending.
+        number: None for one line without a number of its own.
+    """
+
+    models: tuple[RFDSM, ...]
+    number: Axis | None = None
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dimension of the lines; none where there is one without a number."""
+        return () if self.number is None else (self.number.name,)
+
+    def shaped(self, values: Any) -> np.ndarray:
+        """Values of shape (lines, ...), without the first axis where there are no lines."""
+        return np.asarray(values) if self.dims else np.asarray(values)[0]
+
+
+def lines_of(model: RFDSM, along: Axis, number: Axis | None) -> Lines:
+    """A model for each value of a number, ascending, checked at both ends of the axis.
+
+    Raises:
+        ValueError: no value, one given twice, one outside of its domain, or the axis' own.
+    """
+    if number is None:
+        models = (model,)
+    else:
+        if number.full == along.full:
+            raise ValueError(f"{number.name} is swept: it takes no values of its own.")
+        values = np.sort(number.x)
+        if len(np.unique(values)) < len(values):
+            raise ValueError(f"a value of {number.name} was given twice: one line for each.")
+        number = number._replace(x=values)
+        models = tuple(number.place(model, value) for value in values)
+    for each in models:
+        for end in (along.x[-1], along.x[0]):  # concrete numbers, whose errors are one line
+            along.place(each, end)
+    return Lines(tuple(along.place(each, along.x[0]) for each in models), number)
+
+
+def theory(
+    lines: Lines,
+    along: Axis,
+    moments: Moments | None = None,
+    *,
+    suffix: str = "",
+    kind: str = "theory",
+) -> dict[str, Any]:
+    """The errors, their status, and the best linear score's loss, on the whole axis.
+
+    One compiled call, or along training time one for each line. Of moments of several draws of
+    the weights the errors are the mean, and `test_loss_spread` and so on the deviation.
+
+    Args:
+        lines, along: what is solved.
+        moments: measured ones to solve with; the Gaussian theory of the data without.
+        suffix: of the variables' names; kind: of theory, see `_files.labelled`.
+
+    Returns:
+        (dims, values, attributes) by name.
+
+    Raises:
+        NotConverged: not one point was solved.
+    """
+    solve = _trajectories if along.full == TRAINING_TIME else _points
+    solution, linear = solve(lines, along, moments)
+    status, errors, spread = codes(solution.status), solution.errors, None
+    if moments is not None and moments.draws is not None:
+        status = status.max(axis=-1)
+        spread = jax.tree.map(lambda x: np.std(x, axis=-1), errors)
+        errors = jax.tree.map(lambda x: np.mean(x, axis=-1), errors)
+    if not np.any(status == 0):
+        raise NotConverged(
+            f"no value of {along.name} was solved ({STATUSES[int(status.flat[0])]}): check its "
+            "range and the other numbers."
+        )
+    dims = (*lines.dims, along.name)
+
+    def variable(name, values, **attributes):
+        about = {"kind": kind} | ({"column": name} if suffix else {}) | attributes
+        return dims, lines.shaped(values), about
+
+    flags = {
+        "flag_values": np.arange(len(STATUSES), dtype=np.int32),
+        "flag_meanings": " ".join(STATUSES),
+    }
+    found = {f"status{suffix}": variable("status", status.astype(np.int32), **flags)}
+    known = FIELDS if moments is None and not suffix else LOSSES
+    for name in known:
+        values = getattr(errors, name)
+        found[name + suffix] = variable(name, values, long_name=LABELS[name])
+        if spread is not None:
+            found[f"{name}_spread"] = dims, lines.shaped(getattr(spread, name)), {"kind": kind}
+    if not suffix:
+        words = {"long_name": "loss of the best linear score"}
+        found["best_linear"] = variable("best_linear", linear, **words)
+    return found
+
+
+def _points(lines: Lines, along: Axis, moments):
+    """The solution at every point of every line, and the best linear score's loss."""
+
+    def solve(line, x, moments):
+        model = lines.models[0] if line is None else lines.number.place(lines.models[0], line)
+        at = along.place(model, x)
+        return at.solve(moments=moments), at.baselines().linear
+
+    def over(function, values):
+        # Measured moments take memory of p² for each point: one point at a time.
+        return jax.vmap(function)(values) if moments is None else jax.lax.map(function, values)
+
+    @jax.jit
+    def over_lines(numbers, x, moments):
+        return over(lambda line: over(lambda x: solve(line, x, moments), x), numbers)
+
+    @jax.jit
+    def over_one(x, moments):
+        return over(lambda x: solve(None, x, moments), x)
+
+    x = jnp.asarray(along.x)
+    if lines.number is not None:
+        return over_lines(jnp.asarray(lines.number.x), x, moments)
+    return jax.tree.map(lambda values: values[None], over_one(x, moments))
+
+
+def _trajectories(lines: Lines, along: Axis, moments):
+    solutions = [m.solve_trajectory(along.x, moments=moments) for m in lines.models]
+    linear = [np.full(len(along.x), float(m.baselines().linear)) for m in lines.models]
+    return stacked(solutions), np.stack(linear)
+
+
+def stacked(trees: Any) -> Any:
+    """Trees of arrays as one, with the axis (trees,) in front."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
