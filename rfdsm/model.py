@@ -16,30 +16,30 @@ from . import asymptotics as _theory, simulation as _simulation
 from ._numerics import contour
 from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
 from .ingredients.activations import AbstractActivation, Tanh
-from .ingredients.data import AbstractData, Gaussian
+from .ingredients.data import AbstractData, Gaussian, baselines
 from .ingredients.moments import Moments
 from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
 from .ingredients.training import (
     AbstractTraining,
     GradientDescent,
-    GradientFlow,
     Ridge,
     points_for,
+    training_times,
 )
 from .parameters import (
     INVERSE,
-    finite,
     float_array,
     from_plain,
     ingredient,
     ingredients,
     is_traced,
     number,
+    positive,
     replaced,
     require,
+    require_float64,
     scalar,
     to_plain,
-    vector,
 )
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
@@ -78,19 +78,10 @@ class RFDSM(eqx.Module):
     """
 
     psi_n: Float[Array, ""] = number(
-        r"\psi_n",
-        "data points per dimension, n/d",
-        bounds=(0.1, 100.0),
-        label=r"$\psi_n = n/d$",
-        count="n",
+        r"\psi_n", "data points per dimension, n/d", bounds=(0.1, 100.0), count="n"
     )
     psi_p: Float[Array, ""] = number(
-        r"\psi_p",
-        "features per dimension, p/d",
-        bounds=(0.1, 100.0),
-        label=r"$\psi_p = p/d$",
-        count="p",
-        measured=True,
+        r"\psi_p", "features per dimension, p/d", bounds=(0.1, 100.0), count="p", measured=True
     )
     m: Float[Array, ""] = number(
         "m", "noises per data point", bounds=(1.0, np.inf), scale=INVERSE, integer=True
@@ -125,24 +116,14 @@ class RFDSM(eqx.Module):
             if not isinstance(given, kind):
                 what = "the class itself: call it" if isinstance(given, type) else type(given)
                 raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {what}.")
-        require(self._domain())
-
-    def _domain(self):
-        return [
-            (
-                (self.psi_n > 0) & finite(self.psi_n),
-                f"psi_n = n/d must be positive and finite, got {self.psi_n}.",
-            ),
-            (
-                (self.psi_p > 0) & finite(self.psi_p),
-                f"psi_p = p/d must be positive and finite, got {self.psi_p}.",
-            ),
-            (
-                self.m >= 1,
-                f"m, the number of noises per data point, must be >= 1 "
-                f"(jnp.inf is allowed), got {self.m}.",
-            ),
-        ]
+        many = "m, the number of noises per data point, must be >= 1 (jnp.inf is allowed)"
+        require(
+            [
+                positive(self.psi_n, "psi_n = n/d"),
+                positive(self.psi_p, "psi_p = p/d"),
+                (self.m >= 1, f"{many}, got {self.m}."),
+            ]
+        )
 
     def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
         """The asymptotic errors with the status of the solve; never raises on a failure.
@@ -203,10 +184,10 @@ class RFDSM(eqx.Module):
             the moments (draws, times).
 
         Raises:
-            TypeError: as `solve`, or the training rule is not a `GradientFlow`.
-            ValueError: as `solve`, or a training time is negative or not finite.
+            TypeError, ValueError: as `solve`; the training rule is not a `GradientFlow`, or a
+                training time is negative or not finite.
         """
-        return self._solve(inverse_m, moments, self._training_times(taus))
+        return self._solve(inverse_m, moments, training_times(self.training, taus))
 
     def trajectory(
         self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
@@ -217,12 +198,7 @@ class RFDSM(eqx.Module):
             taus, inverse_m, moments: as in `solve_trajectory`.
 
         Raises:
-            NotConverged: a time was not solved. Traced calls never raise: see
-                `asymptotics`.
-            TypeError, ValueError: as `solve_trajectory`.
-
-        Warns:
-            UserWarning: as `asymptotics`.
+            NotConverged, TypeError, ValueError: as `asymptotics` and `solve_trajectory`.
 
         Example:
             >>> import jax.numpy as jnp, rfdsm
@@ -237,16 +213,11 @@ class RFDSM(eqx.Module):
 
     def _solve(self, inverse_m, moments, taus=None) -> Solution:
         problem = self._problem(inverse_m, moments)
-        if isinstance(self.training, GradientDescent) and moments is not None:
-            raise ValueError(
-                "GradientDescent from moments is not supported: their largest eigenvalue, "
-                "which bounds its rate, is not known; take GradientFlow(steps·learning_rate)."
-            )
         digits = contour.DIGITS if moments is None else MEASURED_DIGITS
         options = {} if taus is None else {"taus": taus, "points": points_for(taus, digits)}
         if moments is None:
             solution = _theory.solve(problem, **options)
-            self._require_convergent(solution.status)
+            _theory.require_stable_rate(solution, problem)
             return solution
         require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
         return _theory.solve_measured(problem, moments, **options)
@@ -258,18 +229,14 @@ class RFDSM(eqx.Module):
         failed = jnp.ravel(solution.status != Status.success)
         if failed.any():
             first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], solution.status)
-            raise NotConverged(f"{Status[first]} {self._summary()}")
+            ratios = f"psi_n = {self.psi_n:.6g}, psi_p = {self.psi_p:.6g}, m = {self.m:.6g}"
+            raise NotConverged(f"{Status[first]} ({ratios})")
         if moments is None:
             _theory.warn_if_constants_show(solution, self._problem(inverse_m))
         return solution.errors
 
     def simulate(
-        self,
-        key: Array,
-        d: int | None = None,
-        trials: int = 1,
-        *,
-        features: str = "network",
+        self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
     ) -> Errors:
         """The same errors, measured on real networks of finite size.
 
@@ -318,16 +285,11 @@ class RFDSM(eqx.Module):
             TypeError: the training rule is not a `GradientFlow`.
             ValueError: as `simulate`, or a training time is negative or not finite.
         """
-        taus = self._training_times(taus)
+        taus = training_times(self.training, taus)
         return _simulation.simulate(key, self._experiment(d, features), trials, taus)
 
     def simulate_eigenvalues(
-        self,
-        key: Array,
-        d: int | None = None,
-        trials: int = 1,
-        *,
-        features: str = "network",
+        self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
     ) -> Float[Array, "trials p"]:
         """The eigenvalues of U = (1/N) Σ f f^T of simulated features, ascending.
 
@@ -342,28 +304,7 @@ class RFDSM(eqx.Module):
     def _experiment(self, d, features) -> _simulation.Experiment:
         if isinstance(self.training, GradientDescent) and not is_traced(self):
             self.solve()  # refuses a rate that diverges
-        return _simulation.experiment(
-            d,
-            psi_n=self.psi_n,
-            psi_p=self.psi_p,
-            m=self.m,
-            process=self.process,
-            activation=self.activation,
-            data=self.data,
-            training=self.training,
-            features=features,
-        )
-
-    def _training_times(self, taus):
-        if not isinstance(self.training, GradientFlow):
-            raise TypeError(
-                f"a trajectory is of gradient flow, and training is "
-                f"{type(self.training).__name__}: take training=rfdsm.GradientFlow(tau)."
-            )
-        taus = vector(taus, "taus")
-        wrong = "training times must be finite and not negative"
-        require([((finite(taus) & (taus >= 0)).all(), f"{wrong}, got {taus}.")])
-        return taus
+        return _simulation.experiment(d, features=features, **vars(self))
 
     def density(self, x: Any) -> Float[Array, " *shape"]:
         """The density of eigenvalues of U = (1/N) Σ f f^T at x (THEORY.md section 7).
@@ -411,14 +352,12 @@ class RFDSM(eqx.Module):
 
     def largest_learning_rate(self) -> float:
         """η = 2/(κ(λ_max + λ)), from which on `GradientDescent` diverges."""
-        lam = getattr(self.training, "lam", 0.0)
-        return float(2 / (self._problem().rate * (self.edges()[-1, 1] + lam)))
+        return _theory.largest_learning_rate(self._problem())
 
     def _spectrum(self):
         """(population, u) of the averaged theory."""
         problem = self._problem()
-        population, _ = _theory.averaged_population(problem)
-        return population, problem.inverse_m
+        return _theory.averaged_population(problem)[0], problem.inverse_m
 
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
@@ -429,14 +368,7 @@ class RFDSM(eqx.Module):
 
     def baselines(self) -> Baselines:
         """The losses of scores that need no network, to hold the errors against."""
-        a, h = self.process.scales()
-        law = self.data.law()
-        noised = a**2 * law.eigenvalues + h
-        isotropic = 1 - h / jnp.sum(law.weights * noised)
-        linear = 1 - h * jnp.sum(law.weights / noised)
-        unknown = jnp.full_like(linear, jnp.nan)
-        best = linear if self.data.knows_score() else unknown
-        return Baselines(jnp.ones_like(linear), isotropic, linear, best)
+        return baselines(self.process, self.data)
 
     def replace(self, **changes: Any) -> "RFDSM":
         """A changed copy: ``model.replace(psi_p=3.0, lam=1e-4)``.
@@ -483,29 +415,8 @@ class RFDSM(eqx.Module):
             self.data.law(),
             self.training,
         )
-        for leaf in jax.tree.leaves((problem, moments)):
-            if leaf.dtype != jnp.float64:
-                raise TypeError(
-                    f"theory needs float64, this model holds {leaf.dtype}: run "
-                    'jax.config.update("jax_enable_x64", True) before building it.'
-                )
+        require_float64((problem, moments))
         return problem
-
-    def _require_convergent(self, status) -> None:
-        """Raise where gradient descent diverges, with the largest stable rate."""
-        if not isinstance(self.training, GradientDescent) or is_traced(status, self):
-            return
-        if status == Status.outlier:
-            raise ValueError(Status[status])
-        if status == Status.unstable_rate:
-            largest = self.largest_learning_rate()
-            raise ValueError(
-                f"learning_rate = {self.training.learning_rate:.6g} diverges: the largest "
-                f"stable one is {largest:.6g} here."
-            )
-
-    def _summary(self) -> str:
-        return f"(psi_n = {self.psi_n:.6g}, psi_p = {self.psi_p:.6g}, m = {self.m:.6g})"
 
 
 def _one_of(shorthand, number, name, ingredient, kind):

@@ -3,7 +3,9 @@
 from .problem import Problem as Problem
 from .solution import (
     averaged_population as averaged_population,
+    largest_learning_rate as largest_learning_rate,
     mean_resolvent as mean_resolvent,
+    require_stable_rate as require_stable_rate,
     solve as solve,
     solve_measured as solve_measured,
 )

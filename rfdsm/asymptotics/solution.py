@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from .._numerics.derivatives import fixed
 from ..errors import Errors, Solution, Status
 from ..ingredients.filters import FilterNodes
-from ..parameters import holds
+from ..parameters import holds, is_traced
 from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE, solve_unknowns
 from .learning_curve import learning_curve
 from .measured import MeasuredPopulation
 from .problem import Problem
-from .spectrum import ends_under
+from .spectrum import edges, ends_under
 
 # Added to v² and s²: features without a shared or a fresh part (constant data, say) then keep
 # unknowns that have logarithms. Far below rounding of anything, with powers that are floats.
@@ -86,6 +86,11 @@ def solve_measured(
         moments: `Moments`; with several draws of W the `Solution` has their axis in front.
         problem, taus, points: as in `solve`.
     """
+    if problem.training.reach(1.0) is not None:
+        raise ValueError(
+            f"{type(problem.training).__name__} from moments is not supported: their largest "
+            "eigenvalue, which bounds its rate, is not known; take GradientFlow."
+        )
     solve = partial(_solve_measured, points=points)
     if moments.draws is None:
         return solve(problem, taus, moments)
@@ -114,6 +119,25 @@ def _solve_measured(problem: Problem, taus, moments, points) -> Solution:
         (_holds(problem.ratios() + problem.training.domain(), taus), Status.invalid_input),
     ]
     return _judged(errors, residual, steps, needs, jnp.zeros_like(residual), nodes.error)
+
+
+def require_stable_rate(solution: Solution, problem: Problem) -> None:
+    """Raise where gradient descent diverges, with the largest stable rate; not if traced."""
+    if problem.training.reach(1.0) is None or is_traced(solution.status, problem):
+        return
+    if solution.status == Status.outlier:
+        raise ValueError(Status[solution.status])
+    if solution.status == Status.unstable_rate:
+        raise ValueError(
+            f"learning_rate = {problem.training.learning_rate:.6g} diverges: the largest "
+            f"stable one is {largest_learning_rate(problem):.6g} here."
+        )
+
+
+def largest_learning_rate(problem: Problem) -> float:
+    """η = 2/(κ(λ_max + λ)), from which on gradient descent diverges."""
+    largest = edges(averaged_population(problem)[0], problem.inverse_m)[-1, 1]
+    return float(2 / (problem.rate * (largest + getattr(problem.training, "lam", 0.0))))
 
 
 @jax.jit

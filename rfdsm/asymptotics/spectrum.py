@@ -121,9 +121,7 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
             break
         points *= 4
     if abs(mass - 1) > NOTABLE:
-        warn(
-            f"the bulks found hold {mass:.6f} of all eigenvalues: others are too narrow."
-        )
+        warn(f"the bulks found hold {mass:.6f} of all eigenvalues: others are too narrow.")
     return ends
 
 

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..parameters import Condition, finite, number, require, scalar
+from ..parameters import Condition, number, positive, require, scalar
 
 
 class AbstractProcess(eqx.Module):
@@ -47,10 +47,4 @@ class OrnsteinUhlenbeck(AbstractProcess):
         return jnp.exp(-self.t), -jnp.expm1(-2 * self.t)
 
     def domain(self):
-        return [
-            (
-                (self.t > 0) & finite(self.t),
-                f"the diffusion time t must be positive and finite, got {self.t}: "
-                "at t = 0 there is no noise to denoise.",
-            )
-        ]
+        return [positive(self.t, "the diffusion time t", ": at t = 0 there is no noise")]

@@ -17,7 +17,17 @@ from jaxtyping import Array, Float
 
 from .._numerics import contour
 from .._numerics.promotion import mixed
-from ..parameters import Condition, finite, is_traced, number, require, scalar
+from ..parameters import (
+    Condition,
+    finite,
+    is_traced,
+    not_negative,
+    number,
+    positive,
+    require,
+    scalar,
+    vector,
+)
 from .filters import FilterNodes, filter_error
 
 SINGLE = 20  # points for one training time: an error of 3e-13
@@ -83,13 +93,8 @@ class Ridge(AbstractTraining):
         return FilterNodes(self.lam[None], one, -one, self.lam, jnp.zeros(()))
 
     def domain(self):
-        return [
-            (
-                (self.lam > 0) & finite(self.lam),
-                f"lam must be positive and finite, got {self.lam}: "
-                "for the ridgeless limit take a small one, such as 1e-10.",
-            )
-        ]
+        hint = ": for the ridgeless limit take a small one, such as 1e-10"
+        return [positive(self.lam, "lam", hint)]
 
 
 class GradientFlow(AbstractTraining):
@@ -151,16 +156,10 @@ class GradientFlow(AbstractTraining):
         return FilterNodes(-z, weights, loss_weights, self.lam, error)
 
     def domain(self):
+        hint = ": for tau → ∞ take Ridge(lam)"
         return [
-            (
-                (self.tau >= 0) & finite(self.tau),
-                f"the training time tau must be finite and not negative, got {self.tau}: "
-                "for tau → ∞ take Ridge(lam).",
-            ),
-            (
-                (self.lam >= 0) & finite(self.lam),
-                f"lam must be finite and not negative, got {self.lam}.",
-            ),
+            not_negative(self.tau, "the training time tau", hint),
+            not_negative(self.lam, "lam"),
         ]
 
 
@@ -261,14 +260,8 @@ class GradientDescent(AbstractTraining):
                 (self.steps >= 1) & finite(self.steps) & (self.steps % 1 == 0),
                 f"steps must be an integer of at least 1, got {self.steps}.",
             ),
-            (
-                (self.learning_rate > 0) & finite(self.learning_rate),
-                f"learning_rate must be positive and finite, got {self.learning_rate}.",
-            ),
-            (
-                (self.lam >= 0) & finite(self.lam),
-                f"lam must be finite and not negative, got {self.lam}.",
-            ),
+            positive(self.learning_rate, "learning_rate"),
+            not_negative(self.lam, "lam"),
         ]
 
 
@@ -278,6 +271,25 @@ def _flow(x, time, lam):
     started = exponent > 1e-8
     safe = jnp.where(started, exponent, 1.0)
     return time * jnp.where(started, -jnp.expm1(-safe) / safe, 1 - exponent / 2)
+
+
+def training_times(training: AbstractTraining, taus: Any) -> Any:
+    """Checked training times of a trajectory, shape (times,).
+
+    Raises:
+        TypeError: the rule is not a `GradientFlow`.
+        ValueError: a time is negative or not finite.
+    """
+    if not isinstance(training, GradientFlow):
+        kind = type(training).__name__
+        raise TypeError(
+            f"a trajectory is of gradient flow, and training is {kind}: take "
+            "training=rfdsm.GradientFlow(tau)."
+        )
+    taus = vector(taus, "taus")
+    valid, words = not_negative(taus, "training times")
+    require([(valid.all(), words)])
+    return taus
 
 
 def points_for(taus: Any, digits: float) -> int:

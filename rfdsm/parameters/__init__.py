@@ -7,8 +7,11 @@ from .checks import (
     float_array as float_array,
     holds as holds,
     is_traced as is_traced,
+    not_negative as not_negative,
+    positive as positive,
     positive_integer as positive_integer,
     require as require,
+    require_float64 as require_float64,
     scalar as scalar,
     vector as vector,
 )

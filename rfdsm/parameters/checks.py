@@ -77,6 +77,33 @@ def positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def positive(value: Any, name: str, hint: str = "") -> Condition:
+    """The condition that a number is positive and finite; `hint` ends its message."""
+    return (value > 0) & finite(
+        value
+    ), f"{name} must be positive and finite, got {value}{hint}."
+
+
+def not_negative(value: Any, name: str, hint: str = "") -> Condition:
+    """The condition that a number is finite and not negative."""
+    words = f"{name} must be finite and not negative, got {value}{hint}."
+    return (value >= 0) & finite(value), words
+
+
+def require_float64(tree: Any) -> None:
+    """Refuse numbers that cannot carry the theory's answer.
+
+    Raises:
+        TypeError: a leaf of another type.
+    """
+    for leaf in jax.tree.leaves(tree):
+        if leaf.dtype != jnp.float64:
+            raise TypeError(
+                f"theory needs float64, this model holds {leaf.dtype}: run "
+                'jax.config.update("jax_enable_x64", True) before building it.'
+            )
+
+
 def require(domain: Iterable[Condition]) -> None:
     """Raise the message of the first condition that is known to be false."""
     for condition, message in domain:

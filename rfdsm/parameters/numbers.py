@@ -25,7 +25,6 @@ class Number:
         symbol: in TeX; words: lower case.
         bounds: usual ones of a search; None where there are none.
         scale: how it is spaced.
-        label: of an axis; "" for words and symbol.
         integer: whether networks need a whole number (or infinity) of it.
         count: the letter of the integer that it is per dimension, n of psi_n = n/d.
         many: whether it is a list.
@@ -37,7 +36,6 @@ class Number:
     words: str
     bounds: tuple[float, float] | None = None
     scale: Scale = LOG
-    label: str = ""
     integer: bool = False
     count: str = ""
     many: bool = False
@@ -47,7 +45,8 @@ class Number:
     @property
     def title(self) -> str:
         """The label of an axis."""
-        return self.label or f"{self.words} ${self.symbol}$"
+        per_d = rf"${self.symbol} = {self.count}/d$"
+        return per_d if self.count else f"{self.words} ${self.symbol}$"
 
 
 def number(symbol: str, words: str, **about: Any) -> Any:

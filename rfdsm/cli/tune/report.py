@@ -27,9 +27,7 @@ def tables(tuned: Tuned) -> list[Table]:
 def _numbers_table(tuned: Tuned) -> Table:
     whole, variables = tuned.integer, tuned.search.problem.variables
     columns = [tuned.numbers] + ([whole.numbers] if whole else [])
-    titles = ["optimum"] + (
-        [f"integer {', '.join(map(short, _integers(tuned)))}"] if whole else []
-    )
+    titles = ["optimum"] + ([f"integer {_integers(tuned)}"] if whole else [])
     drawn = table("free", *titles, "within", "", left=1)
     drawn.columns[-1].justify = "left"
     at = {name.split()[0]: name for name in tuned.active}
@@ -58,8 +56,9 @@ def _constraints_table(tuned: Tuned) -> Table:
 def _errors_table(tuned: Tuned) -> Table:
     columns = {"optimum": tuned.errors.to_dict()}
     if tuned.integer is not None:
-        at = {name: tuned.integer.numbers[name] for name in _integers(tuned)}
-        columns[_at(at)] = tuned.integer.errors.to_dict()
+        names = tuned.search.problem.variables.integer
+        held = _at({name: tuned.integer.numbers[name] for name in names})
+        columns[held] = tuned.integer.errors.to_dict()
     drawn = table("error per dimension", *columns, left=1)
     for name in FIELDS:
         values = (errors[name] for errors in columns.values())
@@ -67,9 +66,9 @@ def _errors_table(tuned: Tuned) -> Table:
     return drawn
 
 
-def _integers(tuned: Tuned) -> list[str]:
-    """The names of the free numbers that networks need whole."""
-    return list(tuned.search.problem.variables.integer)
+def _integers(tuned: Tuned) -> str:
+    """The free numbers that networks need whole; "" for none."""
+    return ", ".join(map(short, tuned.search.problem.variables.integer))
 
 
 def _at(numbers: Mapping[str, float]) -> str:
@@ -100,7 +99,7 @@ def summary(
         told = "nothing feasible was found"
         if tuned.integer is not None:
             told = f"{tuned.integer.value:.8g} at {_at(tuned.integer.numbers)}"
-        lines.append(f"with an integer {', '.join(map(short, integers))}: {told}")
+        lines.append(f"with an integer {integers}: {told}")
     lines += [_first_order(tuned), _second_order(tuned)]
     if len(tuned.optima) > 1:
         lines.append(f"{len(tuned.optima)} local optima from {tuned.starts} starts:")

@@ -153,7 +153,7 @@ def _model(
 
 def _middle(number: Number, low: float, high: float) -> float:
     """The middle, as the number is spaced; of the usual bounds where these are none."""
-    finite = math.isfinite(high) or number.scale.inverse
+    finite = math.isfinite(low) and (math.isfinite(high) or number.scale.inverse)
     if not (low < high and finite and (low > 0 or number.bounds is None)):
         low, high = number.bounds or (1.0, 1.0)
     scale = number.scale.between(low, high)

@@ -44,7 +44,7 @@ class LeakyReLU(AbstractActivation):
         TypeError: slope is not a number.
     """
 
-    slope: Float[Array, ""] = number(r"\mathrm{slope}", "slope of the left half", scale=LINEAR)
+    slope: Float[Array, ""] = number(r"a_-", "left half's slope", scale=LINEAR)
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
 
     def __init__(self, slope: Any):
