@@ -18,7 +18,7 @@ def read(path: Path | str) -> np.ndarray:
             semicolons or blanks, with or without a first line of names.
 
     Raises:
-        ValueError: another suffix, or what is not a finite numeric matrix; the line says where.
+        ValueError: another suffix, or what is not a numeric matrix; the line says where.
         OSError: no such file.
     """
     path = Path(path)
@@ -33,9 +33,7 @@ def read(path: Path | str) -> np.ndarray:
             f"{path} has shape {X.shape}: points are rows, (points, d), or images, "
             "(points, height, width)."
         )
-    X = X.reshape(len(X), -1).astype(float)
-    _require_finite(path, X)
-    return X
+    return X.reshape(len(X), -1).astype(float)
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -112,13 +110,3 @@ def _is_number(text: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _require_finite(path: Path, X: np.ndarray) -> None:
-    bad = np.argwhere(~np.isfinite(X))
-    if len(bad):
-        row, column = bad[0]
-        raise ValueError(
-            f"{path} has {len(bad)} entries that are NaN or infinite, the first in row "
-            f"{row + 1}, column {column + 1}: drop or fill those rows."
-        )

@@ -1,12 +1,17 @@
-"""The inverse of a positive definite matrix, as XLA on a CPU does it best.
+"""Linear algebra as a CPU does it best; and the inverse of a positive definite matrix.
 
 XLA hands Cholesky to LAPACK, whose threads wait for each other: beside any other running
 program that takes twenty times its time. Here all is matrix products and elementwise.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Inexact
+from threadpoolctl import threadpool_limits
 
 BLOCK = 32  # pivots swept at once; the best of 16 to 128 at p = 160, 400 and 1000
 
@@ -40,6 +45,19 @@ def _derivative(primals, tangents):
 def product(left: Array, right: Array) -> Array:
     """The matrix product in full precision on every device."""
     return jnp.matmul(left, right, precision="highest")
+
+
+def one_thread():
+    """A context in which NumPy's BLAS and LAPACK keep to one thread.
+
+    Their threads wait for each other by spinning: ten times slower where other programs run.
+    """
+    return threadpool_limits(1)
+
+
+def stacked(trees: Iterable[Any]) -> Any:
+    """Trees of arrays as one of NumPy arrays, with the axis (trees,) in front."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def _swept(A, block):

@@ -16,7 +16,7 @@ from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
 from ..ingredients.training import AbstractTraining, Ridge, mode_rate
 from ..model import RFDSM
-from ..parameters import counted, float_array, is_traced
+from ..parameters import counted, float_array, is_traced, positive_integer
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
 from ..simulation.mehler import mehler_orders
@@ -101,7 +101,7 @@ def measure(
 
     if draws is None:
         return one(key)
-    _require_count("draws", draws, 1)
+    positive_integer(draws, "draws", 1)
     if halves:
         raise ValueError("halves are kept for a single draw of W only: leave draws out.")
     first = one(jax.random.fold_in(key, 0), False)
@@ -184,9 +184,9 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
             f"must be left out: lower psi_n below {N / d:.4g}."
         )
     if not math.isinf(noises):
-        _require_count("noises", noises, 2)
+        positive_integer(noises, "noises", 2)
     if classes is not None:
-        _require_count("classes", classes, 1)
+        positive_integer(classes, "classes", 1)
         if 2 * classes > N:
             raise ValueError(f"{classes} classes are too many for {N} points.")
     if halves is None:
@@ -281,11 +281,6 @@ def _stack(each: list[Moments]) -> Moments:
         weights=stacked("weights"),
         population=first.population,
     )
-
-
-def _require_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or value != int(value) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
 
 
 def _to_standard_error(progress: Progress) -> None:

@@ -6,14 +6,22 @@ and a root of the equations in that sector was never seen to be another one (THE
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float, Inexact
 
+STEP_LIMIT = 1.0  # of a step in the logs at complex λ, in its modulus
 ROUNDING = 1e-9  # unknowns may leave the sector by, relatively
 
 
 def turned(unknowns: Float[Array, " k"], lam: Complex[Array, ""]) -> Complex[Array, " k"]:
     """A guess at complex λ from positive unknowns at |λ|: in the middle of the sector."""
     return unknowns * jnp.sqrt(jnp.conj(unit(lam)))
+
+
+def limited(step: Inexact[Array, " k"], most: float) -> Inexact[Array, " k"]:
+    """A step in the logs of the unknowns: real ones within `most`, complex ones within 1."""
+    if not jnp.iscomplexobj(step):
+        return jnp.clip(step, -most, most)
+    return step * (STEP_LIMIT / jnp.maximum(jnp.abs(step), STEP_LIMIT))
 
 
 def held(unknowns, moved, lam) -> Complex[Array, " k"]:

@@ -25,7 +25,6 @@ from .population import AbstractPopulation
 
 MORE_STEPS = 32  # at most, after the population's fixed ones; nothing seen needs more than 8
 STEP_LIMIT = 4.0  # in the logs
-COMPLEX_STEP_LIMIT = 1.0  # in their modulus
 RESIDUAL = 1e-13  # of the equations as Newton has them: rounding, at which steps end
 FIRST_STEPS = 12  # at the first of these
 TURNS = np.array(
@@ -156,12 +155,8 @@ def move(unknowns, step, lam):
 
     Without exponentials; positive where the unknowns are.
     """
-    if not jnp.iscomplexobj(lam):
-        return unknowns * _eighth_power(1 + jnp.clip(step, -STEP_LIMIT, STEP_LIMIT) / 8)
-    size = jnp.abs(step)
-    step = step * (COMPLEX_STEP_LIMIT / jnp.maximum(size, COMPLEX_STEP_LIMIT))
-    moved = unknowns * _eighth_power(1 + step / 8)
-    return branch.held(unknowns, moved, lam)
+    moved = unknowns * _eighth_power(1 + branch.limited(step, STEP_LIMIT) / 8)
+    return branch.held(unknowns, moved, lam) if jnp.iscomplexobj(lam) else moved
 
 
 def _eighth_power(x):

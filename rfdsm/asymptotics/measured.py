@@ -36,7 +36,6 @@ QUICK_STEPS = 40  # inversions at most; four to seven are usual
 QUICK_RESIDUAL = 3e-14
 SLOW = 0.5  # a step that leaves more of the residual than this is Newton's business
 STEP_LIMIT = 3.0  # in the logs
-COMPLEX_STEP_LIMIT = 1.0  # in their modulus, at complex λ
 
 
 class Source(eqx.Module):
@@ -130,7 +129,7 @@ class MeasuredPopulation(AbstractPopulation):
 
         def quick_step(carry):
             unknowns, before, matrix, _, count = carry
-            step = _bounded(jnp.linalg.solve(matrix, before))
+            step = branch.limited(jnp.linalg.solve(matrix, before), STEP_LIMIT)
             moved = _moved(unknowns, step, lam)
             after = residual(moved)
             # Broyden: the least change of the matrix that explains this step.
@@ -160,7 +159,7 @@ class MeasuredPopulation(AbstractPopulation):
             unknowns, _, count = carry
             maps, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
             residual = jnp.log(maps / unknowns)
-            step = _bounded(jnp.linalg.solve(matrix, residual))
+            step = branch.limited(jnp.linalg.solve(matrix, residual), STEP_LIMIT)
             return _moved(unknowns, step, lam), _largest(residual), count + 1
 
         def rough(carry):
@@ -332,12 +331,6 @@ def _combine(coefficients, matrices):
 def _times(matrices, right):
     """S_c right for each c, as one product."""
     return jnp.tensordot(matrices, right, 1, precision="highest")
-
-
-def _bounded(step):
-    if not jnp.iscomplexobj(step):
-        return jnp.clip(step, -STEP_LIMIT, STEP_LIMIT)
-    return step * (COMPLEX_STEP_LIMIT / jnp.maximum(jnp.abs(step), COMPLEX_STEP_LIMIT))
 
 
 def _moved(unknowns, step, lam):

@@ -145,7 +145,7 @@ def model(
     return RFDSM(**{n: v for n, v in fields.items() if v is not None})
 
 
-def _ingredient(owner, base, text: str | None, inside: dict[str, Any], value) -> Any:
+def _ingredient(owner, base, text, inside, value) -> Any:
     """An ingredient by its option's text and its own numbers; None for the model's usual one."""
     if text is not None:
         made = read(base, text, spelled("law" if base is AbstractData else owner))

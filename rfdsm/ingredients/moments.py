@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from threadpoolctl import threadpool_limits
 
 from .._files.whole import whole_file
+from .._numerics.linalg import one_thread
 from ..parameters import (
     WEIGHT_TOLERANCE,
     Condition,
@@ -353,15 +353,12 @@ def _require_symmetric(name, S):
 
 
 def _require_positive(name, S, allowance=0.0):
-    """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues.
-
-    LAPACK's threads wait for each other when anything else runs: one is faster.
-    """
+    """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues."""
     size = np.max(np.trace(np.abs(S), axis1=-2, axis2=-1))  # bounds the eigenvalues
     if size == 0:
         return
     try:
-        with threadpool_limits(1):
+        with one_thread():
             np.linalg.cholesky(S + allowance + POSITIVE * size * np.eye(S.shape[-1]))
     except np.linalg.LinAlgError:
         least = np.min(np.linalg.eigvalsh(S))
@@ -383,7 +380,7 @@ def _rotate(S_g, S_s, T, weights) -> Rotated:
     else:
         weights = xp.broadcast_to(weights, T.shape[:-2])
     total = xp.sum(weights[..., None, None] * (S_g + S_s), axis=-3)
-    with threadpool_limits(1):
+    with one_thread():
         _, basis = xp.linalg.eigh(jax.lax.stop_gradient(total) if xp is jnp else total)
     basis = basis[..., None, :, :]
     back = basis.swapaxes(-1, -2)

@@ -70,10 +70,15 @@ def float_array(value: Any, name: str) -> Any:
         ) from None
 
 
-def positive_integer(name: str, value: Any) -> int:
-    """The value as an int, if it is one of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+def positive_integer(value: Any, name: str, least: int = 1) -> int:
+    """The value as an int, if it is a whole number of at least `least`."""
+    if (
+        isinstance(value, bool)
+        or not np.isreal(value)
+        or value != round(value)
+        or value < least
+    ):
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
     return int(value)
 
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics.linalg import product
+
 BLOCK_ROWS = 4096  # points whose features are held at a time
 
 
@@ -14,11 +16,6 @@ def noised(key: Array, x: Float[Array, "rows d"], a, h):
     """(y, z) with y = a x + √h z and one fresh z ~ N(0, I) for each row of x."""
     z = jax.random.normal(key, x.shape, x.dtype)
     return a * x + jnp.sqrt(h) * z, z
-
-
-def product(left: Float[Array, "p k"], right: Float[Array, "k q"]) -> Float[Array, "p q"]:
-    """The matrix product in full precision on every device."""
-    return jnp.matmul(left, right, precision="highest")
 
 
 def preactivations(W: Float[Array, "p d"], y: Float[Array, "rows d"]) -> Float[Array, "p rows"]:

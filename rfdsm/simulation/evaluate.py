@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .blocks import BLOCK_ROWS, noised, product
+from .._numerics.linalg import product
+from .blocks import BLOCK_ROWS, noised
 
 POINTS_PER_DIMENSION = 8
 SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2

@@ -72,7 +72,7 @@ def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
             "simulate needs concrete psi_n, psi_p and m, which set shapes: build the model "
             "outside of jit, vmap and grad (key, lam and t may be traced)."
         )
-    d = positive_integer("d", data.dimension(d))
+    d = positive_integer(data.dimension(d), "d")
     m = float(m)
     if not m >= 1 or (math.isfinite(m) and m != round(m)):
         raise ValueError(

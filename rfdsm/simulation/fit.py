@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .blocks import product
+from .._numerics.linalg import product
 from .gram import Gram, lower_product, pairs
 
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .blocks import BLOCK_ROWS, noised, product, stream
+from .._numerics.linalg import product
+from .blocks import BLOCK_ROWS, noised, stream
 
 BLOCKS = 4  # of a symmetric product of more than
 SMALL = 256  # rows

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .blocks import preactivations, product, stream
+from .._numerics.linalg import product
+from .blocks import preactivations, stream
 from .gram import lower_product
 
 TRUNCATION = 1e-4  # of the Mehler series, see `mehler_orders`

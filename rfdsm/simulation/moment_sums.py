@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._numerics.linalg import product
 from . import gram, mehler
-from .blocks import BLOCK_ROWS, features, product
+from .blocks import BLOCK_ROWS, features
 
 
 class Sums(eqx.Module):

@@ -48,12 +48,12 @@ def simulate(
     Raises:
         ValueError: trials < 1.
     """
-    return _run(key, experiment, positive_integer("trials", trials), taus)
+    return _run(key, experiment, positive_integer(trials, "trials"), taus)
 
 
 def eigenvalues(key: Array, experiment: Experiment, trials: int = 1) -> Array:
     """The eigenvalues of U, ascending, shape (trials, p); keys and draws as in `simulate`."""
-    return _eigenvalues(key, experiment, positive_integer("trials", trials))
+    return _eigenvalues(key, experiment, positive_integer(trials, "trials"))
 
 
 @partial(jax.jit, static_argnames="trials")

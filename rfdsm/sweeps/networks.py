@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._numerics.linalg import stacked
 from ..errors import FIELDS
 from ..ingredients.moments import Moments
 from ..parameters import text
 from ..progress import Steps
 from ..simulation import key_of
 from .axes import Axis, markers
-from .theory import TRAINING_TIME, Lines, stacked
+from .theory import TRAINING_TIME, Lines
 
 
 class Networks(NamedTuple):

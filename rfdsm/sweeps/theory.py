@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._numerics.linalg import stacked
 from ..errors import FIELDS, LABELS, LOSSES, STATUSES, NotConverged, codes
 from ..ingredients.moments import Moments
 from ..model import RFDSM
@@ -149,8 +150,3 @@ def _trajectories(lines: Lines, along: Axis, moments):
     solutions = [m.solve_trajectory(along.x, moments=moments) for m in lines.models]
     linear = [np.full(len(along.x), float(m.baselines().linear)) for m in lines.models]
     return stacked(solutions), np.stack(linear)
-
-
-def stacked(trees: Any) -> Any:
-    """Trees of arrays as one, with the axis (trees,) in front."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

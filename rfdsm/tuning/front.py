@@ -97,11 +97,11 @@ def pareto(
     """
     other = _against(against)
     problem = problem_of(model, free, objective, subject_to, budget, None, moments, last=other)
-    work = Search(problem, report, positive_integer("starts", starts))
+    work = Search(problem, report, positive_integer(starts, "starts"))
     fixed = np.array([float(c.bound) for c in problem.constraints[:-1]])
     seeds = work.points
     if np.ndim(points) == 0:
-        levels, seeds = _levels(work, other, fixed, against, positive_integer("points", points))
+        levels, seeds = _levels(work, other, fixed, against, positive_integer(points, "points"))
     else:
         levels = np.asarray(vector(points, "points"))
     found = _trace(work, np.column_stack([np.tile(fixed, (len(levels), 1)), levels]), seeds)

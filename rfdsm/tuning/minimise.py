@@ -69,7 +69,7 @@ def tune(
         1.398 0.8469
     """
     problem = problem_of(model, free, objective, subject_to, budget, optimizer, moments)
-    starts = positive_integer("starts", starts)
+    starts = positive_integer(starts, "starts")
     bounds = np.array([float(c.bound) for c in problem.constraints])
     work = Search(problem, report, starts)
     return tuned(work, work.solve(bounds))

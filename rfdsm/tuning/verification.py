@@ -92,7 +92,7 @@ def verify(
     problem, best = work.problem, found[0]
     if not factor > 1:
         raise ValueError(f"factor must be above 1, got {factor}.")
-    if positive_integer("trials", trials) < 2:
+    if positive_integer(trials, "trials") < 2:
         raise ValueError("verify compares means by their spread: it needs at least 2 trials.")
     whole = problem.variables.integer
     if whole and integer is None:

@@ -81,7 +81,7 @@ def hermite_spectrum(function, kinks, gamma, rule) -> Spectrum:
     for number, (shared, own) in enumerate(blocks):
         own = own[:, active]
         for parity, part in enumerate((even[active], odd[active])):
-            block = product(part[:, :size], shared[parity::2].T)
+            block = part[:, :size] @ shared[parity::2].T
             block += np.einsum("gx,kgx->gk", part[:, size:], own[parity::2])
             start = number * BLOCK + parity
             coefficients[active, start : start + BLOCK : 2] = block
@@ -94,20 +94,6 @@ def hermite_spectrum(function, kinks, gamma, rule) -> Spectrum:
     coefficients = coefficients[:, : (number + 1) * BLOCK]
     tail = np.where(total - found > 1e-14 * total, total - found, 0)
     return Spectrum(gamma, mean, slope, total, coefficients, tail, outermost)
-
-
-def product(a, b, rows=32, inner=256):
-    """a @ b in pieces of 32 x 256 x 32, for which BLAS keeps to one thread.
-
-    Its threads wait for each other by spinning: ten times slower where other programs run.
-    """
-    product = np.zeros((a.shape[0], b.shape[1]))
-    for k in range(0, a.shape[1], inner):
-        for i in range(0, a.shape[0], rows):
-            left = a[i : i + rows, k : k + inner]
-            for j in range(0, b.shape[1], rows):
-                product[i : i + rows, j : j + rows] += left @ b[k : k + inner, j : j + rows]
-    return product
 
 
 def _half_line(gamma, kinks, panels):

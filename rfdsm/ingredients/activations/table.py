@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import chebyshev
 
+from ..._numerics.linalg import one_thread
 from .quadrature import (
     BLOCK,
     COARSE,
@@ -29,7 +30,6 @@ from .quadrature import (
     HostFunction,
     double_integral,
     hermite_spectrum,
-    product,
 )
 
 # The table: 40 x 24 cells of degree 9 leave 1e-14 of tanh's constants from Γ = 0.1 up.
@@ -183,7 +183,7 @@ def build(function: HostFunction, kinks: tuple[float, ...] = ()) -> Table:
         function: ϱ, elementwise on NumPy arrays.
         kinks: where ϱ or its derivative jumps, increasing.
     """
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), one_thread():
         gamma = _gamma(_nodes(X_PANELS, X_NODES) * X_MAX)
         small = _nodes(DOUBLE_PANELS, DOUBLE_NODES) * DOUBLE_CELLS / Y_CELLS
         large = _nodes(Y_CELLS, DEGREE + 1)[DOUBLE_CELLS * (DEGREE + 1) :]
@@ -290,10 +290,10 @@ def _plane(function, kinks, spectrum, theta, rule):
     squares = spectrum.coefficients**2
     k = np.arange(squares.shape[1])
     plane = np.empty((len(squares), len(theta)))
-    plane[:, fresh] = product(squares, -np.expm1(np.outer(k, log_r[fresh])))
+    plane[:, fresh] = squares @ -np.expm1(np.outer(k, log_r[fresh]))
     plane[:, fresh] += np.outer(spectrum.tail, -np.expm1(len(k) * log_r[fresh]))
     low = k[:BLOCK]  # r^256 < 1e-28
-    plane[:, ~fresh] = product(squares[:, low], np.exp(np.outer(low, log_r[~fresh])))
+    plane[:, ~fresh] = squares[:, low] @ np.exp(np.outer(low, log_r[~fresh]))
     plane[~np.isfinite(spectrum.total)] = np.nan
     if kinks:
         plane[:, double] = double_integral(function, kinks, spectrum, theta[double], rule)

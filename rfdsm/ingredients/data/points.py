@@ -37,10 +37,12 @@ def sample_matrix(X: Any, check_mean: bool = True) -> np.ndarray:
         raise ValueError(f"X must be a matrix of shape (points, d), got shape {X.shape}.")
     if X.shape[0] < 2:
         raise ValueError(f"X must have at least two rows (points), got {X.shape[0]}.")
-    if not np.all(np.isfinite(X)):
+    bad = np.argwhere(~np.isfinite(X))
+    if len(bad):
+        row, column = 1 + bad[0]
         raise ValueError(
-            f"X has {np.sum(~np.isfinite(X))} entries that are NaN or infinite: "
-            "drop or fill those rows first."
+            f"X has {len(bad)} entries that are NaN or infinite, the first in row {row}, "
+            f"column {column}: drop or fill those rows first."
         )
     if np.all(X == X[:1]):
         raise ValueError("all columns of X are constant: there is nothing to learn.")
