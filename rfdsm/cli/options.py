@@ -146,7 +146,7 @@ def model(
 
 
 def _ingredient(owner, base, text, inside, value) -> Any:
-    """An ingredient by its option's text and its own numbers; None for the model's usual one."""
+    """An ingredient by its option's text and its own numbers; None for the usual one."""
     if text is not None:
         made = read(base, text, spelled("law" if base is AbstractData else owner))
         fields = {name: getattr(made, name) for name in arguments(type(made))}

@@ -72,12 +72,8 @@ def float_array(value: Any, name: str) -> Any:
 
 def positive_integer(value: Any, name: str, least: int = 1) -> int:
     """The value as an int, if it is a whole number of at least `least`."""
-    if (
-        isinstance(value, bool)
-        or not np.isreal(value)
-        or value != round(value)
-        or value < least
-    ):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or value < least or value != value // 1:  # which infinity is not
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
     return int(value)
 
