@@ -7,14 +7,12 @@ not know this class.
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from . import asymptotics as _theory, simulation as _simulation
 from ._numerics import contour
-from .errors import Baselines, Errors, NotConverged, Sizes, Solution, Status
+from .errors import Baselines, Errors, Sizes, Solution
 from .ingredients.activations import AbstractActivation, Tanh
 from .ingredients.data import AbstractData, Gaussian, baselines
 from .ingredients.moments import Moments
@@ -31,13 +29,13 @@ from .parameters import (
     float_array,
     from_plain,
     ingredient,
-    ingredients,
     is_traced,
     number,
     positive,
     replaced,
     require,
     require_float64,
+    require_ingredients,
     scalar,
     to_plain,
 )
@@ -111,11 +109,7 @@ class RFDSM(eqx.Module):
         self.training = _one_of("lam", lam, "training", training, Ridge)
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
-        for name, kind in ingredients(type(self)).items():
-            given = getattr(self, name)
-            if not isinstance(given, kind):
-                what = "the class itself: call it" if isinstance(given, type) else type(given)
-                raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {what}.")
+        require_ingredients(self)
         many = "m, the number of noises per data point, must be >= 1 (jnp.inf is allowed)"
         require(
             [
@@ -164,14 +158,12 @@ class RFDSM(eqx.Module):
                 error (`Solution.constants_error`).
         """
         solution = self.solve(inverse_m=inverse_m, moments=moments)
-        return self._errors(solution, inverse_m, moments)
+        return _theory.errors_of(solution, self._problem(inverse_m), moments)
 
     def solve_trajectory(
         self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
     ) -> Solution:
-        """The errors at many training times, with their status; never raises on a failure.
-
-        The one- and two-point functions are computed once, for all times.
+        """The errors at many training times, from one- and two-point functions computed once.
 
         Args:
             taus: training times τ >= 0, shape (times,), in place of the `GradientFlow`'s own
@@ -209,7 +201,7 @@ class RFDSM(eqx.Module):
             0.0436
         """
         solution = self.solve_trajectory(taus, inverse_m=inverse_m, moments=moments)
-        return self._errors(solution, inverse_m, moments)
+        return _theory.errors_of(solution, self._problem(inverse_m), moments)
 
     def _solve(self, inverse_m, moments, taus=None) -> Solution:
         problem = self._problem(inverse_m, moments)
@@ -221,19 +213,6 @@ class RFDSM(eqx.Module):
             return solution
         require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
         return _theory.solve_measured(problem, moments, **options)
-
-    def _errors(self, solution: Solution, inverse_m, moments) -> Errors:
-        """The errors of a solution, if it is a success or traced."""
-        if is_traced(solution):
-            return solution.errors
-        failed = jnp.ravel(solution.status != Status.success)
-        if failed.any():
-            first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], solution.status)
-            ratios = f"psi_n = {self.psi_n:.6g}, psi_p = {self.psi_p:.6g}, m = {self.m:.6g}"
-            raise NotConverged(f"{Status[first]} ({ratios})")
-        if moments is None:
-            _theory.warn_if_constants_show(solution, self._problem(inverse_m))
-        return solution.errors
 
     def simulate(
         self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
@@ -295,9 +274,6 @@ class RFDSM(eqx.Module):
 
         Args:
             key, d, trials, features: as in `simulate`, of which these are the same draws.
-
-        Raises:
-            ValueError: as `simulate`.
         """
         return _simulation.eigenvalues(key, self._experiment(d, features), trials)
 
@@ -337,16 +313,10 @@ class RFDSM(eqx.Module):
         Warns:
             UserWarning: a bulk is too narrow to be found.
         """
-        if is_traced(self):
-            raise ValueError("edges needs concrete numbers: call it outside of jit and grad.")
         return _theory.edges(*self._spectrum())
 
     def bulk_masses(self, edges: np.ndarray | None = None) -> np.ndarray:
-        """The share of all eigenvalues in each bulk of `edges()`, shape (bulks,).
-
-        Args:
-            edges: of `edges()`, where they are at hand.
-        """
+        """The share of all eigenvalues in each bulk of `edges` (`edges()`), shape (bulks,)."""
         edges = self.edges() if edges is None else edges
         return _theory.bulk_masses(*self._spectrum(), edges)
 

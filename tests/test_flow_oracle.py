@@ -1,21 +1,20 @@
 """Gradient flow and the spectrum: the oracle against itself and against numbers from elsewhere,
 and rfdsm against the oracle."""
 
-import json
 from functools import lru_cache
-from pathlib import Path
 
 import flow_oracle
 import numpy as np
 import oracle
 import pytest
 from mpmath import mp
+from values import VALUES
 
 import rfdsm
 
 INF = float("inf")
 ERRORS = flow_oracle.ERRORS
-VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())["flow"]
+FLOW = VALUES["flow"]
 
 TAUS = (1e-3, 1.0, 30.0, 1e3, 1e5, 1e8)
 # psi_n, psi_p, m, t, eigenvalues, weights, lam, times.  Two atoms and the same times, so that
@@ -91,7 +90,7 @@ def worst(ours, theirs):
 # -- the oracle --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", VALUES, ids=lambda r: f"m={r['m']}-tau={r['tau']}")
+@pytest.mark.parametrize("row", FLOW, ids=lambda r: f"m={r['m']}-tau={r['tau']}")
 def test_flow_of_values_json(row):
     """Its rows are good to 2e-6 of the larger of the value and 1 (of a small bias2 to 6e-6):
     it is they that are off, see `test_the_contour_of_section_6`."""

@@ -1,15 +1,13 @@
 """The oracle against numbers from elsewhere, against section 5's rule, and against itself at
 other precisions."""
 
-import json
 import random
-from pathlib import Path
 
 import oracle
 import pytest
 from mpmath import mp, mpf
+from values import VALUES
 
-VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())
 ERRORS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
 
 

@@ -16,4 +16,4 @@ from .spectrum import (
     density as density,
     edges as edges,
 )
-from .uncertainty import warn_if_constants_show as warn_if_constants_show
+from .uncertainty import errors_of as errors_of

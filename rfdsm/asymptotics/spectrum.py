@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from .._numerics.derivatives import clipped
 from .._numerics.promotion import mixed
 from ..errors import warn
+from ..parameters import is_traced
 from . import branch
 from .averaged import AveragedPopulation
 from .equivalent import solve_turning
@@ -112,6 +113,8 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
     Warns:
         UserWarning: some mass was not found: a bulk is too narrow.
     """
+    if is_traced(population, u):
+        raise ValueError("edges needs concrete numbers: call it outside of jit and grad.")
     points = GRID
     while True:
         above = np.geomspace(_least(population, u), 1.01 * float(bound(population, u)), points)

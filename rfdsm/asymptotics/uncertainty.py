@@ -1,6 +1,7 @@
 """How much the error of the activation's Gaussian constants moves the results."""
 
 import dataclasses
+import math
 from typing import Any
 
 import equinox as eqx
@@ -8,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..errors import INDEPENDENT, Errors, Solution, warn
+from ..errors import INDEPENDENT, Errors, NotConverged, Solution, Status, warn
+from ..parameters import is_traced
 from .problem import Problem
 from .solution import solve
 
@@ -27,6 +29,29 @@ class _Shifted(eqx.Module):
         values = (exact.b, exact.v2, exact.s2)
         shifted = tuple(v + s for v, s in zip(values, self.shift, strict=True))
         return eqx.tree_at(lambda c: (c.b, c.v2, c.s2), exact, shifted)
+
+
+def errors_of(solution: Solution, problem: Problem, moments: Any) -> Errors:
+    """The errors of a solution, if it is a success or traced.
+
+    Raises:
+        NotConverged: it is not.
+
+    Warns:
+        UserWarning: the constants of the activation are so inaccurate that it shows.
+    """
+    if is_traced(solution):
+        return solution.errors
+    failed = jnp.ravel(solution.status != Status.success)
+    if failed.any():
+        first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], solution.status)
+        u = float(problem.inverse_m)
+        m = 1 / u if u > 0 else math.inf
+        ratios = f"psi_n = {problem.psi_n:.6g}, psi_p = {problem.psi_p:.6g}, m = {m:.6g}"
+        raise NotConverged(f"{Status[first]} ({ratios})")
+    if moments is None:
+        warn_if_constants_show(solution, problem)
+    return solution.errors
 
 
 def warn_if_constants_show(solution: Solution, problem: Problem) -> None:

@@ -1,3 +1,3 @@
 """The command line; a command a file: its options, its order of work, its words and tables."""
 
-from .app import app as app, run as run
+from .app import run as run

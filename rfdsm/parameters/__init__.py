@@ -28,6 +28,7 @@ from .numbers import (
     number as number,
     numbers as numbers,
     own_numbers as own_numbers,
+    require_ingredients as require_ingredients,
     short_names as short_names,
     text as text,
     value_of as value_of,

@@ -76,6 +76,15 @@ def ingredients(kind: type) -> dict[str, type]:
     return {f.name: f.metadata["ingredient"] for f in fields if "ingredient" in f.metadata}
 
 
+def require_ingredients(model: eqx.Module) -> None:
+    """Refuse what is not an ingredient in the place of one."""
+    for name, base in ingredients(type(model)).items():
+        given = getattr(model, name)
+        if not isinstance(given, base):
+            what = "the class itself: call it" if isinstance(given, type) else type(given)
+            raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {what}.")
+
+
 def kinds(base: type) -> dict[str, type]:
     """All that derive from `base` and can be made, by name: ours, and yours once defined."""
     found = {}

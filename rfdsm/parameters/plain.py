@@ -136,11 +136,14 @@ def readable(base: type) -> dict[str, type]:
 
 
 def usage(base: type) -> str:
-    """What `read` takes: "tanh, relu, leakyrelu:SLOPE"."""
+    """What `read` takes: "tanh, relu, leakyrelu:SLOPE, gaussian[:EIGENVALUES]"."""
     told = []
     for name, kind in readable(base).items():
-        needed = ",".join(arguments(kind)).upper()
-        told.append(f"{name}:{needed}" if needed else name)
+        parameters = inspect.signature(kind).parameters.values()
+        needed = [p.name.upper() for p in parameters if p.default is p.empty]
+        others = [p.name.upper() for p in parameters if p.default is not p.empty]
+        text = f":{','.join(needed)}" if needed else ""
+        told.append(name + text + "".join(f"[{',' if needed else ':'}{x}]" for x in others[:1]))
     return ", ".join(told)
 
 

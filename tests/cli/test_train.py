@@ -5,14 +5,13 @@ import json
 import math
 import os
 import re
-import warnings
 import zlib
 
 import jax
 import numpy as np
 import pytest
 import xarray as xr
-from test_cli import call
+from command import call
 
 from rfdsm import RFDSM, GradientFlow, Timescales, sweeps
 from rfdsm._files import labelled as storage
@@ -24,11 +23,6 @@ from rfdsm.sweeps import axes, curves as computing
 FIXED = "--psi-p 4 --t 0.2"
 TIMES = "--tau 0.1:1e3:4"
 TRAIN = f"train --psi-n 1.3,2 --m inf {FIXED} {TIMES}"
-
-
-@pytest.fixture(autouse=True)
-def _restore(monkeypatch):
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 @pytest.fixture(autouse=True, scope="module")

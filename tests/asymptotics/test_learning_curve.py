@@ -1,18 +1,16 @@
 """Gradient flow and gradient descent: limits, derivatives, bad input, and the network."""
 
-import json
 import math
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from values import VALUES
 
 import rfdsm
 from rfdsm.errors import FIELDS
 
-VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())
 TAUS = np.geomspace(0.1, 1e5, 10)
 LAWS = {"isotropic": ((1.0,), (1.0,)), "two atoms": ((1.5, 0.5), (0.5, 0.5))}
 

@@ -11,9 +11,9 @@ from scipy import special
 
 import rfdsm
 from rfdsm import simulation
-from rfdsm.simulation import blocks as network, evaluate, fit, gram, mehler, trial
-from rfdsm.simulation.features import NetworkFeatures
+from rfdsm.simulation import blocks as network, evaluate, fit, gram, mehler, trial as road
 from rfdsm.simulation.blocks import features
+from rfdsm.simulation.features import NetworkFeatures
 
 A, H = math.exp(-0.2), -math.expm1(-0.4)
 a, h = jnp.asarray(A), jnp.asarray(H)
@@ -360,20 +360,20 @@ def test_jit_and_vmap_over_key_lam_and_t(model):
 
 def test_new_numbers_do_not_recompile(model):
     model.simulate(jax.random.key(0), d=10, trials=2)
-    before = trial._run._cache_size()
+    before = road._run._cache_size()
     for k in range(3):
         changed = model.replace(lam=10.0**-k, t=0.1 + k)
         changed.simulate(jax.random.key(k), d=10, trials=2)
-    assert trial._run._cache_size() == before
+    assert road._run._cache_size() == before
 
 
 def test_results_do_not_depend_on_how_many_trials_run_at_once(model, monkeypatch):
     alone = model.simulate(jax.random.key(5), d=10, trials=3)
     asked = []
-    monkeypatch.setattr(trial, "_side_by_side", lambda *_: asked.append(2) or 2)
-    trial._run.clear_cache()
+    monkeypatch.setattr(road, "_side_by_side", lambda *_: asked.append(2) or 2)
+    road._run.clear_cache()
     batched = model.simulate(jax.random.key(5), d=10, trials=3)  # two, and one that is left
-    trial._run.clear_cache()
+    road._run.clear_cache()
     assert asked
     for x, y in zip(jax.tree.leaves(alone), jax.tree.leaves(batched), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-9)

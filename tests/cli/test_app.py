@@ -2,44 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import call, rfdsm
 
-from rfdsm import cli
 from rfdsm._files import whole as files
 from rfdsm.errors import FIELDS
 
 POINT = "point --psi-n 2 --psi-p 1 --m 2 --t 0.2 --lam 1e-2"
-
-
-def rfdsm(*arguments: str, **options):
-    """Run the command as a process; its output is piped, so no progress bar may appear."""
-    command = [sys.executable, "-m", "rfdsm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-
-
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Run the command in this process; (exit code, standard output, standard error)."""
-    old = sys.argv
-    sys.argv = ["rfdsm", *arguments]
-    try:
-        cli.run()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    finally:
-        sys.argv = old
-    return code, *capsys.readouterr()
-
-
-@pytest.fixture(autouse=True)
-def _restore(monkeypatch):
-    import warnings
-
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 def test_point_as_a_process():

@@ -1,8 +1,6 @@
 """The solver: random points, an independent high-precision program, tabulated values."""
 
-import json
 import math
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +8,13 @@ import mpmath as mp
 import numpy as np
 import oracle
 import pytest
+from values import VALUES
 
 import rfdsm
 from rfdsm.asymptotics.averaged import AveragedPopulation
 from rfdsm.asymptotics.equivalent import solve_unknowns
 
 FIELDS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
-VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())
 ACTIVATIONS = {
     "tanh": rfdsm.Tanh, "erf": rfdsm.Erf, "relu": rfdsm.ReLU, "silu": rfdsm.SiLU,
     "cos": rfdsm.Cos,

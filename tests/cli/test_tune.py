@@ -9,7 +9,7 @@ import jax
 import matplotlib.colors
 import numpy as np
 import pytest
-from test_cli import call
+from command import call
 
 import rfdsm
 from rfdsm import RFDSM, GradientFlow, Ridge, measure, tuning
@@ -37,11 +37,6 @@ train_loss = 0.6
 [budget]
 samples = 12
 """
-
-
-@pytest.fixture(autouse=True)
-def _restore(monkeypatch):
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 @pytest.fixture

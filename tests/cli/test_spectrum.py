@@ -3,12 +3,11 @@
 import csv
 import math
 import os
-import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
-from test_cli import call
+from command import call
 
 from rfdsm import RFDSM, GradientFlow
 from rfdsm._files import labelled
@@ -19,11 +18,6 @@ from rfdsm.plotting.spectrum import spectrum_figure
 from rfdsm.simulation import key_of
 
 MODEL = "--psi-n 2 --psi-p 8 --m inf --t 0.1"
-
-
-@pytest.fixture(autouse=True)
-def _restore(monkeypatch):
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Gaussian constants against the tabulated values and an independent high-precision program."""
 
 import functools
-import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +8,11 @@ import mpmath as mp
 import numpy as np
 import oracle
 import pytest
+from values import VALUES
 
 import rfdsm
 from rfdsm.ingredients.activations import table as quadrature
 
-VALUES = json.loads((Path(__file__).parent / "data" / "values.json").read_text())
 NAMED = {
     "tanh": rfdsm.Tanh(),
     "erf": rfdsm.Erf(),

@@ -5,13 +5,12 @@ import json
 import math
 import os
 import re
-import warnings
 
 import jax
 import numpy as np
 import pytest
 import xarray as xr
-from test_cli import call, rfdsm
+from command import call, rfdsm
 
 from rfdsm import RFDSM, Status, model_of, sweeps
 from rfdsm._files import labelled as storage, whole as files
@@ -24,11 +23,6 @@ from rfdsm.sweeps import axes
 FIXED = "--psi-n 2 --t 0.2 --lam 1e-2"
 SWEEP = f"curve psi_p=0.5:8:5 {FIXED} --m 1,inf"
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
-
-
-@pytest.fixture(autouse=True)
-def _restore(monkeypatch):
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
-from test_cli import call
+from command import call
 
 from rfdsm import RFDSM, Samples, measure, standardise, sweeps
 from rfdsm._files import labelled as storage, points as tables
@@ -22,11 +22,6 @@ from rfdsm.sweeps import prediction as computing
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 QUICK = "--psi-p 2 --noises 4 --classes 1".split()
-
-
-@pytest.fixture(autouse=True)
-def _restore(monkeypatch):
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +90,7 @@ def test_networks_are_trained_on_the_points(asked, prediction):
         )
         gaussian = float(prediction.test_loss_gaussian_theory[0, i])
         assert gaussian == pytest.approx(float(there.asymptotics().test_loss))
-    np.testing.assert_allclose(
-        prediction.test_loss_mean, prediction.test_loss_theory, rtol=0.3
-    )
+    np.testing.assert_allclose(prediction.test_loss_mean, prediction.test_loss_theory, rtol=0.3)
 
 
 def test_text_figure_and_dataset(prediction, tmp_path):
