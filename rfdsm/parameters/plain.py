@@ -121,8 +121,8 @@ def read(base: type, given: str, option: str) -> Any:
     if kind is not None:
         values = read_numbers(rest, f"{option} {name}") if colon else []
         parameters = inspect.signature(kind).parameters.values()
-        if values and declared(kind)[next(iter(parameters)).name].many:
-            return kind(values)
+        if values and any(each.many for each in declared(kind).values()):
+            return kind(values)  # of a list, its first argument
         needed = sum(p.default is p.empty for p in parameters)
         if needed <= len(values) <= len(parameters):
             return kind(*values)
