@@ -1,13 +1,11 @@
 """The command line as a person meets it: output, exit codes, one line for bad input."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from command import call, rfdsm
 
-from rfdsm._files import whole as files
 from rfdsm.errors import FIELDS
 
 POINT = "point --psi-n 2 --psi-p 1 --m 2 --t 0.2 --lam 1e-2"
@@ -101,18 +99,6 @@ def test_doctor_reports_a_wrong_backend(capsys, monkeypatch):
     monkeypatch.setattr(canary, "checks", lambda: [canary.Check("sum", 0.1, False)])
     code, out, err = call(capsys, "doctor")
     assert code == 1 and "WRONG" in out and "wrong numbers" in err
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "figure.png"
-    target.write_text("old")
-    with pytest.raises(RuntimeError), files.whole_file(target) as partial:
-        partial.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "old" and os.listdir(tmp_path) == ["figure.png"]
-    with files.whole_file(target) as partial:
-        partial.write_text("new")
-    assert target.read_text() == "new" and os.listdir(tmp_path) == ["figure.png"]
 
 
 def test_demo_into_a_place_that_is_a_file(tmp_path, capsys, monkeypatch):

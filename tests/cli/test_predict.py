@@ -1,22 +1,17 @@
 """`rfdsm predict`: files of points, both theories on them, and networks beside."""
 
 import json
-import math
 import os
-import warnings
 
-import jax
 import numpy as np
 import pytest
+import results
 import xarray as xr
 from command import call
 
-from rfdsm import RFDSM, Samples, measure, standardise, sweeps
-from rfdsm._files import labelled as storage, points as tables
-from rfdsm.analysis import points as looks
+from rfdsm import standardise
+from rfdsm._files import labelled as storage
 from rfdsm.cli import predict as command
-from rfdsm.errors import LOSSES
-from rfdsm.ingredients.data import sample_matrix
 from rfdsm.plotting import curves
 from rfdsm.sweeps import prediction as computing
 
@@ -24,73 +19,20 @@ MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 QUICK = "--psi-p 2 --noises 4 --classes 1".split()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def X():
-    """Points of heavy tails: 200 of dimension 8, the last column constant."""
-    points = np.random.default_rng(0).standard_t(5, (200, 8)) * np.linspace(1, 2, 8) + 3
-    points[:, 7] = 4
-    return points
+    return results.points()
+
+
+@pytest.fixture
+def prediction():
+    return results.predicted()
 
 
 @pytest.fixture
 def path(X, tmp_path):
     np.save(tmp_path / "points.npy", X)
     return str(tmp_path / "points.npy")
-
-
-@pytest.fixture(scope="module")
-def asked(X):
-    """Over n at m = 1 and ∞."""
-    return command.question(standardise(X), "n=8:40:3", {"m": [math.inf, 1], "psi_p": 2})
-
-
-@pytest.fixture(scope="module")
-def prediction(asked):
-    """With networks."""
-    done = []
-    found = sweeps.predict(
-        *asked, noises=4, classes=1, simulate={"trials": 3, "points": 2}, seed=5,
-        report=done.append,
-    )  # fmt: skip
-    last = [at for at in done if at.total][-1]
-    assert last.done == last.total == 2 + 2 * 2
-    found.attrs["data"] = "points.npy"
-    return found
-
-
-def test_values_are_those_of_the_model(asked, prediction):
-    model, over, _ = asked
-    assert tuple(prediction.m.values) == (1, math.inf) and model.psi_p == 2
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of 200 points
-        moments = measure(model, jax.random.key(5), 4, classes=1, report=print)
-    for line, m in enumerate(prediction.m.values):
-        for i, n in enumerate(over["n"]):
-            at = RFDSM(n / 8, 2, m, t=0.1, lam=1e-2, data=Samples(model.data.X))
-            for name in LOSSES:
-                assert float(prediction[name][line, i]) == pytest.approx(
-                    float(getattr(at.asymptotics(moments=moments), name)), rel=1e-9
-                )
-                found = float(prediction[f"{name}_gaussian"][line, i])
-                assert found == pytest.approx(float(getattr(at.asymptotics(), name)))
-
-
-def test_networks_are_trained_on_the_points(asked, prediction):
-    model, at = asked[0], prediction.simulated_n.values
-    np.testing.assert_array_equal(at, np.round(at))
-    assert prediction.test_loss_mean.shape == (2, 2) and prediction.attrs["trials"] == 3
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        moments = measure(model, jax.random.key(5), 4, classes=1, report=print)
-    for i, n in enumerate(at):
-        there = model.replace(psi_n=n / 8, m=1)
-        theory = there.asymptotics(moments=moments)
-        assert float(prediction.test_loss_theory[0, i]) == pytest.approx(
-            float(theory.test_loss)
-        )
-        gaussian = float(prediction.test_loss_gaussian_theory[0, i])
-        assert gaussian == pytest.approx(float(there.asymptotics().test_loss))
-    np.testing.assert_allclose(prediction.test_loss_mean, prediction.test_loss_theory, rtol=0.3)
 
 
 def test_text_figure_and_dataset(prediction, tmp_path):
@@ -116,15 +58,6 @@ def test_text_figure_and_dataset(prediction, tmp_path):
         assert described["data"] == {"kind": "Samples", "points": 200, "d": 8}
     rows = (tmp_path / "data.csv").read_text().splitlines()
     assert len(rows) == 1 + 6 + 6 + 4
-
-
-@pytest.mark.slow
-def test_draws_give_a_band(X):
-    asked = command.question(standardise(X), "lam=1e-3:1:2", {"m": [4], "psi_p": 1})
-    found = sweeps.predict(*asked, noises=2, classes=1, draws=2)
-    assert found.test_loss_spread.shape == (1, 2)
-    assert np.all(found.test_loss_spread > 0) and "draws" in command.summary(found)[-1]
-    curves.curve_figure(found, log_y=True)
 
 
 def test_the_command(path, capsys, tmp_path):
@@ -169,50 +102,6 @@ def test_defaults_suit_the_number_of_points():
     model, over, _ = command.question(X, "lam", {"m": []})
     assert model.psi_n * 12 == pytest.approx(7)
     assert over["lam"][0] == pytest.approx(1e-5) and over["lam"][-1] == pytest.approx(10)
-
-
-def test_long_work_is_announced(X):
-    X = standardise(X)
-    short = command.question(X, "lam=1:2:2", {"m": [1], "psi_p": 1})
-    assert computing.estimate(*short) is None
-    long = command.question(X, "n", {"m": [], "psi_p": 300})
-    line = computing.estimate(*long, simulate={"trials": 12, "points": 4})
-    assert "2400 features" in line and "GiB" in line and "networks" in line
-
-
-def test_descriptions_tell_gaussian_points_from_others():
-    rng = np.random.default_rng(2)
-    gaussian = looks.describe(rng.normal(size=(4000, 6)) * [1, 1, 1, 1, 1, 3])
-    assert gaussian.effective_dimension == pytest.approx(14**2 / 86, rel=0.1)
-    assert gaussian.norms == pytest.approx(1, abs=0.1)
-    assert gaussian.kurtosis == pytest.approx(3, abs=0.3)
-    assert "close to Gaussian" in gaussian.lines()[1]
-    mixture = looks.describe(rng.normal(size=(4000, 6)) * rng.choice([0.2, 2], (4000, 1)))
-    assert mixture.norms > 1.5 and mixture.kurtosis > 4
-    assert mixture.lines()[1].startswith("not Gaussian")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1,2\n3,4\n5,7\n",
-        "a,b\n1,2\n3,4\n5,7\n",
-        "# x\n\n1;2\n3; 4\n5;7",
-        "1 2\n 3  4\n5 7",
-    ],
-)
-def test_csv_variants(tmp_path, text):
-    (tmp_path / "x.csv").write_text(text)
-    np.testing.assert_array_equal(tables.read(tmp_path / "x.csv"), [[1, 2], [3, 4], [5, 7]])
-
-
-def test_arrays_of_every_kind(tmp_path):
-    images = np.arange(24).reshape(4, 2, 3).astype(np.uint8)
-    np.savez(tmp_path / "one.npz", anything=images)
-    np.savez(tmp_path / "named.npz", X=images, y=np.zeros(4))
-    np.save(tmp_path / "images.npy", images)
-    for name in ("one.npz", "named.npz", "images.npy"):
-        np.testing.assert_array_equal(tables.read(tmp_path / name), images.reshape(4, 6))
 
 
 def write(folder):
@@ -317,12 +206,3 @@ def test_nothing_is_written_when_a_run_fails(path, capsys, tmp_path, monkeypatch
     )  # fmt: skip
     assert code == 2 and err.endswith("rfdsm: no figure\n")
     assert sorted(os.listdir(tmp_path)) == before
-
-
-def test_points_as_they_are(path, X):
-    given = computing.load(tables.Path(path), as_is=False)
-    np.testing.assert_array_equal(given.X, standardise(X))
-    with pytest.warns(UserWarning, match="mean of X is not small"):
-        kept = computing.load(tables.Path(path), as_is=True)
-    np.testing.assert_array_equal(kept.X, sample_matrix(X, check_mean=False))
-    assert "as given" in kept.about()

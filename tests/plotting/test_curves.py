@@ -1,0 +1,68 @@
+"""Figures of curves: lines, markers, baselines, times."""
+
+import math
+
+import numpy as np
+import pytest
+import results
+
+from rfdsm import RFDSM
+from rfdsm.errors import FIELDS, LABELS
+from rfdsm.parameters import declared
+from rfdsm.plotting import curves
+
+
+@pytest.fixture
+def simulated():
+    return results.simulated()
+
+
+@pytest.fixture
+def trained():
+    return results.trained()
+
+
+def test_a_figure_has_lines_markers_and_a_baseline(simulated):
+    drawn = curves.curve_figure(simulated, ["test_loss", "variance"], log_y=True)
+    test, variance = drawn.axes
+    label = declared(RFDSM)["training.lam"].title
+    assert label == r"ridge $\lambda$"
+    assert test.get_xlabel() == label and test.get_yscale() == "log"
+    assert len(test.containers) == 1 and len(test.lines) == 3 and len(variance.lines) == 2
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert legend == ["$m = 2$", "networks, $d = 12$", "best linear score"]
+
+
+def test_a_figure_has_lines_markers_and_times(trained):
+    drawn = curves.curve_figure(trained, ["score_error", "test_loss"])
+    score, test = drawn.axes
+    assert score.get_xscale() == "log" and score.get_xlabel() == r"training time $\tau$"
+    assert len(score.containers) == len(test.containers) == 2
+    upright = [line.get_xdata()[0] for line in score.lines if len(line.get_xdata()) == 2]
+    assert upright == [2.6, 4, 65, 100]
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert legend[:4] == [
+        r"$\psi_n = 1.3$", r"$\psi_n = 2$", "networks, $d = 8$", "best linear score",
+    ]  # fmt: skip
+    assert r"$\tau_\mathrm{gen}$ (spectrum)" in legend and len(legend) == 6
+
+
+def theory_of(trained):
+    """Without the networks."""
+    return trained.drop_dims("simulated_tau")
+
+
+def test_times_off_the_axis_are_not_drawn(trained):
+    far = {"tau_gen_by_bulks": 1e-9, "tau_mem_by_bulks": math.nan}
+    changed = theory_of(trained).assign(
+        {name: ("psi_n", np.full(2, value)) for name, value in far.items()}
+    )
+    drawn = curves.curve_figure(changed, ["train_loss"])
+    assert len(drawn.axes[0].lines) == 2 and len(drawn.legends[0].get_texts()) == 2
+
+
+def test_many_panels_take_two_rows(trained):
+    drawn = curves.curve_figure(theory_of(trained), FIELDS[:5], log_y=True)
+    assert [ax.get_title() for ax in drawn.axes] == [LABELS[x] for x in FIELDS[:5]]
+    assert len({ax.get_subplotspec().rowspan.start for ax in drawn.axes}) == 2
+    assert all(ax.get_yscale() == "log" for ax in drawn.axes)

@@ -1,0 +1,95 @@
+"""Losses on data points: both theories, networks, announcements."""
+
+import math
+import warnings
+
+import jax
+import numpy as np
+import pytest
+import results
+
+from rfdsm import RFDSM, Samples, measure, standardise, sweeps
+from rfdsm.cli import predict as command
+from rfdsm.errors import LOSSES
+from rfdsm.ingredients.data import sample_matrix
+from rfdsm.plotting import curves
+from rfdsm.sweeps import prediction as computing
+
+
+@pytest.fixture
+def X():
+    return results.points()
+
+
+@pytest.fixture
+def asked():
+    return results.asked()
+
+
+@pytest.fixture
+def prediction():
+    return results.predicted()
+
+
+def test_values_are_those_of_the_model(asked, prediction):
+    model, over, _ = asked
+    assert tuple(prediction.m.values) == (1, math.inf) and model.psi_p == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of 200 points
+        moments = measure(model, jax.random.key(5), 4, classes=1, report=print)
+    for line, m in enumerate(prediction.m.values):
+        for i, n in enumerate(over["n"]):
+            at = RFDSM(n / 8, 2, m, t=0.1, lam=1e-2, data=Samples(model.data.X))
+            for name in LOSSES:
+                assert float(prediction[name][line, i]) == pytest.approx(
+                    float(getattr(at.asymptotics(moments=moments), name)), rel=1e-9
+                )
+                found = float(prediction[f"{name}_gaussian"][line, i])
+                assert found == pytest.approx(float(getattr(at.asymptotics(), name)))
+
+
+def test_networks_are_trained_on_the_points(asked, prediction):
+    model, at = asked[0], prediction.simulated_n.values
+    np.testing.assert_array_equal(at, np.round(at))
+    assert prediction.test_loss_mean.shape == (2, 2) and prediction.attrs["trials"] == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        moments = measure(model, jax.random.key(5), 4, classes=1, report=print)
+    for i, n in enumerate(at):
+        there = model.replace(psi_n=n / 8, m=1)
+        theory = there.asymptotics(moments=moments)
+        assert float(prediction.test_loss_theory[0, i]) == pytest.approx(
+            float(theory.test_loss)
+        )
+        gaussian = float(prediction.test_loss_gaussian_theory[0, i])
+        assert gaussian == pytest.approx(float(there.asymptotics().test_loss))
+    np.testing.assert_allclose(prediction.test_loss_mean, prediction.test_loss_theory, rtol=0.3)
+
+
+@pytest.mark.slow
+def test_draws_give_a_band(X):
+    asked = command.question(standardise(X), "lam=1e-3:1:2", {"m": [4], "psi_p": 1})
+    found = sweeps.predict(*asked, noises=2, classes=1, draws=2)
+    assert found.test_loss_spread.shape == (1, 2)
+    assert np.all(found.test_loss_spread > 0) and "draws" in command.summary(found)[-1]
+    curves.curve_figure(found, log_y=True)
+
+
+def test_long_work_is_announced(X):
+    X = standardise(X)
+    short = command.question(X, "lam=1:2:2", {"m": [1], "psi_p": 1})
+    assert computing.estimate(*short) is None
+    long = command.question(X, "n", {"m": [], "psi_p": 300})
+    line = computing.estimate(*long, simulate={"trials": 12, "points": 4})
+    assert "2400 features" in line and "GiB" in line and "networks" in line
+
+
+def test_points_as_they_are(tmp_path, X):
+    path = tmp_path / "points.npy"
+    np.save(path, X)
+    given = computing.load(path, as_is=False)
+    np.testing.assert_array_equal(given.X, standardise(X))
+    with pytest.warns(UserWarning, match="mean of X is not small"):
+        kept = computing.load(path, as_is=True)
+    np.testing.assert_array_equal(kept.X, sample_matrix(X, check_mean=False))
+    assert "as given" in kept.about()
