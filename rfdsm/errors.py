@@ -57,7 +57,7 @@ class Sizes:
 
 
 class Errors(eqx.Module):
-    r"""The errors of a trained score, all per dimension (THEORY.md section 2).
+    r"""The errors of a trained score, all per dimension (docs/theory.md section 2).
 
     Every field has the same shape: () from theory, (trials,) from simulation, and
     whatever vmap puts in front. P_t is the law of y = a x + √h z; C_t = 1 - h∫ρ/σ_t.
@@ -227,7 +227,7 @@ class Solution(eqx.Module):
     Attributes:
         errors: the `Errors`; NaN in value and derivative where status is not success.
         status: a `Status`, per row under vmap; compare with ``== Status.success``.
-        residual: the largest |ℓ - log F(ℓ)| of THEORY.md section 4's equations in logs.
+        residual: the largest |ℓ - log F(ℓ)| of docs/theory.md section 4's equations in logs.
         steps: Newton steps taken.
         constants_error: bound on the absolute error of the activation's constants.
         filter_error: the error of the training rule's quadrature, in φ(x)·x (O(1)); about

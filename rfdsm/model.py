@@ -47,7 +47,7 @@ class RFDSM(eqx.Module):
     r"""Denoising score matching with a random-features network, at fixed ratios.
 
     s_A(y) = (A/√p) ϱ(W y/√d), W (p×d) iid N(0, 1) and frozen, A trained on n points with m
-    noises each; d, n, p → ∞ at psi_n = n/d and psi_p = p/d (THEORY.md section 1).
+    noises each; d, n, p → ∞ at psi_n = n/d and psi_p = p/d (docs/theory.md section 1).
 
     A pytree whose numbers are traced float arrays: a new value never recompiles, and
     `jax.grad` of a function of the model is an RFDSM of derivatives.
@@ -126,7 +126,7 @@ class RFDSM(eqx.Module):
             inverse_m: u = 1/m in [0, 1], overriding m; differentiable at 0 (m = ∞), where
                 the derivative in m itself is 0.
             moments: measured moments of the features, which replace the Gaussian theory of
-                the data (THEORY.md section 12). psi_p, process and activation must be the
+                the data (docs/theory.md section 12). psi_p, process and activation must be the
                 measured ones, derivatives in them (and in the data) are NaN; score_error,
                 bias2 and variance are NaN. Inside of a jit pass them as an argument.
 
@@ -143,7 +143,7 @@ class RFDSM(eqx.Module):
         return self._solve(inverse_m, moments)
 
     def asymptotics(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Errors:
-        """The asymptotic errors (THEORY.md sections 6, 12), differentiable in every number.
+        """The asymptotic errors (docs/theory.md sections 6, 12), differentiable in all numbers.
 
         Args:
             inverse_m, moments: as in `solve`.
@@ -283,7 +283,7 @@ class RFDSM(eqx.Module):
         return _simulation.experiment(d, features=features, **vars(self))
 
     def density(self, x: Any) -> Float[Array, " *shape"]:
-        """The density of eigenvalues of U = (1/N) Σ f f^T at x (THEORY.md section 7).
+        """The density of eigenvalues of U = (1/N) Σ f f^T at x (docs/theory.md section 7).
 
         Without broadening, and without the atom (`atoms`): with it the density integrates to
         1 over x. 0 outside of the bulks (`edges`), NaN where it could not be solved.

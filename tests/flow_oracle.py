@@ -1,4 +1,4 @@
-"""Independent reference for gradient flow and the spectrum, written from THEORY.md's sections
+"""Independent reference for gradient flow and the spectrum, from docs/theory.md's sections
 4 to 7 alone.
 
 It shares nothing with the package: the contour is an ellipse in log(z + c), the arithmetic is

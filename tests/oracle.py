@@ -1,4 +1,4 @@
-"""High-precision reference for the theory of THEORY.md, written from its equations alone.
+"""High-precision reference for the theory of docs/theory.md, written from its equations alone.
 
 Pure Python and mpmath.  It shares no code and no algebra with the package it is used to test:
 

@@ -1,4 +1,4 @@
-r"""Quadrature that turns a decaying filter into nodes and weights (THEORY.md section 6).
+r"""Quadrature that turns a decaying filter into nodes and weights (docs/theory.md section 6).
 
 A filter like φ(x) = (1 - e^{-τx})/x is entire, and by Cauchy an integral of φ(z)/(z - x) around
 the spectrum. Only its decaying part needs to be integrated: with g(z) = -e^{-τz}/z the contour

@@ -1,4 +1,4 @@
-"""How far to trust moments of finitely many points (THEORY.md section 12)."""
+"""How far to trust moments of finitely many points (docs/theory.md section 12)."""
 
 import math
 from typing import NamedTuple

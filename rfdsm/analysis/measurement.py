@@ -1,4 +1,4 @@
-"""Measuring the moments of features on data (THEORY.md section 12)."""
+"""Measuring the moments of features on data (docs/theory.md section 12)."""
 
 import math
 import sys

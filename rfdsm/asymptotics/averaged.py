@@ -1,4 +1,4 @@
-r"""What the equations know of the features, with the weights W averaged (THEORY.md 3-5, 13).
+r"""What the equations know of features averaged over W (docs/theory.md sections 3-5, 13).
 
 Rotating the m noisy copies of one data point into their mean direction and m-1 contrasts
 makes two independent populations of features with jointly diagonal covariances. For each
@@ -125,7 +125,7 @@ class AveragedPopulation(AbstractPopulation):
         return self.shared + u * self.fresh
 
     def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, "3"]:
-        r"""Unknowns from which Newton converges everywhere (THEORY.md section 13).
+        r"""Unknowns from which Newton converges everywhere (docs/theory.md section 13).
 
         With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are
         linear in q, and the trace identity is bounded by two quadratics in q:

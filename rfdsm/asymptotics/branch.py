@@ -2,7 +2,8 @@ r"""Complex resolvent arguments: which root of the one-point equations is the re
 
 At λ = |λ| e^{iθ}, 0 <= θ <= π, the traces of (U+λ)^{-1} with positive matrices are sums of
 1/(x + λ), x >= 0, whose argument lies in [-θ, 0]. So do the unknowns on the physical branch,
-and a root of the equations in that sector was never seen to be another one (THEORY.md 11).
+and a root of the equations in that sector was never seen to be another one (docs/theory.md
+section 11).
 """
 
 import jax.numpy as jnp

@@ -1,7 +1,7 @@
 r"""The deterministic equivalent of (U+λ)^{-1}: Newton on the one-point equations.
 
-The unknowns are positive; the equations are monotone and sub-homogeneous in them, so the
-root is unique and the Jacobian in their logs is nonsingular (THEORY.md section 11). From an
+The unknowns are positive; the equations are monotone and sub-homogeneous in them, so the root
+is unique and the Jacobian in their logs is nonsingular (docs/theory.md section 11). From an
 averaged population's start eight Newton steps reach rounding error everywhere in psi 1e-3..1e3,
 lam 1e-12..1e3, t 1e-4..10, m in [1, ∞] for features like those of tanh: their number does
 not depend on the data, and a batch does not wait for its slowest row. Features that are

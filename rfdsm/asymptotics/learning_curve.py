@@ -1,4 +1,4 @@
-r"""The errors of a trained network, for any population and spectral filter (THEORY.md 6, 12).
+r"""The errors for any population and spectral filter (docs/theory.md sections 6, 12).
 
 With the filter's nodes λ_i and weights c_i, states i at λ_i,
 

@@ -1,4 +1,4 @@
-r"""What the equations know of any features on any data: measured moments (THEORY.md 12).
+r"""What the equations know of features that were measured (docs/theory.md section 12).
 
 With the features' weights fixed and classes c of points, shares π_c, the moments are
 

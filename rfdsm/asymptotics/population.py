@@ -46,7 +46,7 @@ class AbstractPopulation(eqx.Module):
 
     @abc.abstractmethod
     def mismatch(self, state: Any) -> Float[Array, ""]:
-        """The largest |ℓ - log F(ℓ)| of THEORY.md's own equations."""
+        """The largest |ℓ - log F(ℓ)| of docs/theory.md's own equations."""
 
     @abc.abstractmethod
     def response(self, state: Any) -> Any:

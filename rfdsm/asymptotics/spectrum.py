@@ -1,4 +1,4 @@
-r"""The spectrum of U = (1/N) Σ f f^T for d, n, p → ∞ (THEORY.md section 7).
+r"""The spectrum of U = (1/N) Σ f f^T for d, n, p → ∞ (docs/theory.md section 7).
 
 With q(λ) = (1/p) tr (U+λ)^{-1}, the density of eigenvalues at x is -(1/π) Im q(-x + i0), from
 the equations on the axis itself: nothing is broadened. Eigenvalues are O(1), up to ψ_p for the
@@ -92,7 +92,7 @@ def atom(population: AveragedPopulation, u) -> Atom:
 
 
 def bound(population: AveragedPopulation, u) -> Float[Array, ""]:
-    """Above every eigenvalue (THEORY.md section 6)."""
+    """Above every eigenvalue (docs/theory.md section 6)."""
     per_point = 1 / jnp.sqrt(population.psi_n)
     per_pair = jnp.sqrt(u / population.psi_n)
     largest = jnp.max(population.eigenvalues)

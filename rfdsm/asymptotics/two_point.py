@@ -1,4 +1,6 @@
-r"""Two-point functions K_C(λ1, λ2) = (1/d) tr V^T (U+λ1)^{-1} C (U+λ2)^{-1} V (THEORY.md 5).
+r"""Two-point functions of the resolvent (docs/theory.md section 5).
+
+    K_C(λ1, λ2) = (1/d) tr V^T (U+λ1)^{-1} C (U+λ2)^{-1} V
 
 Put [[λ1, ε], [0, λ2]] in the place of λ. Every scalar X of the one-point equations becomes
 an upper triangular 2×2 matrix with the solutions at λ1 (left, X_L) and λ2 (right, X_R) on

@@ -1,4 +1,4 @@
-r"""Measured second moments of any features on any data (THEORY.md section 12).
+r"""Measured second moments of any features on any data (docs/theory.md section 12).
 
 The theory knows features by three moments alone. With the weights fixed, x a data point, z the
 noises, f = f(a x + √h z) the features (p of them) and d the dimension of the data,

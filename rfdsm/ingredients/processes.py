@@ -11,7 +11,7 @@ from ..parameters import Condition, number, positive, require, scalar
 
 
 class AbstractProcess(eqx.Module):
-    """A forward process: y = a x + √h z with z ~ N(0, I) (THEORY.md section 1).
+    """A forward process: y = a x + √h z with z ~ N(0, I) (docs/theory.md section 1).
 
     Both numbers are O(1) and may depend on the process' own, traced parameters.
     """

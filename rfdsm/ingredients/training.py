@@ -1,4 +1,4 @@
-"""Training rules as spectral filters: B = -(1/√h) V^T φ(U) (THEORY.md sections 1, 6).
+"""Training rules as spectral filters: B = -(1/√h) V^T φ(U) (docs/theory.md sections 1, 6).
 
 A rule gives the theory its filter as nodes and weights, φ(U) = Σ_i c_i (U+λ_i)^{-1}, and the
 simulation the filter's values φ(x) at eigenvalues x of U. Training time runs in units in which

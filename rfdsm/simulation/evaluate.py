@@ -52,8 +52,8 @@ def shared_points(key, sampler, points: int, a, h) -> Float[Array, "points d"]:
     """Noised test points y for bias2, with exactly the right second moment per coordinate.
 
     Their own fluctuation is not averaged over trials. The mean learned score is -κ_σ y to
-    leading order, diagonal in these coordinates (THEORY.md section 4), and of such scores the
-    rescaled points measure every squared difference exactly.
+    leading order, diagonal in these coordinates (docs/theory.md section 4), and of such scores
+    the rescaled points measure every squared difference exactly.
     """
     of_data, of_noise = jax.random.split(key)
     _, x = sampler.split(of_data, 0, points)

@@ -53,7 +53,7 @@ class NetworkFeatures(AbstractTrialFeatures):
 
 
 class GaussianFeatures(AbstractTrialFeatures):
-    r"""The Gaussian surrogate f_ij = b W y_ij/√d + v ω_i + s ω_ij (THEORY.md section 3).
+    r"""The Gaussian surrogate f_ij = b W y_ij/√d + v ω_i + s ω_ij (docs/theory.md section 3).
 
     ω_i, ω_ij ~ N(0, I_p) independent, ω_i shared by the copies of a training point. μ0 is left
     out: it drops out of every error.

@@ -1,4 +1,4 @@
-r"""Second moments of features on data (THEORY.md 12), in one stream over the points.
+r"""Second moments of features on data (docs/theory.md section 12), in one stream.
 
 With K noises z_j for a point, f̄ the mean of its features over them, the sums over points
 

@@ -1,4 +1,4 @@
-"""THEORY.md section 8: what must come out exactly, held against formulas of its own."""
+"""docs/theory.md section 8: what must come out exactly, held against formulas of its own."""
 
 import math
 

@@ -64,7 +64,7 @@ def losses(errors):
     return np.array([getattr(errors, name) for name in LOSSES])
 
 
-# A reference from THEORY.md section 12 with nothing of the package: plain iteration for the
+# A reference from docs/theory.md section 12, nothing of the package: plain iteration for the
 # one-point equations, two-point functions by differences in a deformation of U.
 
 

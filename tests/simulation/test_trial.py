@@ -97,7 +97,7 @@ def test_both_forms_of_the_fit_minimise_the_loss(lam):
         np.testing.assert_allclose(got[0], B, rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(got[1], loss, rtol=1e-8)
 
-    # and the penalised loss of THEORY.md section 1 is stationary there
+    # and the penalised loss of docs/theory.md section 1 is stationary there
     def penalised(B):
         plain = jnp.mean(jnp.sum((jnp.sqrt(h) * f @ B.T + z) ** 2, 1)) / d
         return plain + h * lam / d * jnp.sum(B**2)  # |A|² = p |B|²

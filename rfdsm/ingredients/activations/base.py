@@ -1,4 +1,4 @@
-r"""Activation functions ϱ and the constants by which the theory knows them (THEORY.md 3).
+r"""Activation functions ϱ and their Gaussian constants (docs/theory.md section 3).
 
 With Γ² = shared + fresh the variance of a preactivation, of which `shared` = a² σx² is common
 to the noisy copies of a data point and `fresh` = h is not, r = shared/Γ² and g ~ N(0, 1),

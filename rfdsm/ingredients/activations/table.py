@@ -1,7 +1,7 @@
 r"""Gaussian constants of a function without closed form: quadrature once, then a table.
 
 At preactivation scale Γ, for two noisy copies of one point with correlation r = cos θ and
-c_k = E ϱ(Γg) He_k(g)/√k! (THEORY.md section 3),
+c_k = E ϱ(Γg) He_k(g)/√k! (docs/theory.md section 3),
 
     μ0 = c_0,   b = c_1/Γ,   T = Σ_{k≥2} c_k²,   v² = Σ_{k≥2} c_k² r^k,   s² = T - v²
 

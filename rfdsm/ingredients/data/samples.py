@@ -50,8 +50,8 @@ class Samples(AbstractData):
 
     The n training points are drawn from X without replacement, the test points from the
     rest. Theory takes the Gaussian law of the same covariance XᵀX/N, which has the right
-    shape and can be 2 to 20 % off in value on images (THEORY.md section 10). The true score
-    is unknown: score_error, bias2 and variance are NaN in simulation.
+    shape and can be 2 to 20 % off in value on images (docs/theory.md section 10). The true
+    score is unknown: score_error, bias2 and variance are NaN in simulation.
 
     Args:
         X: real samples, shape (N, d). `standardise(X)` centres and scales them.
