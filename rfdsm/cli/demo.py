@@ -35,7 +35,7 @@ def gaussian() -> Setting:
         RFDSM(psi_n=8, psi_p=1, m=1, t=0.1, lam=1e-3),
         {"psi_p": np.geomspace(0.2, 200, 241)},
         {"m": (1, 4, 16, math.inf)},
-        {"d": 48, "trials": 6, "at": (0.5, 2.0, 8.0, 32.0)},
+        {"d": 48, "trials": 6, "at": (2.0, 8.0, 32.0)},
     )
 
 
