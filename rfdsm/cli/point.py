@@ -1,6 +1,5 @@
 """`rfdsm point`: every error at one point, from theory and, if asked, from simulation."""
 
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from ..model import RFDSM
 from ..progress import Steps
 from . import console, options
 from .console import out, stages
+from .words import of_errors
 
 
 @options.of_model()
@@ -113,14 +113,7 @@ def _table(told: dict[str, Any]) -> Table:
         columns.append(("d → ∞", told["extrapolated"], ".4g"))
         columns.append(("±", told["standard_error"], ".1g"))
         columns.append(("z", told["z"], "+.1f"))
-    drawn = console.table("error per dimension", *(title for title, _, _ in columns), left=1)
-    for name in FIELDS:
-        cells = (
-            "-" if math.isnan(values[name]) else format(values[name], style)
-            for _, values, style in columns
-        )
-        drawn.add_row(name, *cells)
-    return drawn
+    return of_errors(columns, {name: name for name in FIELDS})
 
 
 def _summary(told: dict[str, Any]) -> list[str]:

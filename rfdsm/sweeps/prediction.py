@@ -104,9 +104,7 @@ def predict(
     found.attrs |= {"m": float(model.m)}
     if moments.halves is not None:
         error = sampling_error(model, moments)
-        value = model.asymptotics(moments=moments).test_loss
-        found.attrs["uncertain"] = float(error.total.test_loss / value)
-        found.attrs["enough"] = float(error.enough)
+        found.attrs |= {"uncertain": error.share, "enough": float(error.enough)}
     return found
 
 
