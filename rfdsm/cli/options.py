@@ -18,16 +18,8 @@ from ..ingredients.data import AbstractData, Gaussian
 from ..ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
 from ..ingredients.training import AbstractTraining, Ridge
 from ..model import RFDSM
-from ..parameters import (
-    arguments,
-    declared,
-    ingredients,
-    kinds,
-    own_numbers,
-    read,
-    read_numbers,
-    usage,
-)
+from ..parameters.numbers import arguments, declared, ingredients, kinds, own_numbers
+from ..parameters.plain import read, read_numbers, usage
 
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
 DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]

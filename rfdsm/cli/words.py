@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from ..errors import LABELS, STATUSES
-from ..parameters import text
+from ..parameters.numbers import text
 from . import console
 
 ROWS = 12  # of a table, for a line

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...model import RFDSM
-from ...parameters import declared, read_numbers
+from ...parameters.numbers import declared
+from ...parameters.plain import read_numbers
 from .. import options
 
 WITHOUT = ("law",)  # of a model's options: the data are DATA, or Gaussian
