@@ -24,21 +24,18 @@ from .ingredients.training import (
     points_for,
     training_times,
 )
-from .parameters import (
-    INVERSE,
+from .parameters.checks import (
     float_array,
-    from_plain,
-    ingredient,
     is_traced,
-    number,
     positive,
-    replaced,
     require,
     require_float64,
-    require_ingredients,
     scalar,
-    to_plain,
 )
+from .parameters.copies import replaced
+from .parameters.numbers import ingredient, number, require_ingredients
+from .parameters.plain import from_plain, to_plain
+from .parameters.scales import INVERSE
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 

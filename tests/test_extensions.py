@@ -20,7 +20,9 @@ from rfdsm.ingredients.activations import AbstractActivation, Constants
 from rfdsm.ingredients.data import AbstractData, Law
 from rfdsm.ingredients.data.gaussian import GaussianSampler, largest_remainder
 from rfdsm.ingredients.processes import AbstractProcess
-from rfdsm.parameters import FROM_ZERO, number, positive, require, scalar
+from rfdsm.parameters.checks import positive, require, scalar
+from rfdsm.parameters.numbers import number
+from rfdsm.parameters.scales import FROM_ZERO
 from rfdsm.plotting import curve_figure, describe
 
 

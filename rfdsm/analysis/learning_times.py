@@ -7,7 +7,7 @@ import numpy as np
 
 from ..ingredients.training import GradientFlow, mode_rate
 from ..model import RFDSM
-from ..parameters import is_traced
+from ..parameters.checks import is_traced
 
 POINTS = 241  # training times at a look
 LOOKS = 3  # that follow, each at the two intervals around the last one's find

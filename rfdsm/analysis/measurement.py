@@ -16,7 +16,8 @@ from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
 from ..ingredients.training import AbstractTraining, Ridge, mode_rate
 from ..model import RFDSM
-from ..parameters import counted, float_array, is_traced, positive_integer
+from ..parameters.checks import float_array, is_traced, positive_integer
+from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
 from ..simulation.mehler import mehler_orders

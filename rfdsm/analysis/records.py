@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from ..model import RFDSM
-from ..parameters import to_plain
+from ..parameters.plain import to_plain
 
 
 def about(model: RFDSM, title: str) -> dict[str, str]:

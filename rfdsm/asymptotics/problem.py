@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..ingredients.training import mode_rate
-from ..parameters import Condition
+from ..parameters.checks import Condition
 
 
 class Problem(eqx.Module):

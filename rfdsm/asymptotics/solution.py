@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .._numerics.derivatives import fixed
 from ..errors import Errors, Solution, Status
 from ..ingredients.filters import FilterNodes
-from ..parameters import holds, is_traced
+from ..parameters.checks import holds, is_traced
 from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE, solve_unknowns
 from .learning_curve import learning_curve

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from .._numerics.derivatives import clipped
 from .._numerics.promotion import mixed
 from ..errors import warn
-from ..parameters import is_traced
+from ..parameters.checks import is_traced
 from . import branch
 from .averaged import AveragedPopulation
 from .equivalent import solve_turning

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import INDEPENDENT, Errors, NotConverged, Solution, Status, warn
-from ..parameters import is_traced
+from ..parameters.checks import is_traced
 from .problem import Problem
 from .solution import solve
 

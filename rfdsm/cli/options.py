@@ -17,16 +17,8 @@ from ..ingredients.data import Gaussian
 from ..ingredients.processes import OrnsteinUhlenbeck
 from ..ingredients.training import Ridge
 from ..model import RFDSM
-from ..parameters import (
-    arguments,
-    declared,
-    ingredients,
-    kinds,
-    own_numbers,
-    read,
-    read_numbers,
-    usage,
-)
+from ..parameters.numbers import arguments, declared, ingredients, kinds, own_numbers
+from ..parameters.plain import read, read_numbers, usage
 
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
 DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]

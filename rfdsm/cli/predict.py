@@ -13,7 +13,7 @@ from ..analysis.points import describe
 from ..errors import LABELS, LOSSES
 from ..ingredients.data import Samples
 from ..model import RFDSM
-from ..parameters import counted, declared, text
+from ..parameters.numbers import counted, declared, text
 from ..sweeps import axes, prediction
 from . import options, words
 from .console import note, out, require_writable, show_warning, stages, table

@@ -13,7 +13,8 @@ from .._files import labelled as files
 from ..analysis.records import description_of
 from ..errors import LABELS, STATUSES
 from ..model import RFDSM
-from ..parameters import from_json, text
+from ..parameters.numbers import text
+from ..parameters.plain import from_json
 from . import console, options
 
 ROWS = 12  # of a table, for a line

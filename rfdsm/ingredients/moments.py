@@ -23,16 +23,15 @@ from jaxtyping import Array, Float
 
 from .._files.whole import whole_file
 from .._numerics.linalg import one_thread
-from ..parameters import (
+from ..parameters.checks import (
     WEIGHT_TOLERANCE,
     Condition,
     float_array,
-    from_description,
     is_traced,
     require,
     scalar,
-    to_description,
 )
+from ..parameters.plain import from_description, to_description
 from .activations import AbstractActivation
 from .processes import AbstractProcess
 

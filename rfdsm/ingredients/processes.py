@@ -7,7 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..parameters import Condition, number, positive, require, scalar
+from ..parameters.checks import Condition, positive, require, scalar
+from ..parameters.numbers import number
 
 
 class AbstractProcess(eqx.Module):

@@ -17,17 +17,17 @@ from jaxtyping import Array, Float
 
 from .._numerics import contour
 from .._numerics.promotion import mixed
-from ..parameters import (
+from ..parameters.checks import (
     Condition,
     finite,
     is_traced,
     not_negative,
-    number,
     positive,
     require,
     scalar,
     vector,
 )
+from ..parameters.numbers import number
 from .filters import FilterNodes, filter_error
 
 SINGLE = 20  # points for one training time: an error of 3e-13

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from ..analysis.records import description_of
 from ..errors import LOSSES
-from ..parameters import from_json
+from ..parameters.plain import from_json
 from .describe import describe, tex
 from .style import colours, panels, plain_ticks, set_ordinate, style
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..model import RFDSM
-from ..parameters import declared, from_json, to_plain
+from ..parameters.numbers import declared
+from ..parameters.plain import from_json, to_plain
 
 
 def describe(

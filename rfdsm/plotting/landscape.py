@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..parameters import Number, Scale, numbers, text
+from ..parameters.numbers import Number, numbers, text
+from ..parameters.scales import Scale
 from ..tuning import Tuned
 from ..tuning.landscape import Axis, Landscape, path
 from .describe import describe

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import Sizes
-from ..parameters import is_traced, positive_integer
+from ..parameters.checks import is_traced, positive_integer
 
 FEATURES = ("network", "gaussian")
 

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from ..errors import FIELDS, Errors, Sizes
 from ..ingredients.training import Ridge, mode_rate
-from ..parameters import positive_integer
+from ..parameters.checks import positive_integer
 from . import evaluate, features, fit, gram
 from .blocks import BLOCK_ROWS
 from .experiment import Experiment

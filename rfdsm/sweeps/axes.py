@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..model import RFDSM
-from ..parameters import Number, counted, full_name, numbers, vector
+from ..parameters.checks import vector
+from ..parameters.numbers import Number, counted, full_name, numbers
 
 MOST_POINTS = 1_000_000
 LARGEST = 1e200  # beyond it a figure's logarithmic axis overflows

@@ -15,7 +15,7 @@ from ..analysis.learning_times import Times, Timescales
 from ..analysis.records import about, about_runs
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters import numbers
+from ..parameters.numbers import numbers
 from ..progress import Report, Steps, silent
 from .axes import Axis, axis, realised
 from .networks import Networks, networks, simulated

@@ -9,7 +9,7 @@ import numpy as np
 from .._numerics.linalg import stacked
 from ..errors import FIELDS
 from ..ingredients.moments import Moments
-from ..parameters import text
+from ..parameters.numbers import text
 from ..progress import Steps
 from ..simulation import key_of
 from .axes import Axis, markers

@@ -15,7 +15,7 @@ from ..ingredients import datasets
 from ..ingredients.data import sample_matrix, standardise
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters import counted
+from ..parameters.numbers import counted
 from ..progress import FLOPS, LONG, Report, Steps, silent
 from .curves import checked, labelled
 from .networks import simulated

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import Errors
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters import positive_integer, vector
+from ..parameters.checks import positive_integer, vector
 from ..progress import Report, silent
 from . import goals
 from .goals import Constraint, Negative

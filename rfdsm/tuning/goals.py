@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ..errors import FIELDS, LABELS, Errors
 from ..ingredients.training import Ridge
 from ..model import RFDSM
-from ..parameters import finite, require, scalar, vector
+from ..parameters.checks import finite, require, scalar, vector
 
 NAMES = (*FIELDS, "generalization_gap", "memorization_gap")
 

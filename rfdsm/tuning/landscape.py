@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..ingredients.training import GradientFlow
-from ..parameters import Scale
+from ..parameters.scales import Scale
 from ..progress import Progress, Report, silent
 from .outcome import Tuned
 from .search import Problem, residuals

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import NEED_TRUE_SCORE
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters import is_traced, positive_integer
+from ..parameters.checks import is_traced, positive_integer
 from ..progress import Report, silent
 from . import goals, roads
 from .goals import Constraint, Goal

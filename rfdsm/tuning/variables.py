@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 from .._numerics.derivatives import clipped
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters import Scale, full_name, numbers, value_of
+from ..parameters.numbers import full_name, numbers, value_of
+from ..parameters.scales import Scale
 
 
 class Variables(eqx.Module):

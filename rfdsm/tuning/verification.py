@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import FIELDS
 from ..model import RFDSM
-from ..parameters import positive_integer
+from ..parameters.checks import positive_integer
 from ..progress import Report, Steps
 from .goals import Goal, Point, Road
 from .optima import Optimum

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..model import RFDSM
-from ..parameters import value_of
+from ..parameters.numbers import value_of
 from ..progress import Progress, Report
 from . import search
 from .optima import Optimum, distinct, distinct_of, optimum

@@ -3,7 +3,8 @@
 import pytest
 
 import rfdsm
-from rfdsm.parameters import declared, full_name, numbers, positive_integer, short_names
+from rfdsm.parameters.checks import positive_integer
+from rfdsm.parameters.numbers import declared, full_name, numbers, short_names
 
 MODEL = rfdsm.RFDSM(8, 16, 4, t=0.1, training=rfdsm.GradientFlow(3.0, 1e-3),
                     activation=rfdsm.LeakyReLU(0.2))  # fmt: skip

@@ -6,7 +6,7 @@ from rfdsm import Gaussian, GradientFlow, LeakyReLU, Polynomial, ReLU
 from rfdsm.ingredients.activations import AbstractActivation
 from rfdsm.ingredients.data import AbstractData
 from rfdsm.ingredients.training import AbstractTraining
-from rfdsm.parameters import read
+from rfdsm.parameters.plain import read
 
 
 @pytest.mark.parametrize(

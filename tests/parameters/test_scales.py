@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm.parameters import FROM_ZERO, INVERSE, LINEAR, LOG
+from rfdsm.parameters.scales import FROM_ZERO, INVERSE, LINEAR, LOG
 
 CASES = [
     (LOG, 1e-3, 10.0, 0.2),

@@ -8,7 +8,7 @@ import results
 
 from rfdsm import RFDSM
 from rfdsm.errors import FIELDS, LABELS
-from rfdsm.parameters import declared
+from rfdsm.parameters.numbers import declared
 from rfdsm.plotting import curves
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from ...analysis import SamplingError, sampling_error
 from ...errors import LABELS
 from ...ingredients.moments import Moments
-from ...parameters import text, to_plain
+from ...parameters.numbers import text
+from ...parameters.plain import to_plain
 from ...tuning import Tuned, Verification
 from ...tuning.goals import Constraint
 from ..console import table

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import NEED_TRUE_SCORE
 from ...ingredients.data import Samples
 from ...model import RFDSM
-from ...parameters import Number, declared, numbers
+from ...parameters.numbers import Number, declared, numbers
 from ...sweeps.prediction import Points, load
 from ...tuning import at_least, at_most, over_times
 from ...tuning.goals import COSTS

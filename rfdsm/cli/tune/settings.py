@@ -11,7 +11,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from ...model import RFDSM
-from ...parameters import declared, read_numbers
+from ...parameters.numbers import declared
+from ...parameters.plain import read_numbers
 from .. import options
 
 WITHOUT = ("law",)  # of a model's options: the data are DATA, or Gaussian

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...parameters import LINEAR, finite, is_traced, number, require, scalar, vector
+from ...parameters.checks import finite, is_traced, require, scalar, vector
+from ...parameters.numbers import number
+from ...parameters.scales import LINEAR
 from .base import AbstractActivation, Constants, floats, split
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ...parameters import float_array, is_traced, require
+from ...parameters.checks import float_array, is_traced, require
 from . import table as _table
 from .base import AbstractActivation, Constants, floats, split
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...parameters import WEIGHT_TOLERANCE, Condition, finite, is_traced
+from ...parameters.checks import WEIGHT_TOLERANCE, Condition, finite, is_traced
 
 
 class AbstractSampler(eqx.Module):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...parameters import is_traced, number, require, vector
+from ...parameters.checks import is_traced, require, vector
+from ...parameters.numbers import number
 from .base import AbstractData, AbstractSampler
 from .points import covariance_eigenvalues, sample_matrix
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...errors import warn
-from ...parameters import is_traced
+from ...parameters.checks import is_traced
 
 MEAN_TOLERANCE = 1e-3  # |mean|² above this share of the total variance warns
 

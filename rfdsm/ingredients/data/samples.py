@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...parameters import finite, is_traced
+from ...parameters.checks import finite, is_traced
 from .base import AbstractData, AbstractSampler
 from .points import covariance_eigenvalues, sample_matrix
 
