@@ -14,11 +14,13 @@ import numpy as np
 from scipy import optimize
 
 ROUGH, FINE = 1e-7, 1e-16  # SLSQP's tolerance on f and g: on the way, and at an optimum
-ITERATIONS = 100  # of one run; 5 to 20 are usual
-FINISHES = 4  # runs from where the last one ended: what it knows of curvature may be wrong
-STATIONARY, EXACT = 1e-9, 1e-11  # projected gradient and violation that need no other run
+EVALUATIONS = {ROUGH: 60, FINE: 25}  # of one run, at most; 5 to 15 are usual
+HOPELESS = 1e-2  # a violation that another run does not mend
+FINISHES = 3  # runs from where the last one ended: what it knows of curvature may be wrong
+STATIONARY, EXACT = 1e-8, 1e-11  # projected gradient over f, and violation: no other run
 TOUCHING = 1e-7  # a constraint this close to its bound (relative) is active
 SNAP = 1e-12  # coordinates this close to the ends of the box are there
+SMALLEST = 1e-6  # size of an objective that is not 0
 FAR = 1e10  # the objective where it is not finite: no step goes there
 
 
@@ -62,7 +64,11 @@ class End(NamedTuple):
 
 
 class _Stopped(Exception):
-    """A start that is not followed any further."""
+    """A run that cannot go on."""
+
+
+class _Left(Exception):
+    """A start that is given up."""
 
 
 def descend(
@@ -70,31 +76,36 @@ def descend(
     start: Evaluation,
     free: np.ndarray,
     leave: Callable[[Evaluation], bool] = lambda at: False,
-) -> End:
+) -> End | None:
     """Go down from a start to a local optimum.
 
     Args:
         evaluate: from z to its `Evaluation`.
         start: where all is finite. free: which coordinates move, shape (k,).
-        leave: told each point that was gone to, whether to stop there.
+        leave: told each point that was gone to, whether to give up there.
+
+    Returns:
+        The end; None where it was given up.
     """
     end = _end((start,), free)
     for tolerance in (ROUGH, *[FINE] * FINISHES):
-        if not free.any() or leave(end.at):
+        size = 1.0 if tolerance == ROUGH else max(abs(end.at.f), SMALLEST)
+        optimal = end.stationarity <= STATIONARY * size and end.at.violation <= EXACT
+        far_out = tolerance == FINE and end.at.violation > HOPELESS
+        if optimal or far_out or not free.any():
             break
-        if end.stationarity <= STATIONARY and end.at.violation <= EXACT:
-            break
-        last, end = (
-            end,
-            _end((*end.way, *_slsqp(evaluate, end.at, free, tolerance, leave)), free),
-        )
+        try:
+            run = _slsqp(evaluate, end.at, free, tolerance, size, leave)
+        except _Left:
+            return None
+        last, end = end, _end((*end.way, *run), free)
         if tolerance == FINE and end.at is last.at:
             break
     return end
 
 
-def _slsqp(evaluate, start, free, tolerance, leave) -> list[Evaluation]:
-    """All evaluations of one run after its start."""
+def _slsqp(evaluate, start, free, tolerance, size, leave) -> list[Evaluation]:
+    """All evaluations of one run after its start, of an objective of this size."""
     way = [start]
 
     def at(x):
@@ -108,12 +119,14 @@ def _slsqp(evaluate, start, free, tolerance, leave) -> list[Evaluation]:
 
     def slope(x):  # asked for only where a step was taken
         here = at(x)
-        if not here.finite or (here is not start and leave(here)):
+        if not here.finite or len(way) > EVALUATIONS[tolerance]:
             raise _Stopped
-        return here.df[free]
+        if leave(here):
+            raise _Left
+        return here.df[free] / size
 
     def value(x):
-        return at(x).f if at(x).finite else FAR
+        return at(x).f / size if at(x).finite else FAR
 
     constraints = {
         "type": "ineq",
@@ -128,7 +141,7 @@ def _slsqp(evaluate, start, free, tolerance, leave) -> list[Evaluation]:
             bounds=[(0.0, 1.0)] * int(free.sum()),
             constraints=constraints if len(start.g) else (),
             method="SLSQP",
-            options={"maxiter": ITERATIONS, "ftol": tolerance},
+            options={"maxiter": EVALUATIONS[tolerance], "ftol": tolerance},
         )
     return way[1:]
 
@@ -183,4 +196,5 @@ def least_violation(
         return at._replace(z=z, f=z[-1], g=at.g + largest * (1 - z[-1]))
 
     end = descend(evaluate_relaxed, relaxed(start), np.append(free, True))
+    assert end is not None  # nothing gives it up
     return min((at.seen for at in end.way if at.finite), key=lambda at: at.violation)

@@ -121,9 +121,11 @@ class Search:
             return bool(np.any(np.abs(known - at.z).max(axis=1, initial=0.0) <= SAME_END))
 
         for number, start in enumerate(starts):
-            if start.finite and not leave(start):
+            # What no free variable moves must hold already (a budget of what is held).
+            fixed = np.all(start.dg[:, free] == 0, axis=1) & (start.g > 0)
+            if start.finite and not fixed.any() and not leave(start):
                 end = descend(lambda z: self.evaluate(z[None], bounds)[0], start, free, leave)
-                if not leave(end.at) and end.at.violation <= FEASIBLE:
+                if end is not None and end.at.violation <= FEASIBLE:
                     found.append(end)
                     if end.stationarity <= STATIONARY:
                         known = np.vstack([known, end.at.z])
