@@ -20,10 +20,7 @@ MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best opti
 GAUSSIAN_STARTS = 64  # which are found from at most so many
 FOLLOWED = 32  # starts that are followed, of all that are evaluated
 FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
-SAME_END, STATIONARY = (
-    0.01,
-    1e-6,
-)  # a start this close (in the unit box) to such an end goes there
+SAME_END, STATIONARY = 0.01, 1e-6  # a start this close to such an end leads there
 SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
 NEIGHBOURS = 3  # integers on both sides of the best that are tried
 
@@ -246,7 +243,8 @@ def _in_the_way(problem: Problem, reached: Sequence[Evaluation], bounds: np.ndar
     others = ";" if len(problem.constraints) == 1 else ", beside the other constraints;"
     return (
         f"no feasible point within the bounds: {constraint.label} cannot be reached{others} "
-        f"closest was {closest.seen.values[1 + worst]:.6g} at {numbers}: loosen it or the bounds."
+        f"closest was {closest.seen.values[1 + worst]:.6g} at {numbers}: loosen it or the "
+        "bounds."
     )
 
 
