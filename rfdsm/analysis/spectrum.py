@@ -20,6 +20,7 @@ from .learning_times import from_bulks, learning_time
 from .records import about, about_runs
 
 POINTS = 1024  # of the density in each bulk; as `bulk_masses` takes: one program for both
+ANGLES = np.linspace(0, np.pi, POINTS)
 DEEPEST = 1e-9  # of the largest eigenvalue: where a bulk that goes down to 0 is cut off
 ZERO = 1e-12  # of the largest eigenvalue: below it an eigenvalue is rounded off 0
 SAME = 1e-9  # relative distance at which an eigenvalue belongs to the atom
@@ -47,7 +48,7 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
     low = np.log(np.maximum(ends[:, :1], DEEPEST * ends[-1, 1]))
     high = np.log(ends[:, 1:])
     # Dense at both edges, where the density is like a square root.
-    x = np.exp((low + high) / 2 - (high - low) / 2 * np.cos(_angles(POINTS)))
+    x = np.exp((low + high) / 2 - (high - low) / 2 * np.cos(ANGLES))
     density = np.stack([model.density(bulk) for bulk in x])
     # On an edge rounding decides on which side of it a point is.
     density[:, -1] = 0.0
@@ -152,7 +153,7 @@ def distribution(spectrum: Any, x: np.ndarray, *, atom: bool = True) -> np.ndarr
     bulks, densities = by_bulk(spectrum, "x"), by_bulk(spectrum, "density")
     for bulk, density, whole in zip(bulks, densities, spectrum["share"].values, strict=True):
         # In θ, log x = middle - half cos θ, the integrand is smooth up to the edges.
-        integrand = np.nan_to_num(density) * bulk * np.sin(_angles(len(bulk)))
+        integrand = np.nan_to_num(density) * bulk * np.sin(ANGLES)
         cumulative = np.concatenate([[0.0], np.cumsum((integrand[1:] + integrand[:-1]) / 2)])
         share = share + whole * np.interp(at, np.log(bulk), cumulative / cumulative[-1])
     return share
@@ -178,7 +179,3 @@ def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ends = np.arange(first, last + 1) / BINS
     counts, _ = np.histogram(logs, ends)
     return 10**ends, counts * BINS / len(values)
-
-
-def _angles(points: int) -> np.ndarray:
-    return np.linspace(0, np.pi, points)

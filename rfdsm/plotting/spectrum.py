@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..analysis.records import description_of
 from ..analysis.spectrum import BINS, by_bulk
 from .describe import describe
-from .style import colours, style
+from .style import around, colours, style
 
 ROOM = 0.03  # of the abscissa, beside the outermost eigenvalues
 FEATURES = {"network": "networks", "gaussian": "Gaussian surrogate"}
@@ -64,9 +64,7 @@ def _abscissa(dataset: Any, seen: np.ndarray) -> tuple[float, float]:
         shown.append(dataset.attrs["atom_position"])
     if "histogram" in dataset:
         shown += [*_bins(dataset)[[0, -1]]]
-    low, high = min(shown), max(shown)
-    room = (high / low) ** ROOM
-    return low / room, high * room
+    return around(min(shown), max(shown), ROOM, log=True)
 
 
 def _draw_atom(ax: Axes, dataset: Any, bottom: float, top: float) -> None:
