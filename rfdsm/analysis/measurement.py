@@ -176,7 +176,9 @@ def measure_features(
 def _measure(features, p, X, model, key, noises, classes, halves, report) -> Moments:
     N, d = X.shape
     n = float(model.psi_n) * d
-    report = report or _to_standard_error
+    report = report or (
+        lambda at: at.said and print(f"rfdsm: {at}", file=sys.stderr, flush=True)
+    )
     if not n < N:
         raise ValueError(
             f"psi_n = {model.psi_n:g} asks for {n:g} training points of {N}, and one at least "
@@ -263,11 +265,6 @@ def _stack(each: list[Moments]) -> Moments:
                for name in names if getattr(first, name) is not None}  # fmt: skip
     kept = {name: getattr(first, name) for name in ("process", "activation", "population")}
     return Moments(**stacked, **kept)
-
-
-def _to_standard_error(progress: Progress) -> None:
-    if progress.said:
-        print(f"rfdsm: {progress}", file=sys.stderr, flush=True)
 
 
 def _announce(report, N, p, d, noises, classes, halves) -> None:

@@ -8,10 +8,8 @@ the atom, tau_gen and tau_mem, and κ as `rate`.
 import math
 from typing import Any
 
-import jax
 import numpy as np
 
-from ..errors import Sizes
 from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..progress import Progress, Report, Steps, silent
@@ -33,7 +31,7 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
 
     Args:
         model: with `GradientFlow` training; its ratios are to be those of the networks, where
-            there are some (`realised`).
+            there are some.
         report: called with `Progress`.
 
     Returns:
@@ -113,16 +111,6 @@ def with_networks(
     )
     distance = {"eigenvalues": len(values), "kolmogorov": kolmogorov(spectrum, values)}
     return found.assign_attrs(about_runs(d, trials, seed), features=features, **distance)
-
-
-def realised(model: RFDSM, d: int, features: str) -> Sizes:
-    """The sizes of networks of dimension d; computes nothing.
-
-    Raises:
-        ValueError: as `RFDSM.simulate_eigenvalues`.
-    """
-    key = jax.random.key(0)
-    return jax.eval_shape(lambda key: model.simulate(key, d, features=features), key).sizes
 
 
 def simulated(

@@ -74,7 +74,10 @@ def _draw_map(landscape: Landscape, label: str, ax: Axes) -> None:
         cmap=shades, norm=BoundaryNorm(levels, len(levels), extend="max"), extend="max",
     )  # fmt: skip
     bar = ax.figure.colorbar(filled, ax=ax, label=label, ticks=levels[::2])
-    bar.ax.set_yticklabels(_level_texts(levels[::2]))
+    for digits in range(3, 10):  # as many as tell the levels apart
+        if len(texts := [f"{x:.{digits}g}" for x in levels[::2]]) == len({*texts}):
+            break
+    bar.ax.set_yticklabels(texts)
     bar.ax.minorticks_off()
 
 
@@ -150,21 +153,13 @@ def _levels(landscape: Landscape) -> np.ndarray:
     return np.concatenate([np.linspace(least, low, BELOW, endpoint=False), above])
 
 
-def _level_texts(levels: np.ndarray) -> list[str]:
-    """Levels with as many digits as tell them apart."""
-    digits = 3
-    while digits < 9 and len({f"{x:.{digits}g}" for x in levels}) < len(levels):
-        digits += 1
-    return [f"{x:.{digits}g}" for x in levels]
-
-
 def _set_axis(ax: Axes, axis: Axis, number: Number, along: str) -> None:
     """Label, scale and ticks; places 1/x turned, so that x grows to the right."""
     low, high = axis.x[0], axis.x[-1]
     symlog = {"linthresh": axis.scale.zero * high} if axis.scale.axis == "symlog" else {}
-    getattr(ax, f"set_{along}label")(number.title)
+    limits = (high, low) if axis.scale.inverse else (low, high)
     getattr(ax, f"set_{along}scale")(axis.scale.axis, **symlog)
-    getattr(ax, f"set_{along}lim")(*((high, low) if axis.scale.inverse else (low, high)))
+    ax.set(**{f"{along}label": number.title, f"{along}lim": limits})
     if marks := _apart(axis.scale, low, high):
         places = [axis.scale.place(x) for x in marks]
         getattr(ax, f"set_{along}ticks")(places, [text(x) for x in marks])

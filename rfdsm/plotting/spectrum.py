@@ -25,9 +25,10 @@ def spectrum_figure(dataset: Any) -> Figure:
         ax.set(xscale="log", yscale="log", xlabel="eigenvalue $x$ of $U$")
         ax.set_ylabel("share of eigenvalues per decade")
         if "histogram" in dataset:
+            bins = np.append(dataset["bin_low"].values, dataset["bin_high"].values[-1])
             label = f"{FEATURES[dataset.attrs['features']]}, $d = {dataset.attrs['d']}$"
             shares = dataset["histogram"].values
-            ax.stairs(shares, _bins(dataset), fill=True, color="0.8", label=label)
+            ax.stairs(shares, bins, fill=True, color="0.8", label=label)
         (colour,) = colours(1)
         x, heights = by_bulk(dataset, "x"), by_bulk(dataset, "per_decade")
         for bulk, height in zip(x, heights, strict=True):
@@ -40,11 +41,6 @@ def spectrum_figure(dataset: Any) -> Figure:
         _draw_times(ax, dataset)
         drawn.legend(loc="outside right center")
     return drawn
-
-
-def _bins(dataset: Any) -> np.ndarray:
-    """The ends of the histogram's bins, shape (bins + 1,)."""
-    return np.append(dataset["bin_low"].values, dataset["bin_high"].values[-1])
 
 
 def _ordinate(dataset: Any, heights: np.ndarray) -> tuple[float, float]:
@@ -63,7 +59,7 @@ def _abscissa(dataset: Any, seen: np.ndarray) -> tuple[float, float]:
     if dataset.attrs["atom_mass"] > 0 and dataset.attrs["atom_position"] > 0:
         shown.append(dataset.attrs["atom_position"])
     if "histogram" in dataset:
-        shown += [*_bins(dataset)[[0, -1]]]
+        shown += [dataset["bin_low"].values[0], dataset["bin_high"].values[-1]]
     return around(min(shown), max(shown), ROOM, log=True)
 
 
