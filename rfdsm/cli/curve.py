@@ -46,4 +46,5 @@ def curve(
     model = options.model(
         given | first, lambda option: f"{option} is missing: {name} alone is swept."
     )
-    words.answer(sweeps.curve, model, {name: grid}, lines, points=6, **beside)
+    asked = beside | {"points": 6}
+    words.answer(sweeps.curve, model, {name: grid}, lines, asked, words.least_losses)

@@ -195,26 +195,39 @@ def networks(text: str | None, d: int, **rest: int) -> dict[str, int]:
     """
     if text is None:
         return {}
-    try:
-        request = rest | {name: value for name, (value,) in assignments(text).items()}
-        if set(request) != {"d", *rest} or min(request.values()) < 1:
-            raise ValueError
-    except ValueError:
+    found = _assigned(text)
+    numbers = rest | {name: values[0] for name, values in found.items()}
+    once = all(len(values) == 1 for values in found.values())
+    if not once or set(numbers) != {"d", *rest} or min(numbers.values()) < 1:
         example = ",".join(f"{name}={value}" for name, value in {"d": d, **rest}.items())
         raise ValueError(
             f"--simulate takes positive integers {example} (all but d may be left out), "
             f"got {text!r}."
-        ) from None
-    return request
+        )
+    return numbers
 
 
-def assignments(text: str) -> dict[str, list[int]]:
-    """The integers of "d=80,160,trials=32" by name."""
-    values: dict[str, list[int]] = {}
+def dimensions(text: str | None) -> tuple[list[int], int]:
+    """The one or two dimensions, ascending, and the trials of "d=80,160,trials=32"."""
+    if text is None:
+        return [], 0
+    found = {"trials": [32]} | _assigned(text)
+    if set(found) != {"d", "trials"} or len(found["trials"]) != 1 or len(found["d"]) > 2:
+        raise ValueError(
+            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
+            f"got {text!r}."
+        )
+    return sorted(found["d"]), *found["trials"]
+
+
+def _assigned(text: str) -> dict[str, list[int]]:
+    """The integers of "d=80,160,trials=32" by name; "" is the name of what is none of these."""
+    found: dict[str, list[int]] = {}
     name = ""
     for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if equals:
-            name = key.strip()
-        values.setdefault(name, []).append(int(value if equals else key))
-    return values
+        key, equals, value = part.rpartition("=")
+        name = key.strip() if equals else name
+        if not value.strip().lstrip("+-").isdecimal():
+            name, value = "", "0"
+        found.setdefault(name, []).append(int(value))
+    return found

@@ -1,8 +1,10 @@
 """`rfdsm spectrum`: bulks, atom and learning times of the features' second moments."""
 
 import math
+from functools import partial
 from typing import Annotated, Any
 
+import jax
 import typer
 from rich.table import Table
 
@@ -33,7 +35,8 @@ def spectrum(
         raise ValueError(f"--features takes {' or '.join(FEATURES)}, got {features!r}.")
     if networks:
         # Rounding to integers moves the ratios: theory is where the simulation is.
-        model = model.at(eigenvalues.realised(model, networks["d"], features))
+        simulate = partial(model.simulate, d=networks["d"], features=features)
+        model = model.at(jax.eval_shape(simulate, jax.random.key(0)).sizes)
     require_writable(out_file, data_file)
 
     with stages("spectrum") as report:

@@ -39,7 +39,7 @@ def train(
     taus = axes.grid("tau", tau)
     first = {name: several[0] for name, several in (values | {"tau": taus}).items()}
     model, lines = options.model(given | first), {name: values[name]}
-    words.answer(sweeps.train, model, taus, lines, points=10, summary=_summary, **beside)
+    words.answer(sweeps.train, model, taus, lines, beside | {"points": 10}, _summary)
 
 
 def _summary(found: Any) -> list[str]:

@@ -78,33 +78,28 @@ def answer(
     model: RFDSM,
     over: Any,
     lines: Mapping[str, Any] | None,
-    points: int,
-    summary: Callable[[Any], list[str]] | None = None,
-    *,
-    simulate: str | None,
-    seed: int,
-    errors: str,
-    out_file: Path | None,
-    data_file: Path | None,
-    log_y: bool,
+    asked: Mapping[str, Any],
+    summary: Callable[[Any], list[str]],
 ) -> None:
-    """What `curve` and `train` do with their model, by `options.of_curves`.
+    """What `curve` and `train` do with their model.
 
     Args:
         solve: of `sweeps`. model, over, lines: as it takes them.
-        points: of networks, unless told.
-        summary: lines of text on the data set; None: `least_losses`.
+        asked: by `options.of_curves`. summary: lines of text on the data set.
     """
-    shown = options.error_names(errors)
-    networks = options.networks(simulate, d=48, trials=8, points=points) or None
+    shown, seed = options.error_names(asked["errors"]), asked["seed"]
+    networks = (
+        options.networks(asked["simulate"], d=48, trials=8, points=asked["points"]) or None
+    )
     axis = over if isinstance(over, Mapping) else {"tau": over}
     sweeps.curves.checked(model, axis, lines, networks, seed)
-    console.require_writable(out_file, data_file)
+    files = asked["out_file"], asked["data_file"]
+    console.require_writable(*files)
     with console.stages(solve.__name__) as report:
         found = solve(model, over, lines, simulate=networks, seed=seed, report=report)
-    keep(found, lambda draw: draw.curve_figure(found, shown, log_y=log_y), out_file, data_file)
+    keep(found, lambda draw: draw.curve_figure(found, shown, log_y=asked["log_y"]), *files)
     console.out.print(errors_table(found, shown))
-    print("\n".join(["", *(summary or least_losses)(found), *agreement(found, shown)]))
+    print("\n".join(["", *summary(found), *agreement(found, shown)]))
 
 
 def of_errors(columns: Iterable[tuple[str, Mapping[str, float], str]], names: Any) -> Table:

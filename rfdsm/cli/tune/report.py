@@ -12,7 +12,6 @@ from ...ingredients.moments import Moments
 from ...parameters.numbers import text
 from ...parameters.plain import to_plain
 from ...tuning import Tuned, Verification
-from ...tuning.goals import Constraint
 from ..console import table
 from ..words import of_errors
 from .request import Plan, short
@@ -44,7 +43,7 @@ def _numbers_table(tuned: Tuned) -> Table:
         if name in at:
             unit = f"1/{short(name)}" if variables.scale(name).inverse else "unit"
             note = f"at its bound, worth {tuned.multipliers[at[name]]:.3g} per {unit}"
-        cells = (_rounded(numbers[name], 6) for numbers in columns.values())
+        cells = (f"{x[name]:.6g}".replace("inf", "∞") for x in columns.values())
         drawn.add_row(short(name), *cells, " to ".join(map(text, variables.bounds(name))), note)
     return drawn
 
@@ -53,31 +52,26 @@ def _constraints_table(tuned: Tuned) -> Table:
     objective = tuned.search.problem.objective.words
     drawn = table("constraint", "value", "", f"worth in {objective}", left=1)
     drawn.columns[2].justify = "left"
-    for constraint, each in _constraints(tuned):
-        state, worth = ("active", f"{each['worth']:.4g} per unit") if each["active"] else (
-            "not active", "-"
-        )  # fmt: skip
-        drawn.add_row(constraint.words, f"{each['value']:.6g}", state, worth)
+    for words, each in _constraints(tuned).items():
+        worth = f"{each['worth']:.4g} per unit" if each["active"] else "-"
+        state = "active" if each["active"] else "not active"
+        drawn.add_row(words, f"{each['value']:.6g}", state, worth)
     return drawn
 
 
-def _constraints(tuned: Tuned) -> list[tuple[Constraint, dict[str, Any]]]:
-    """Each constraint, and what is known of it at the optimum."""
-    return [
-        (
-            each,
-            {
-                "name": each.label,
-                "value": float(value),
-                "bound": float(each.bound),
-                "active": each.label in tuned.active,
-                "worth": tuned.multipliers[each.label],
-            },
-        )
-        for each, value in zip(
-            tuned.search.problem.constraints, tuned.optima[0].goals, strict=True
-        )
-    ]
+def _constraints(tuned: Tuned) -> dict[str, dict[str, Any]]:
+    """What is known of each constraint at the optimum, by its words."""
+    asked = zip(tuned.search.problem.constraints, tuned.optima[0].goals, strict=True)
+    return {
+        each.words: {
+            "name": each.label,
+            "value": float(value),
+            "bound": float(each.bound),
+            "active": each.label in tuned.active,
+            "worth": tuned.multipliers[each.label],
+        }
+        for each, value in asked
+    }
 
 
 def _integers(tuned: Tuned) -> str:
@@ -87,11 +81,8 @@ def _integers(tuned: Tuned) -> str:
 
 def _at(numbers: Mapping[str, float]) -> str:
     """Numbers in words."""
-    return ", ".join(f"{short(name)} = {_rounded(x, 5)}" for name, x in numbers.items())
-
-
-def _rounded(value: float, digits: int) -> str:
-    return f"{value:.{digits}g}".replace("inf", "∞")
+    told = ", ".join(f"{short(name)} = {x:.5g}" for name, x in numbers.items())
+    return told.replace("= inf", "= ∞")
 
 
 def sampling(tuned: Tuned, measured: Sequence[Moments]) -> SamplingError | None:
@@ -167,7 +158,7 @@ def report(
         "numbers": tuned.numbers,
         "bounds": {name: variables.bounds(name) for name in tuned.numbers},
         "errors": tuned.errors.to_dict(),
-        "constraints": [each for _, each in _constraints(tuned)],
+        "constraints": list(_constraints(tuned).values()),
         "multipliers": tuned.multipliers,
         "active": tuned.active,
         "first_order": tuned.first_order,
