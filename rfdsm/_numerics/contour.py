@@ -42,12 +42,23 @@ def hyperbola(
         count: of points below the real axis.
     """
     shortest, longest = map(jax.lax.stop_gradient, (shortest, longest))
+    # Weideman's z = μ (1 + sin(iϑ - α)) opens around the negative axis, w = -z around [0, ∞):
+    #     w(ϑ) = μ (sin α cosh ϑ - 1 - i cos α sinh ϑ),      -∞ < ϑ < ∞,
+    # from +∞ above the axis (ϑ < 0) by w(0) = μ (sin α - 1) < 0 to +∞ below it: once around all
+    # poles, counter-clockwise. The midpoint rule of step A/N at ϑ = ±(k+½) A/N, k < N, has
+    # three errors, for t in [shortest, longest]:
+    #     poles on one side, π/2 - α away:               e^{-2π(π/2-α) N/A},
+    #     growth of e^{-tw} on the other, α away:        e^{μ longest - 2πα N/A},
+    #     the end at ϑ = A:                              e^{-μ shortest (sin α cosh A - 1)}.
+    # The first two are equal for μ = π(4α-π) N/(A longest), the last too for the A of `_best`.
     angle, scale = _best(longest / shortest, jnp)
     step = scale / count
     u = (np.arange(count) + 0.5) * step
     size = math.pi * (4 * angle - math.pi) / (step * longest)
     sine, cosine = jnp.sin(angle), jnp.cos(angle)
     w = size * jax.lax.complex(sine * jnp.cosh(u) - 1, -cosine * jnp.sinh(u))
+    # w(-ϑ) = w(ϑ)* and w'(-ϑ) = -w'(ϑ)*: dw/(2πi), and with it each term, has its conjugate at
+    # -ϑ if g(w*) = g(w)*. So the sum is 2 Re of that over ϑ > 0, below the axis.
     slope = size * jax.lax.complex(sine * jnp.sinh(u), -cosine * jnp.cosh(u))
     return w, slope * step / (2j * math.pi)
 

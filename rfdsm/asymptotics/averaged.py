@@ -214,22 +214,35 @@ class AveragedPopulation(AbstractPopulation):
             Y_o = t I0 + (1-u) b²h I1
 
         At coinciding points this is exactly the Jacobian of `residual` in the logs of the
-        unknowns, solution or not, with its sign turned in the first two rows. Signs are fixed:
-        [+ - -], [- + -], [+ + +], and the diagonal is written without its subtraction by
-        1 = i0 + ratio E0 i0 and 1 - ψ_p q Y D = D.
+        unknowns, solution or not, with its sign turned in the first two rows: hence the maps
+        below, which at a solution are E0 and E1.
         """
+        # A scalar X is the matrix [[X_L, ε X_o], [0, X_R]]: products have the corner
+        # (XZ)_o = X_L Z_o + X_o Z_R, and inverses (1/X)_o = -X_o/(X_L X_R). Of
+        # D = 1/(1 + ψ_p q Y) that is D_o = -ψ_p P (q_L Y_o + q_o Y_R), and with
+        # 1 - ψ_p q_R Y_R D_R = D_R
+        #     (Dq)_o = D_L q_o + D_o q_R = P (q_o - ψ_p Q Y_o).
+        # In E0 = ∫ρ t Dq + (v²+us²) q and E1 = b²h∫ρDq + s² q it makes the first two rows. The
+        # third is the corner of λq + i0 [∫ρ t Dq + (v²+us²) q] + (1-u) i1 [..] = 1, in which
+        # i0_L E0_o + I0 E0_R = i0_L E0_o (1 - ratio i0_R E0_R) = i0_L i0_R E0_o; so for i1.
+        # Columns are times E0_L, E1_L, q_L (the units), the first two rows over E0_L, E1_L.
         ratio, psi_p, u, H = self.ratio, self.psi_p, left.u, self.linear_noise
         t, spread = self.linear_mean(u), 1 - u
         P = left.D * right.D
         tP, mass = self.average(t * P), self.average(P)
         coupling = psi_p * left.q * right.q * H
         spread_L, mean_L = spread * H * left.i1, left.i0 * t  # the two parts of Y_L
+        # The diagonal, 1 - ψ_p Q ratio i0_L i0_R ∫ρ t²P, cancels at p > N, λ → 0. But by
+        # D_R = P (1 + ψ_p q_L Y_L) 1 is q_R [v²+us² + ∫ρ t P (1 + ψ_p q_L Y_L)]/E0_R, and by
+        # ratio i0_R = (1 - i0_R)/E0_R the rest takes 1 - i0_R of the mean part of that Y_L:
+        # i0_R of it is left. So in the second row, of the other part, with u ratio i1_R.
         own = psi_p * left.q * (spread_L + mean_L * right.i0)
         m00 = (
             right.q * (self.isotropic_mean(u) + self.average(t * P * (1 + own))) / right.E0_map
         )
         own = psi_p * left.q * (mean_L + spread_L * right.i1)
         m11 = right.q * (self.fresh + H * self.average(P * (1 + own))) / right.E1_map
+        # Beside the diagonal -ψ_p Q ∫ρ (t or b²h) P times what of -Y_o the other unknown makes.
         m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
         m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
         m0q = -(tP + self.isotropic_mean(u)) * left.q / left.E0_map
@@ -271,6 +284,11 @@ class AveragedPopulation(AbstractPopulation):
         psi_p, u, H = self.psi_p, left.u, self.linear_noise
         t, spread, ratio = self.linear_mean(u), 1 - u, self.ratio
         P, Q = left.D * right.D, left.q * right.q
+        # What the source itself adds to corners is known, and goes to the right-hand sides. In
+        # the first two rows that is `added` in Y_o, through (Dq)_o = P (q_o - ψ_p Q Y_o). In
+        # x q + ∫ρ Y D q = 1 it is x_o q_R + ∫ρ Y_o D_R q_R, with x_o and Y_o of section 5:
+        # M E0_R of the part along f̄f̄^T, `cross` q_R [v² + b²a² ∫ρ σ D_R] = `cross` η_R/ratio,
+        # and what e_x, e_Σ and e_I add as they stand.
         added = (
             t * source.mean
             + self.linear_data * self.eigenvalues * source.cross
@@ -301,8 +319,8 @@ class AveragedPopulation(AbstractPopulation):
         M = I0 + source.mean
         Y = added + t * I0 + spread * H * I1
         alpha = u * M + spread * I1
+        # The corner of G = b²h ψ_p ∫ρ Dq, and of K = 1 - α + α G α by the product rule.
         G = H * psi_p * self.average(P * (left.q * eq - psi_p * Q * Y))
-        # K = 1 - α + α G α
         return (
             -alpha
             + left.alpha * G * right.alpha
@@ -322,8 +340,10 @@ class AveragedPopulation(AbstractPopulation):
 def eliminate(matrix: list[list[Any]], rhs) -> tuple[Any, ...]:
     """Gaussian elimination on scalars, unrolled, without pivoting.
 
-    For the systems above no pivot is needed: the leading block is an M-matrix and the last
-    row is positive, so the last pivot is a sum of positive terms.
+    The systems above have the signs [+ - -], [- + -], [+ + +] and a leading block that is an
+    M-matrix, so that its two pivots are positive. What is subtracted on the way from the last
+    row, and from -'s of the second, has the other sign: the last pivot is a sum of positive
+    terms.
     """
     rows = [[*row, value] for row, value in zip(matrix, rhs, strict=True)]
     size = len(rows)

@@ -25,8 +25,10 @@ def limited(step: Inexact[Array, " k"], most: float) -> Inexact[Array, " k"]:
     return step * (STEP_LIMIT / jnp.maximum(jnp.abs(step), STEP_LIMIT))
 
 
-def held(unknowns, moved, lam) -> Complex[Array, " k"]:
+def held(unknowns, moved, lam) -> Inexact[Array, " k"]:
     """`moved`, or where it left the sector, half the way to the edge that it crossed."""
+    if not jnp.iscomplexobj(lam):
+        return moved
     end = jnp.conj(unit(lam))
     from_end = moved * jnp.conj(end)
     edge = jnp.where(moved.real > from_end.real, 1, end)  # the nearer one

@@ -62,18 +62,12 @@ def _implicit(solve):
 def solve_unknowns(
     population: AbstractPopulation, lam: Float[Array, ""], u: Float[Array, ""]
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    r"""The physical solution of the population's one-point equations at λ and u = 1/m.
+    r"""The physical solution of the population's one-point equations, and the Newton steps.
 
-    Args:
-        population: what the equations know of the features.
-        lam: λ > 0, or complex above the real axis; u: 1/m in [0, 1].
-
-    Returns:
-        The k unknowns, and the number of Newton steps. Whether the unknowns solve the
-        equations is for `mismatch` to say.
+    At λ > 0, or complex above the real axis, and u = 1/m in [0, 1]. Whether the unknowns solve
+    the equations is for `mismatch` to say.
     """
-    start = _steps(population, lam, u, population.start(lam, u), population.fixed_steps)
-    return _finished(population, lam, u, start, population.fixed_steps, MORE_STEPS)
+    return _finished(population, lam, u, population.start(lam, u))
 
 
 def solve_turning(
@@ -88,38 +82,30 @@ def solve_turning(
     On the axis the solution is the limit from above, real outside of the spectrum's bulks. The
     argument is turned to that of λ in steps that shrink with the distance from the axis. Of
     20,000 random points on it a few miss; `carefully`, in five times the steps, one did.
-
-    Args:
-        population: of `averaged` kind; u: 1/m.
-        lam: not 0, its imaginary part not negative.
-        carefully: with small steps.
+    Populations are of `averaged` kind; λ is not 0, its imaginary part not negative.
     """
-    return (_turn_carefully if carefully else _turn)(population, lam, u)
+    return (_turned_carefully if carefully else _turned)(population, lam, u)
 
 
-@_implicit
-def _turn(population, lam, u):
-    return _turned(population, lam, u, TURNS, 3)
+def _turning(gaps: np.ndarray, steps: int):
+    """Solve by way of the distances `gaps` from the axis, in the argument over π."""
+
+    def solve(population, lam, u):
+        gap = 1 - jnp.angle(lam) / jnp.pi
+        arguments = jnp.abs(lam) * jnp.exp(1j * jnp.pi * (1 - jnp.maximum(gaps, gap)))
+
+        def turn(unknowns, turned):
+            return _steps(population, turned, u, unknowns, steps), None
+
+        first = arguments[0]
+        start = _steps(population, first, u, population.start(first, u), FIRST_STEPS)
+        near, _ = jax.lax.scan(turn, start, arguments)
+        return _finished(population, lam, u, near)
+
+    return _implicit(solve)
 
 
-@_implicit
-def _turn_carefully(population, lam, u):
-    return _turned(population, lam, u, CAREFUL_TURNS, 6)
-
-
-def _turned(population, lam, u, gaps: np.ndarray, steps: int):
-    """The solution by way of the distances `gaps` from the axis, in the argument over π."""
-    gap = 1 - jnp.angle(lam) / jnp.pi
-    arguments = jnp.abs(lam) * jnp.exp(1j * jnp.pi * (1 - jnp.maximum(gaps, gap)))
-
-    def turn(unknowns, turned):
-        return _steps(population, turned, u, unknowns, steps), None
-
-    first = arguments[0]
-    start = _steps(population, first, u, population.start(first, u), FIRST_STEPS)
-    near, _ = jax.lax.scan(turn, start, arguments)
-    start = _steps(population, lam, u, near, population.fixed_steps)
-    return _finished(population, lam, u, start, population.fixed_steps, MORE_STEPS)
+_turned, _turned_carefully = _turning(TURNS, 3), _turning(CAREFUL_TURNS, 6)
 
 
 def _steps(population, lam, u, unknowns, count: int):
@@ -128,15 +114,17 @@ def _steps(population, lam, u, unknowns, count: int):
     return jax.lax.fori_loop(0, count, lambda _, X: _step(population, lam, u, X), unknowns)
 
 
-def _finished(population, lam, u, unknowns, count: int, most: int):
-    """(unknowns, steps) after as many more steps as it takes, at most `most`."""
+def _finished(population, lam, u, unknowns):
+    """(unknowns, steps) after the population's steps, and `MORE_STEPS` at most as needed."""
+    count = population.fixed_steps
+    unknowns = _steps(population, lam, u, unknowns, count)
 
     def unfinished(carry):
         unknowns, taken = carry
         residual = population.residual(population.state(unknowns, lam, u))
         largest = jnp.max(jnp.abs(jnp.asarray(residual)))
         # A NaN is not larger than anything: a hopeless row ends at once.
-        return (largest > RESIDUAL) & (taken < count + most)
+        return (largest > RESIDUAL) & (taken < count + MORE_STEPS)
 
     def step(carry):
         return _step(population, lam, u, carry[0]), carry[1] + 1
@@ -155,9 +143,5 @@ def move(unknowns, step, lam):
 
     Without exponentials; positive where the unknowns are.
     """
-    moved = unknowns * _eighth_power(1 + branch.limited(step, STEP_LIMIT) / 8)
-    return branch.held(unknowns, moved, lam) if jnp.iscomplexobj(lam) else moved
-
-
-def _eighth_power(x):
-    return jnp.square(jnp.square(jnp.square(x)))
+    factor = 1 + branch.limited(step, STEP_LIMIT) / 8
+    return branch.held(unknowns, unknowns * jnp.square(jnp.square(jnp.square(factor))), lam)

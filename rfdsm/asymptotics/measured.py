@@ -130,7 +130,7 @@ class MeasuredPopulation(AbstractPopulation):
         def quick_step(carry):
             unknowns, before, matrix, _, count = carry
             step = branch.limited(jnp.linalg.solve(matrix, before), STEP_LIMIT)
-            moved = _moved(unknowns, step, lam)
+            moved = branch.held(unknowns, unknowns * jnp.exp(step), lam)
             after = residual(moved)
             # Broyden: the least change of the matrix that explains this step.
             unexplained = before - after - product(matrix, step)
@@ -160,7 +160,8 @@ class MeasuredPopulation(AbstractPopulation):
             maps, matrix = self._on_diagonals(diagonals, unknowns, lam, u)
             residual = jnp.log(maps / unknowns)
             step = branch.limited(jnp.linalg.solve(matrix, residual), STEP_LIMIT)
-            return _moved(unknowns, step, lam), _largest(residual), count + 1
+            moved = branch.held(unknowns, unknowns * jnp.exp(step), lam)
+            return moved, _largest(residual), count + 1
 
         def rough(carry):
             return (carry[1] > DIAGONAL_RESIDUAL) & (carry[2] < DIAGONAL_STEPS)
@@ -175,14 +176,14 @@ class MeasuredPopulation(AbstractPopulation):
     def state(self, unknowns, lam, u) -> State:
         E0, E1, i0, i1, alpha = self._scalars(unknowns, u)
         p, d = self.moments.cross.shape[1:]
-        total = _combine(self.weights * i0, self.moments.shared)
-        total += _combine(self.weights * alpha, self.moments.fresh)
+        total = _times(self.weights * i0, self.moments.shared)
+        total += _times(self.weights * alpha, self.moments.fresh)
         resolvent = inverse(total + lam * jnp.eye(p, dtype=total.dtype))
         of_shared, of_fresh = (
             _pair("cxy,xy->c", S, resolvent) for S in (self.moments.shared, self.moments.fresh)
         )
         E0_map, E1_map = self._maps(of_shared, of_fresh, u)
-        read_out = product(resolvent, _combine(self.weights * alpha, self.moments.cross))
+        read_out = product(resolvent, _times(self.weights * alpha, self.moments.cross))
         coupling = _pair("cxi,xi->c", self.moments.cross, read_out) / d
         return State(
             E0=E0,
@@ -216,8 +217,7 @@ class MeasuredPopulation(AbstractPopulation):
         return jnp.linalg.solve(self._jacobian(unknowns, maps, overlaps, state.u), residual)
 
     def response(self, state: State) -> Response:
-        images = [_times(S, state.read_out) for S in (self.moments.shared, self.moments.fresh)]
-        return Response(state, self._products(state.resolvent), jnp.concatenate(images))
+        return Response(state, *map(self._products, (state.resolvent, state.read_out)))
 
     def sources(self, left: Response, right: Response) -> tuple[Source, Source, Source]:
         w, zero = self.weights, jnp.zeros_like(self.weights)
@@ -304,10 +304,10 @@ class MeasuredPopulation(AbstractPopulation):
         scale = unknowns[None, :] / maps[:, None]
         return jnp.eye(len(maps), dtype=maps.dtype) - feedback * scale
 
-    def _products(self, resolvent):
-        """S_a Q̄, S_g's before S_s's."""
+    def _products(self, right):
+        """S_a right, S_g's before S_s's."""
         return jnp.concatenate(
-            [_times(self.moments.shared, resolvent), _times(self.moments.fresh, resolvent)]
+            [_times(S, right) for S in (self.moments.shared, self.moments.fresh)]
         )
 
     def _on_diagonals(self, diagonals, unknowns, lam, u):
@@ -323,19 +323,9 @@ def _pair(subscripts: str, left, right):
     return jnp.einsum(subscripts, left, right, precision="highest")
 
 
-def _combine(coefficients, matrices):
-    """Σ_c coefficient_c matrix_c."""
-    return jnp.tensordot(coefficients, matrices, 1, precision="highest")
-
-
-def _times(matrices, right):
-    """S_c right for each c, as one product."""
-    return jnp.tensordot(matrices, right, 1, precision="highest")
-
-
-def _moved(unknowns, step, lam):
-    moved = unknowns * jnp.exp(step)
-    return branch.held(unknowns, moved, lam) if jnp.iscomplexobj(lam) else moved
+def _times(left, right):
+    """Σ_c coefficient_c matrix_c; or S_c right for each c, as one product."""
+    return jnp.tensordot(left, right, 1, precision="highest")
 
 
 def _largest(residual):

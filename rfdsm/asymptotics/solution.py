@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._numerics.derivatives import fixed
-from ..errors import Errors, Solution, Status
-from ..ingredients.filters import FilterNodes
+from ..errors import FIELDS, LOSSES, Solution, Status
 from ..parameters.checks import holds, is_traced
 from .averaged import AveragedPopulation
 from .equivalent import TOLERANCE, solve_unknowns
@@ -39,20 +38,16 @@ def solve(problem: Problem, taus=None, points: int | None = None) -> Solution:
         A `Solution`. Never raises; rows that failed are NaN in value and derivative.
     """
     population, constants = averaged_population(problem)
-    u, training = problem.inverse_m, problem.training
-    nodes = _nodes(problem, taus, points)
-    errors, residual, steps = learning_curve(population, nodes, u)
     tabulated = jnp.isfinite(constants.b + constants.v2 + constants.s2)
-    needs = [
-        (_finite(errors), Status.not_finite),
-        (residual <= TOLERANCE, Status.not_converged),
-        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
-        (tabulated, Status.constants_out_of_range),
-        (_converges(training, problem.rate, population, u), Status.unstable_rate),
-        (_outlier_free(training, constants), Status.outlier),
-        (_holds(problem.domain(), taus), Status.invalid_input),
-    ]
-    return _judged(errors, residual, steps, needs, constants.error, nodes.error)
+    needs = [(tabulated, Status.constants_out_of_range)]
+    if problem.training.reach(1.0) is not None:
+        reach = jnp.maximum(problem.training.reach(problem.rate), TINY_REACH)
+        stable = ends_under(population, problem.inverse_m, reach)
+        size = jnp.sqrt(constants.b**2 + constants.v2 + constants.s2)
+        mean_free = jnp.abs(constants.mu0) <= MEAN_SHOWS * size
+        needs += [(stable, Status.unstable_rate), (mean_free, Status.outlier)]
+    solved = _curve(problem, population, taus, points)
+    return _judged(*solved, FIELDS, constants.error, needs, problem.domain(), taus)
 
 
 def averaged_population(problem: Problem) -> tuple[AveragedPopulation, Any]:
@@ -104,21 +99,17 @@ def _solve_measured(problem: Problem, taus, moments, points) -> Solution:
     process, activation = problem.process, problem.activation
     measured = moments.conditions(problem.psi_n, problem.psi_p, process, activation)
     population = MeasuredPopulation(problem.psi_n * moments.d, moments.rotated)
-    nodes = _nodes(problem, taus, points)
-    errors, residual, steps = learning_curve(population, nodes, problem.inverse_m)
-    errors = _left_out(errors, population.n, moments.population)
+    errors, *solved = _curve(problem, population, taus, points)
+    if moments.population is not None:  # test_loss on those of them that were not drawn
+        share = population.n / moments.population
+        test_loss = (errors.test_loss - share * errors.memorization_loss) / (1 - share)
+        errors = dataclasses.replace(errors, test_loss=test_loss)
     conditions = [problem.psi_p, *jax.tree.leaves((process, activation, problem.law))]
     condition = jnp.prod(jnp.stack([jnp.prod(fixed(leaf)) for leaf in conditions]))
     errors = jax.tree.map(lambda value: value * condition, errors)
-    known = (errors.test_loss, errors.train_loss, errors.memorization_loss)
-    needs = [
-        (_finite(known), Status.not_finite),
-        (residual <= TOLERANCE, Status.not_converged),
-        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
-        (holds(measured), Status.other_moments),
-        (_holds(problem.ratios() + problem.training.domain(), taus), Status.invalid_input),
-    ]
-    return _judged(errors, residual, steps, needs, jnp.zeros_like(residual), nodes.error)
+    needs = [(holds(measured), Status.other_moments)]
+    domain = problem.ratios() + problem.training.domain()
+    return _judged(errors, *solved, LOSSES, jnp.zeros(()), needs, domain, taus)
 
 
 def require_stable_rate(solution: Solution, problem: Problem) -> None:
@@ -152,50 +143,32 @@ def mean_resolvent(psi_n, inverse_m, lam, moments):
     return population.coefficients(unknowns, inverse_m)
 
 
-def _left_out(errors: Errors, n, population) -> Errors:
-    """With test_loss on the points that were not drawn, of N_pop from which n are drawn."""
-    if population is None:
-        return errors
-    share = n / population
-    test_loss = (errors.test_loss - share * errors.memorization_loss) / (1 - share)
-    return dataclasses.replace(errors, test_loss=test_loss)
-
-
-def _nodes(problem: Problem, taus, points) -> FilterNodes:
+def _curve(problem: Problem, population, taus, points):
+    """(errors, residual, Newton steps, the filter's error)."""
     times = () if taus is None else (taus, points)
-    return problem.training.nodes(problem.rate, *times)
-
-
-def _converges(training, rate, population, u) -> Any:
-    """Whether all eigenvalues are within the training rule's reach."""
-    reach = training.reach(rate)
-    return True if reach is None else ends_under(population, u, jnp.maximum(reach, TINY_REACH))
-
-
-def _outlier_free(training, constants) -> Any:
-    """Whether no feature has a mean that the training rule cannot stand."""
-    limited = training.reach(1.0) is not None
-    size = jnp.sqrt(constants.b**2 + constants.v2 + constants.s2)
-    return jnp.abs(constants.mu0) <= MEAN_SHOWS * size if limited else True
-
-
-def _holds(domain, taus) -> Any:
-    """Whether all conditions hold, and for each of `taus` whether it is a training time."""
-    valid = True if taus is None else jnp.isfinite(taus) & (taus >= 0)
-    return holds(domain) & valid
-
-
-def _finite(errors):
-    return jnp.all(jnp.isfinite(jnp.stack(jax.tree.leaves(errors))), axis=0)
+    nodes = problem.training.nodes(problem.rate, *times)
+    return *learning_curve(population, nodes, problem.inverse_m), nodes.error
 
 
 def _judged(
-    errors, residual, steps, needs: list[tuple[Any, Any]], constants_error, filter_error
+    errors, residual, steps, filter_error, known, constants_error, needs, domain, taus
 ) -> Solution:
-    """The solution with its status: of the `needs` that do not hold, the last one's.
+    """The solution with its status: of the needs that do not hold, the last one's.
 
-    A comparison with NaN does not hold: a NaN is never a success.
+    Args:
+        known: the names of the errors that must be finite.
+        needs: (condition, its status), beside those that every solution has.
+        domain: of the problem; taus: the training times, if any.
     """
+    finite = jnp.isfinite(jnp.stack([getattr(errors, name) for name in known]))
+    valid = True if taus is None else jnp.isfinite(taus) & (taus >= 0)
+    needs = [  # A comparison with NaN does not hold: a NaN is never a success.
+        (jnp.all(finite, axis=0), Status.not_finite),
+        (residual <= TOLERANCE, Status.not_converged),
+        (filter_error <= FILTER_TOLERANCE, Status.filter_not_resolved),
+        *needs,
+        (holds(domain) & valid, Status.invalid_input),
+    ]
 
     def judge(*holding):
         status = Status.success

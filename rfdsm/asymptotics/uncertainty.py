@@ -26,9 +26,8 @@ class _Shifted(eqx.Module):
 
     def constants(self, shared, fresh):
         exact = self.activation.constants(shared, fresh)
-        values = (exact.b, exact.v2, exact.s2)
-        shifted = tuple(v + s for v, s in zip(values, self.shift, strict=True))
-        return eqx.tree_at(lambda c: (c.b, c.v2, c.s2), exact, shifted)
+        b, v2, s2 = self.shift
+        return dataclasses.replace(exact, b=exact.b + b, v2=exact.v2 + v2, s2=exact.s2 + s2)
 
 
 def errors_of(solution: Solution, problem: Problem, moments: Any) -> Errors:

@@ -140,6 +140,10 @@ class GradientFlow(AbstractTraining):
         # φ² of the train loss decays twice as fast.
         first = rate * jnp.min(tau, where=valid, initial=jnp.inf)
         last = 2 * rate * jnp.max(tau, where=valid, initial=0.0)
+        # With X = x + λ and g(w) = -e^{-κτw}/w the residues of g(w)/(w - X) on the contour's
+        # inside are -e^{-κτX}/X at w = X and 1/X at w = 0, which add up to φ(x). There
+        # w - X = -(x + λ_k) for λ_k = λ - w_k: so c_k = step_k e^{-κτ w_k}/w_k. λ_k = -z_k does
+        # not move with λ: by Cauchy nothing depends on it, and c_k holds the derivatives.
         w, step = contour.hyperbola(first, last, count)
         z = jax.lax.stop_gradient(w - self.lam)
         w = z + self.lam

@@ -9,7 +9,7 @@ ingredients, and their short names are the last parts of the dotted ones.
 import dataclasses
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -61,13 +61,7 @@ def ingredient(base: type, *, measured: bool = False) -> Any:
 
 def numbers(model: eqx.Module) -> dict[str, Number]:
     """The numbers of a model and of its ingredients, by their (dotted) names."""
-    found = {}
-    for field in dataclasses.fields(model):
-        if "number" in field.metadata:
-            found[field.name] = field.metadata["number"]
-        elif "ingredient" in field.metadata:
-            found |= _of_ingredient(field, numbers(getattr(model, field.name)))
-    return found
+    return _walked(type(model), lambda field: [numbers(getattr(model, field.name))])
 
 
 def ingredients(kind: type) -> dict[str, type]:
@@ -103,23 +97,21 @@ def own_numbers(kind: type) -> dict[str, Number]:
 
 def declared(kind: type) -> dict[str, Number]:
     """The numbers that a model of this kind can have, by their dotted names."""
+    return _walked(
+        kind, lambda field: map(declared, kinds(field.metadata["ingredient"]).values())
+    )
+
+
+def _walked(kind: type, inside: Callable[[Any], Iterable[dict[str, Number]]]):
+    """The numbers of a kind, and by dotted names those `inside` of its ingredients' fields."""
     found = own_numbers(kind)
     for field in dataclasses.fields(kind):
-        if "ingredient" not in field.metadata:
-            continue
-        for each in kinds(field.metadata["ingredient"]).values():
-            found |= _of_ingredient(field, declared(each))
+        for each in inside(field) if "ingredient" in field.metadata else ():
+            for name, number in each.items():
+                measured = number.measured or field.metadata["measured"]
+                dotted = f"{field.name}.{name}"
+                found[dotted] = dataclasses.replace(number, measured=measured)
     return found
-
-
-def _of_ingredient(field: Any, inside: dict[str, Number]) -> dict[str, Number]:
-    """An ingredient's numbers by dotted names."""
-    return {
-        f"{field.name}.{name}": dataclasses.replace(
-            each, measured=each.measured or field.metadata["measured"]
-        )
-        for name, each in inside.items()
-    }
 
 
 def arguments(kind: type) -> list[str]:

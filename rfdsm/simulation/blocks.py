@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -27,6 +28,7 @@ def preactivations(W: Float[Array, "p d"], y: Float[Array, "rows d"]) -> Float[A
     return product(W, y.T) / jnp.sqrt(jnp.asarray(W.shape[1], W.dtype))
 
 
+@eqx.filter_jit
 def features(activation, W: Float[Array, "p d"], y: Float[Array, "rows d"]):
     """f = ϱ(W y/√d), shape (p, rows), entries O(1)."""
     return activation(preactivations(W, y))

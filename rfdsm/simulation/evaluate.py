@@ -16,12 +16,7 @@ SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2
 
 
 def score(features, B, key, y: Float[Array, "rows d"], points=None) -> Float[Array, "rows d"]:
-    """s_A(y) = B f(y), a block of rows at a time.
-
-    Args:
-        features: of the trial; B: the read-out.
-        key, y, points: as the features take them.
-    """
+    """s_A(y) = B f(y), a block of rows at a time; arguments as of `features.of`."""
 
     def one(row):
         number, y, point = row

@@ -43,13 +43,7 @@ def experiment(
     training: Any,
     features: str = "network",
 ) -> Experiment:
-    """The experiment that networks of dimension d realise.
-
-    Args:
-        d: the dimension; None for data that has its own.
-        psi_n, psi_p, m: concrete ratios, and an integer or infinite number of noises.
-        process, activation, data, training: ingredients; their numbers may be traced.
-        features: "network", or "gaussian" for the surrogate of the same Gaussian constants.
+    """The experiment that networks of dimension d realise, as `RFDSM.simulate` takes them.
 
     Raises:
         ValueError: sizes that are traced, too small or not integers; too few samples; other

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .blocks import features, preactivations
+from .experiment import Experiment
 from .gram import Gram, lower_product
 from .mehler import noise_averages
 
@@ -88,16 +89,13 @@ class GaussianFeatures(AbstractTrialFeatures):
         return Gram(U, self.b * jnp.sqrt(h) * self.W / jnp.sqrt(d), jnp.ones((), x.dtype))
 
 
-def draw(key, kind: str, activation, sigma_x2, W, n: int, a, h) -> AbstractTrialFeatures:
-    """The features of a trial with weights W and n training points.
-
-    Args:
-        kind: "network" or "gaussian"; sigma_x2: the mean variance of the data.
-    """
-    if kind == "network":
-        return NetworkFeatures(activation, W)
-    constants = activation.constants(a**2 * sigma_x2, h)
-    shared = jax.random.normal(key, (n, W.shape[0]), W.dtype)
+def draw(key, experiment: Experiment, W) -> AbstractTrialFeatures:
+    """The features of a trial with weights W."""
+    if experiment.features == "network":
+        return NetworkFeatures(experiment.activation, W)
+    a, h = experiment.process.scales()
+    constants = experiment.activation.constants(a**2 * experiment.sigma_x2, h)
+    shared = jax.random.normal(key, (experiment.sizes.n, W.shape[0]), W.dtype)
     return GaussianFeatures(
         W, constants.b, jnp.sqrt(constants.v2), jnp.sqrt(constants.s2), shared
     )

@@ -12,7 +12,6 @@ A point's noises come from its own key, by its number among the points: results 
 on blocks nor on classes. Memory is a few p² and one block of features.
 """
 
-import abc
 import math
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +25,8 @@ from jaxtyping import Array, Float
 
 from .._numerics.linalg import product
 from . import gram, mehler
-from .blocks import BLOCK_ROWS, features
+from .blocks import BLOCK_ROWS
+from .features import NetworkFeatures as Network
 
 
 class Sums(eqx.Module):
@@ -46,60 +46,19 @@ class Sums(eqx.Module):
 
     def moments(self, noises: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(S_g, S_s, T), without bias."""
-        A, B = (_whole(np.asarray(x)) / self.count for x in (self.mean_square, self.square))
+        lower = (np.tril(x) for x in (self.mean_square, self.square))
+        A, B = ((x + np.tril(x, -1).T) / self.count for x in lower)
         S_s = (B - A) * (1 if math.isinf(noises) else noises / (noises - 1))
         return A - S_s / noises, S_s, np.asarray(self.cross) / self.count
 
 
-class AbstractFeatures(eqx.Module):
-    """A map from noised points to features, as a measurement uses it."""
-
-    @abc.abstractmethod
-    def rows(self, noises: float) -> int:
-        """How many points to take at a time."""
-
-    @abc.abstractmethod
-    def add(self, sums: Sums, key, x, index, weight, a, h, noises: float) -> Sums:
-        """The sums with the points x (rows, d) of numbers `index`, those of weight 1."""
-
-    @abc.abstractmethod
-    def mean(self, key, x, index, a, h, noises: float) -> Float[Array, "p rows"]:
-        """f̄ of the points x."""
-
-
-class Network(AbstractFeatures):
-    """Features of our own network, ϱ(W y/√d); at K = ∞ averaged exactly over the noise."""
-
-    activation: Any
-    W: Float[Array, "p d"]
-
-    def rows(self, noises):
-        return BLOCK_ROWS if math.isinf(noises) else max(1, BLOCK_ROWS // int(noises))
-
-    def add(self, sums, key, x, index, weight, a, h, noises):
-        if math.isinf(noises):
-            return _add_exactly(sums, self.activation, self.W, x, weight, a, h)
-        return _add_network(sums, key, self.activation, self.W, x, index, weight, a, h, noises)
-
-    def mean(self, key, x, index, a, h, noises):
-        return _network_mean(key, self.activation, self.W, x, index, a, h, int(noises))
-
-
-class Function(AbstractFeatures):
+class Function(eqx.Module):
     """Features of any function y -> f(y), (rows, d) -> (rows, p), called with NumPy arrays."""
 
     function: Callable[[np.ndarray], Any] = eqx.field(static=True)
 
-    def rows(self, noises):
-        return max(1, BLOCK_ROWS // int(noises))
-
-    def add(self, sums, key, x, index, weight, a, h, noises):
-        y, z = _noised(key, x, index, a, h, int(noises))
-        return _add(sums, self(y), z, weight)
-
-    def mean(self, key, x, index, a, h, noises):
-        y, _ = _noised(key, x, index, a, h, int(noises))
-        return jnp.mean(self(y).reshape(-1, len(x), int(noises)), axis=2)
+    def of(self, key, y, points):
+        return self(y)
 
     def __call__(self, y) -> np.ndarray:
         """f(y), shape (p, rows), checked."""
@@ -117,7 +76,7 @@ class Function(AbstractFeatures):
 
 def sums(
     key: Array,
-    map: AbstractFeatures,
+    features: Network | Function,
     X: np.ndarray,
     points: np.ndarray,
     a: Any,
@@ -130,7 +89,6 @@ def sums(
 
     Args:
         key: for all the points together.
-        map: the features.
         X: all points, shape (N, d); points: the numbers of those to sum over.
         noises: K >= 2 per point, or infinity.
         p: the number of features.
@@ -143,9 +101,13 @@ def sums(
         jnp.zeros((p, p), dtype),
         jnp.zeros((p, d), dtype),
     )
-    for index, weight in _blocks(points, map.rows(noises)):
-        weight = weight.astype(dtype)
-        total = map.add(total, key, jnp.asarray(X[index]), index, weight, a, h, noises)
+    for index, weight in _blocks(points, noises):
+        x, weight = jnp.asarray(X[index]), weight.astype(dtype)
+        if math.isinf(noises):
+            total = _add_exactly(total, features, x, weight, a, h)
+        else:
+            y, z = _noised(key, x, index, a, h, int(noises))
+            total = _add(total, features.of(key, y, None), z, weight)
         jax.block_until_ready(total.cross)
         advance(int(weight.sum()))
     return total
@@ -153,7 +115,7 @@ def sums(
 
 def leverage(
     key: Array,
-    map: AbstractFeatures,
+    features: Network | Function,
     X: np.ndarray,
     resolvent: np.ndarray,
     a: Any,
@@ -163,15 +125,17 @@ def leverage(
 ) -> np.ndarray:
     """f̄^T Q̄ f̄ of every point, shape (N,)."""
     values = []
-    for index, weight in _blocks(np.arange(len(X)), map.rows(noises)):
-        mean = map.mean(key, jnp.asarray(X[index]), index, a, h, noises)
-        values.append(np.asarray(_quadratic(mean, resolvent))[weight > 0])
+    for index, weight in _blocks(np.arange(len(X)), noises):
+        y, _ = _noised(key, jnp.asarray(X[index]), index, a, h, int(noises))
+        each = _leverage(features.of(key, y, None), resolvent, int(noises))
+        values.append(np.asarray(each)[weight > 0])
         advance(int(weight.sum()))
     return np.concatenate(values)
 
 
-def _blocks(points: np.ndarray, rows: int):
+def _blocks(points: np.ndarray, noises: float):
     """(numbers, weights) of whole blocks; the last is filled up with points of weight 0."""
+    rows = BLOCK_ROWS if math.isinf(noises) else max(1, BLOCK_ROWS // int(noises))
     rows = min(rows, len(points))
     for start in range(0, len(points), rows):
         index = points[start : start + rows]
@@ -179,25 +143,21 @@ def _blocks(points: np.ndarray, rows: int):
         yield np.resize(index, rows), weight
 
 
-def _noises(key, index, noises: int, d: int, dtype):
-    """The noises of each point, shape (rows, noises, d)."""
-
-    def of_point(i):
-        return jax.random.normal(jax.random.fold_in(key, i), (noises, d), dtype)
-
-    return jax.vmap(of_point)(index)
-
-
 @partial(jax.jit, static_argnames="noises")
 def _noised(key, x, index, a, h, noises):
-    z = _noises(key, index, noises, x.shape[1], x.dtype)
+    """(y, z) of so many noises for each point, (rows noises, d); a point's are in a row."""
+
+    def of_point(i):
+        return jax.random.normal(jax.random.fold_in(key, i), (noises, x.shape[1]), x.dtype)
+
+    z = jax.vmap(of_point)(index)
     y = a * x[:, None] + jnp.sqrt(h) * z
     return y.reshape(-1, x.shape[1]), z.reshape(-1, x.shape[1])
 
 
 @partial(jax.jit, donate_argnums=0)
 def _add(sums, f, z, weight):
-    """Add features f (p, rows K) of the noises z (rows K, d), a point's noises in a row."""
+    """Add features f (p, rows K) of the noises z (rows K, d)."""
     noises = f.shape[1] // len(weight)
     f = (f.reshape(-1, len(weight), noises) * weight[None, :, None]).reshape(f.shape)
     mean = jnp.mean(f.reshape(-1, len(weight), noises), axis=2)
@@ -209,15 +169,11 @@ def _add(sums, f, z, weight):
     )
 
 
-@partial(jax.jit, static_argnames="noises", donate_argnums=0)
-def _add_network(sums, key, activation, W, x, index, weight, a, h, noises):
-    y, z = _noised(key, x, index, a, h, noises)
-    return _add(sums, features(activation, W, y), z, weight)
-
-
 @partial(jax.jit, donate_argnums=0)
-def _add_exactly(sums, activation, W, x, weight, a, h):
-    shared, fresh, cross = mehler.noise_averages(activation, W, x, a, h, weight)
+def _add_exactly(sums, features, x, weight, a, h):
+    shared, fresh, cross = mehler.noise_averages(
+        features.activation, features.W, x, a, h, weight
+    )
     return Sums(
         sums.count,
         sums.mean_square + shared,
@@ -227,17 +183,6 @@ def _add_exactly(sums, activation, W, x, weight, a, h):
 
 
 @partial(jax.jit, static_argnames="noises")
-def _network_mean(key, activation, W, x, index, a, h, noises):
-    y, _ = _noised(key, x, index, a, h, noises)
-    f = features(activation, W, y)
-    return jnp.mean(f.reshape(-1, len(x), noises), axis=2)
-
-
-@jax.jit
-def _quadratic(mean, resolvent):
+def _leverage(f, resolvent, noises):
+    mean = jnp.mean(f.reshape(len(f), -1, noises), axis=2)
     return jnp.sum(mean * product(resolvent, mean), axis=0)
-
-
-def _whole(lower: np.ndarray) -> np.ndarray:
-    """The symmetric matrix of a lower triangle."""
-    return np.tril(lower) + np.tril(lower, -1).T

@@ -26,27 +26,15 @@ MEMORY = 2**31  # bytes that trials running side by side on an accelerator may t
 def simulate(
     key: Array, experiment: Experiment, trials: int, taus: Array | None = None
 ) -> Errors:
-    r"""Train and measure `trials` independent networks.
+    r"""What `RFDSM.simulate` (with `taus` `RFDSM.simulate_trajectory`) returns.
 
-    Each draws W, n = round(psi_n d) points and their noises, solves for its read-out exactly
-    (U is p×p, or N×N of all N = n m pairs where that is smaller; m = ∞ by an exact average),
-    and is measured on fresh draws of its own; bias2 on test points shared by all. Training
-    times share one eigendecomposition, and all draws.
+    Each trial draws W, n points and their noises, solves for its read-out exactly (U is p×p, or
+    N×N of all N = n m pairs where that is smaller; m = ∞ by an exact average), and is measured
+    on fresh draws of its own; bias2 on test points shared by all, from fold_in(key, 0). Trial i
+    draws from fold_in(key, 1+i). Training times share one eigendecomposition, and all draws.
 
-    Args:
-        key: a `jax.random.key`; test points from fold_in(key, 0), trial i from
-            fold_in(key, 1+i).
-        experiment: of `experiment`.
-        trials: independent networks and data sets, T.
-        taus: training times in place of the `GradientFlow`'s own.
-
-    Returns:
-        `Errors` of shape (trials,), with `taus` (times, trials), and the realised `sizes`.
-        Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
-        variance of one trial.
-
-    Raises:
-        ValueError: trials < 1.
+    Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
+    variance of one trial.
     """
     return _run(key, experiment, positive_integer(trials, "trials"), taus)
 
@@ -80,7 +68,8 @@ def _run(key, experiment: Experiment, trials: int, taus) -> Errors:
 @partial(jax.jit, static_argnames="trials")
 def _eigenvalues(key, experiment: Experiment, trials: int) -> Array:
     def trial(key):
-        modes = _modes(_draw(key, experiment), experiment)
+        drawn = _draw(key, experiment)
+        modes = _fitted(drawn, experiment, fit.modes_primal, fit.modes_dual)
         missing = experiment.sizes.p - len(modes.eigenvalues)
         return jnp.sort(jnp.pad(modes.eigenvalues, (missing, 0)))
 
@@ -105,52 +94,23 @@ class Draw(NamedTuple):
 
 
 def _draw(key, experiment: Experiment) -> Draw:
-    a, h = experiment.process.scales()
+    _, h = experiment.process.scales()
     sizes, sampler = experiment.sizes, experiment.sampler
     of_W, of_data, *of_rest = jax.random.split(key, 5)
     enough = evaluate.POINTS_PER_DIMENSION * sizes.d
     W = jax.random.normal(of_W, (sizes.p, sizes.d), h.dtype)
     x, x_test = sampler.split(of_data, sizes.n, sampler.tests(sizes.n, enough))
-    drawn = features.draw(
-        jax.random.fold_in(of_W, 0),
-        experiment.features,
-        experiment.activation,
-        experiment.sigma_x2,
-        W,
-        sizes.n,
-        a,
-        h,
-    )
+    drawn = features.draw(jax.random.fold_in(of_W, 0), experiment, W)
     return Draw(drawn, x, x_test, *of_rest, enough)
 
 
-def _gram(drawn: Draw, experiment: Experiment) -> gram.Gram:
-    a, h = experiment.process.scales()
-    if math.isinf(experiment.sizes.m):
-        return drawn.features.averaged(drawn.x, a, h)
-    return gram.streamed(drawn.of_noise, drawn.features, drawn.x, int(experiment.sizes.m), a, h)
-
-
-def _modes(drawn: Draw, experiment: Experiment) -> fit.Modes:
-    a, h = experiment.process.scales()
-    if _dual(experiment.sizes):
-        m = int(experiment.sizes.m)
-        return fit.modes_dual(drawn.of_noise, drawn.features, drawn.x, m, a, h)
-    return fit.modes_primal(_gram(drawn, experiment))
-
-
-def _ridge(drawn: Draw, experiment: Experiment):
-    a, h = experiment.process.scales()
-    lam = experiment.training.lam
-    if _dual(experiment.sizes):
-        m = int(experiment.sizes.m)
-        return fit.ridge_dual(drawn.of_noise, drawn.features, drawn.x, m, a, h, lam)
-    return fit.ridge_primal(_gram(drawn, experiment), lam, h)
-
-
-def _dual(sizes: Sizes) -> bool:
-    """Whether there are fewer pairs than features."""
-    return sizes.n * sizes.m < sizes.p
+def _fitted(drawn: Draw, experiment: Experiment, primal, dual) -> Any:
+    """`dual` of the pairs where they are fewer than the features, else `primal` of U and V."""
+    (a, h), sizes = experiment.process.scales(), experiment.sizes
+    if math.isinf(sizes.m):
+        return primal(drawn.features.averaged(drawn.x, a, h))
+    pairs = drawn.of_noise, drawn.features, drawn.x, int(sizes.m), a, h
+    return dual(*pairs) if sizes.n * sizes.m < sizes.p else primal(gram.streamed(*pairs))
 
 
 def _trial(key, experiment: Experiment, taus, shared):
@@ -175,8 +135,10 @@ def _trial(key, experiment: Experiment, taus, shared):
         return score_error, test_loss, train_loss, memory, deviation
 
     if isinstance(training, Ridge):
-        return measured(*_ridge(drawn, experiment))
-    modes = _modes(drawn, experiment)
+        primal = partial(fit.ridge_primal, lam=training.lam, h=h)
+        dual = partial(fit.ridge_dual, lam=training.lam)
+        return measured(*_fitted(drawn, experiment, primal, dual))
+    modes = _fitted(drawn, experiment, fit.modes_primal, fit.modes_dual)
     rate = mode_rate(h, sizes.psi_p)
     if taus is None:
         return measured(*modes.fit(training.filter(modes.eigenvalues, rate), h))
