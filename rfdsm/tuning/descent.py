@@ -14,9 +14,9 @@ import numpy as np
 from scipy import optimize
 
 ROUGH, FINE = 1e-7, 1e-16  # SLSQP's tolerance on f and g: on the way, and at an optimum
-EVALUATIONS = {ROUGH: 60, FINE: 25}  # of one run, at most; 5 to 15 are usual
+EVALUATIONS = {ROUGH: 60, FINE: 60}  # of one run, at most; 5 to 15 are usual
 HOPELESS = 1e-2  # a violation that another run does not mend
-FINISHES = 3  # runs from where the last one ended: what it knows of curvature may be wrong
+FINISHES = 12  # runs from where the last one ended: what it knows of curvature may be wrong
 STATIONARY, EXACT = 1e-8, 1e-11  # projected gradient over f, and violation: no other run
 TOUCHING = 1e-7  # a constraint this close to its bound (relative) is active
 SNAP = 1e-12  # coordinates this close to the ends of the box are there
