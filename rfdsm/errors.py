@@ -253,6 +253,6 @@ class FewPoints(UserWarning):
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's that led here: the first outside of rfdsm and Equinox."""
     level, frame = 1, sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(OURS):
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

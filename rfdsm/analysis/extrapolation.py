@@ -52,14 +52,8 @@ def extrapolate(runs_small: Errors, runs_large: Errors) -> Extrapolation:
         )
     if small.d == large.d:
         raise ValueError(f"extrapolate needs two different dimensions, both are {small.d}.")
-    if not all(
-        math.isclose(a, b, rel_tol=RATIO_TOLERANCE)
-        for a, b in (
-            (small.psi_n, large.psi_n),
-            (small.psi_p, large.psi_p),
-            (small.m, large.m),
-        )
-    ):
+    ratios = ((getattr(x, name) for x in (small, large)) for name in ("psi_n", "psi_p", "m"))
+    if not all(math.isclose(a, b, rel_tol=RATIO_TOLERANCE) for a, b in ratios):
         warn(
             f"rounding gave different ratios, n/d = {small.psi_n:.6g} and "
             f"{large.psi_n:.6g}, p/d = {small.psi_p:.6g} and {large.psi_p:.6g}: choose d "
@@ -67,13 +61,9 @@ def extrapolate(runs_small: Errors, runs_large: Errors) -> Extrapolation:
         )
     span = large.d - small.d
     of_small, of_large = -small.d / span, large.d / span
+    means = runs_small.mean(), runs_large.mean()
+    bars = runs_small.standard_error(), runs_large.standard_error()
     return Extrapolation(
-        jax.tree.map(
-            lambda x, y: of_small * x + of_large * y, runs_small.mean(), runs_large.mean()
-        ),
-        jax.tree.map(
-            lambda x, y: jnp.hypot(of_small * x, of_large * y),
-            runs_small.standard_error(),
-            runs_large.standard_error(),
-        ),
+        jax.tree.map(lambda x, y: of_small * x + of_large * y, *means),
+        jax.tree.map(lambda x, y: jnp.hypot(of_small * x, of_large * y), *bars),
     )

@@ -100,20 +100,17 @@ def _from_curves(model: RFDSM, ends: np.ndarray) -> Times:
         crossed = np.flatnonzero(np.asarray(errors.memorization_loss) < best)
         return int(crossed[0]) if crossed.size else None
 
-    return Times(*(_refined(model, taus, errors, find) for find in (least, under)))
+    def refined(find) -> float:
+        """The time that `find` points at, on ever finer grids around it; NaN for None."""
+        x, found = taus, find(errors)
+        for _ in range(LOOKS):
+            if found is None:
+                break
+            x = np.geomspace(x[max(found - 1, 0)], x[min(found + 1, len(x) - 1)], POINTS)
+            found = find(model.solve_trajectory(x).errors)
+        return math.nan if found is None else float(x[found])
 
-
-def _refined(model: RFDSM, taus: np.ndarray, errors, find) -> float:
-    """The time that `find` points at, on ever finer grids around it; NaN for None."""
-    for _ in range(LOOKS):
-        found = find(errors)
-        if found is None:
-            return math.nan
-        around = taus[max(found - 1, 0)], taus[min(found + 1, len(taus) - 1)]
-        taus = np.geomspace(*around, POINTS)
-        errors = model.solve_trajectory(taus).errors
-    found = find(errors)
-    return math.nan if found is None else float(taus[found])
+    return Times(refined(least), refined(under))
 
 
 def learning_time(model: RFDSM, x: float) -> float:

@@ -1,6 +1,7 @@
 """Measuring the moments of features on data (docs/theory.md section 12)."""
 
 import math
+import operator
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +94,7 @@ def measure(
                 f"without draws, got shape {W.shape}."
             )
 
-    def one(key, halves=halves, W=W, classes=classes):
+    def one(key, halves=False, W=None, classes=classes):
         of_W, of_noise = jax.random.split(key)
         if W is None:
             W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
@@ -101,15 +102,13 @@ def measure(
         return _measure(features, p, X, model, of_noise, noises, classes, halves, report)
 
     if draws is None:
-        return one(key)
+        return one(key, halves, W)
     positive_integer(draws, "draws", 1)
     if halves:
         raise ValueError("halves are kept for a single draw of W only: leave draws out.")
-    first = one(jax.random.fold_in(key, 0), False)
-    others = (  # of as many classes as the first draw chose
-        one(jax.random.fold_in(key, i), False, classes=first.classes) for i in range(1, draws)
-    )
-    return _stack([first, *others])
+    keys = [jax.random.fold_in(key, i) for i in range(draws)]
+    first = one(keys[0])  # whose choice of classes holds for all
+    return _stack([first, *(one(each, classes=first.classes) for each in keys[1:])])
 
 
 def measure_features(
@@ -178,7 +177,9 @@ def measure_features(
 def _measure(features, p, X, model, key, noises, classes, halves, report) -> Moments:
     N, d = X.shape
     n = float(model.psi_n) * d
-    report = report or _to_standard_error
+    report = report or (
+        lambda at: at.said and print(f"rfdsm: {at}", file=sys.stderr, flush=True)
+    )
     if not n < N:
         raise ValueError(
             f"psi_n = {model.psi_n:g} asks for {n:g} training points of {N}, and one at least "
@@ -192,11 +193,11 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
             raise ValueError(f"{classes} classes are too many for {N} points.")
     if halves is None:
         halves = N < HALVES_BELOW * max(n, p)
-    a, h = model.process.scales()
     of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
     _announce(report, N, p, d, noises, classes, halves)
+    a, h = model.process.scales()
 
-    def moments_of(parts, key, noises, title):
+    def sums_of(parts, key, noises, title):
         advance = over_time(report, title, sum(map(len, parts)), "points")
         return [
             _stream.sums(key, features, X, part, a, h, noises, p, advance) for part in parts
@@ -205,8 +206,8 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
     parts = [order]
     if classes != 1:
-        pilot = order[: max(PILOT, 4 * p)]
-        (sums,) = moments_of([pilot], of_pilot, LEVERAGE_NOISES, "first estimate")
+        pilot = [order[: max(PILOT, 4 * p)]]
+        (sums,) = sums_of(pilot, of_pilot, LEVERAGE_NOISES, "first estimate")
         resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), model)
         advance = over_time(report, "leverage", N, "points")
         leverage = _stream.leverage(
@@ -214,43 +215,34 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
         )
         if classes is None:
             spread = float(np.std(leverage) / np.mean(leverage))
-            classes = 1
-            if spread > SPREAD:
-                classes = max(1, min(CLASSES, N // LEAST_IN_CLASS))
+            classes = max(1, min(CLASSES, N // LEAST_IN_CLASS)) if spread > SPREAD else 1
             report(
                 Progress(
                     f"the points' leverage varies by {100 * spread:.0f} % of its mean: "
                     f"{classes} class{'es' if classes > 1 else ''}"
                 )
             )
-        by_leverage = order[np.argsort(leverage[order], kind="stable")]
         # Random order within each class, of which the halves are then random halves.
-        rank = np.empty(N, int)
-        rank[order] = np.arange(N)
-        parts = [c[np.argsort(rank[c])] for c in np.array_split(by_leverage, classes)]
+        ranked = leverage[order]
+        by_leverage = np.array_split(np.argsort(ranked, kind="stable"), classes)
+        parts = [order[np.sort(places)] for places in by_leverage]
 
     def build(sums, population, halves=None):
-        moments = [s.moments(noises) for s in sums]
-        stacked = [np.stack(each) for each in zip(*moments, strict=True)]
+        moments = [np.stack(x) for x in zip(*(s.moments(noises) for s in sums), strict=True)]
         counts = np.array([s.count for s in sums], X.dtype)
         weights = counts / counts.sum()
         if len(sums) == 1:
-            stacked, weights = [each[0] for each in stacked], None
-        return Moments(
-            *stacked, process=model.process, activation=model.activation, weights=weights,
-            population=population, halves=halves,
-        )  # fmt: skip
+            moments, weights = [each[0] for each in moments], None
+        about = model.process, model.activation, weights, population
+        return Moments(*moments, *about, halves=halves)
 
     if not halves:
-        return build(moments_of(parts, of_moments, noises, "moments"), N)
+        return build(sums_of(parts, of_moments, noises, "moments"), N)
     split = [half for part in parts for half in np.array_split(part, 2)]
-    sums = moments_of(split, of_moments, noises, "moments")
-    both = [build(sums[i::2], N / 2) for i in (0, 1)]
-    whole = [
-        jax.tree.map(lambda x, y: x + y, one, other)
-        for one, other in zip(sums[::2], sums[1::2], strict=True)
-    ]
-    moments = build(whole, N, _stack(both))
+    sums = sums_of(split, of_moments, noises, "moments")
+    pairs = zip(sums[::2], sums[1::2], strict=True)
+    whole = [jax.tree.map(operator.add, *both) for both in pairs]
+    moments = build(whole, N, _stack([build(sums[i::2], N / 2) for i in (0, 1)]))
     warn_of_few_points(model.replace(psi_p=moments.psi_p), moments)
     return moments
 
@@ -269,24 +261,11 @@ def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
 
 def _stack(each: list[Moments]) -> Moments:
     """Moments with an axis in front."""
-    first = each[0]
-
-    def stacked(name):
-        values = [getattr(m, name) for m in each]
-        return None if values[0] is None else np.stack(values)
-
-    return Moments(
-        *map(stacked, ("S_g", "S_s", "T")),
-        process=first.process,
-        activation=first.activation,
-        weights=stacked("weights"),
-        population=first.population,
-    )
-
-
-def _to_standard_error(progress: Progress) -> None:
-    if progress.said:
-        print(f"rfdsm: {progress}", file=sys.stderr, flush=True)
+    first, names = each[0], ("S_g", "S_s", "T", "weights")
+    stacked = {name: np.stack([getattr(m, name) for m in each])
+               for name in names if getattr(first, name) is not None}  # fmt: skip
+    kept = {name: getattr(first, name) for name in ("process", "activation", "population")}
+    return Moments(**stacked, **kept)
 
 
 def _announce(report, N, p, d, noises, classes, halves) -> None:

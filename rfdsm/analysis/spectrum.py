@@ -8,10 +8,8 @@ the atom, tau_gen and tau_mem, and κ as `rate`.
 import math
 from typing import Any
 
-import jax
 import numpy as np
 
-from ..errors import Sizes
 from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..progress import Progress, Report, Steps, silent
@@ -20,6 +18,7 @@ from .learning_times import from_bulks, learning_time
 from .records import about, about_runs
 
 POINTS = 1024  # of the density in each bulk; as `bulk_masses` takes: one program for both
+ANGLES = np.linspace(0, np.pi, POINTS)
 DEEPEST = 1e-9  # of the largest eigenvalue: where a bulk that goes down to 0 is cut off
 ZERO = 1e-12  # of the largest eigenvalue: below it an eigenvalue is rounded off 0
 SAME = 1e-9  # relative distance at which an eigenvalue belongs to the atom
@@ -32,7 +31,7 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
 
     Args:
         model: with `GradientFlow` training; its ratios are to be those of the networks, where
-            there are some (`realised`).
+            there are some.
         report: called with `Progress`.
 
     Returns:
@@ -47,7 +46,7 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
     low = np.log(np.maximum(ends[:, :1], DEEPEST * ends[-1, 1]))
     high = np.log(ends[:, 1:])
     # Dense at both edges, where the density is like a square root.
-    x = np.exp((low + high) / 2 - (high - low) / 2 * np.cos(_angles(POINTS)))
+    x = np.exp((low + high) / 2 - (high - low) / 2 * np.cos(ANGLES))
     density = np.stack([model.density(bulk) for bulk in x])
     # On an edge rounding decides on which side of it a point is.
     density[:, -1] = 0.0
@@ -114,16 +113,6 @@ def with_networks(
     return found.assign_attrs(about_runs(d, trials, seed), features=features, **distance)
 
 
-def realised(model: RFDSM, d: int, features: str) -> Sizes:
-    """The sizes of networks of dimension d; computes nothing.
-
-    Raises:
-        ValueError: as `RFDSM.simulate_eigenvalues`.
-    """
-    key = jax.random.key(0)
-    return jax.eval_shape(lambda key: model.simulate(key, d, features=features), key).sizes
-
-
 def simulated(
     model: RFDSM, d: int, trials: int, features: str = "network", seed: int = 0
 ) -> np.ndarray:
@@ -152,7 +141,7 @@ def distribution(spectrum: Any, x: np.ndarray, *, atom: bool = True) -> np.ndarr
     bulks, densities = by_bulk(spectrum, "x"), by_bulk(spectrum, "density")
     for bulk, density, whole in zip(bulks, densities, spectrum["share"].values, strict=True):
         # In θ, log x = middle - half cos θ, the integrand is smooth up to the edges.
-        integrand = np.nan_to_num(density) * bulk * np.sin(_angles(len(bulk)))
+        integrand = np.nan_to_num(density) * bulk * np.sin(ANGLES)
         cumulative = np.concatenate([[0.0], np.cumsum((integrand[1:] + integrand[:-1]) / 2)])
         share = share + whole * np.interp(at, np.log(bulk), cumulative / cumulative[-1])
     return share
@@ -178,7 +167,3 @@ def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ends = np.arange(first, last + 1) / BINS
     counts, _ = np.histogram(logs, ends)
     return 10**ends, counts * BINS / len(values)
-
-
-def _angles(points: int) -> np.ndarray:
-    return np.linspace(0, np.pi, points)

@@ -69,6 +69,8 @@ def print_json(value: Any) -> None:
     """Print plain JSON, which has neither: infinity as "inf", NaN as null."""
 
     def plain(value: Any) -> Any:
+        if hasattr(value, "_asdict"):
+            value = value._asdict()
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

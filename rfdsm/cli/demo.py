@@ -59,14 +59,16 @@ def demo(
 
 def _results(folder: Path, report: Report) -> str:
     """Write both figures and a summary into the folder; return the summary."""
-    from ..plotting import curves, style
+    from .. import plotting
 
     folder.mkdir(parents=True, exist_ok=True)  # a bad place is refused before the work
     of_gaussian, of_digits = gaussian(), digits()
     found = sweeps.curve(*of_gaussian[:3], simulate=of_gaussian.networks, report=report)
-    drawn = curves.curve_figure(found)
-    _mark_crossover(drawn, float(of_gaussian.model.psi_n))
-    style.save(drawn, folder / GAUSSIAN)
+    drawn, psi_n = plotting.curve_figure(found), float(of_gaussian.model.psi_n)
+    for ax in drawn.axes:
+        ax.axvline(psi_n, color="0.8", linewidth=0.7, zorder=0)
+    ax.text(psi_n, 0, " $p = n$", va="bottom", fontsize=7, color="0.35")
+    plotting.save(drawn, folder / GAUSSIAN)
     report(Progress(GAUSSIAN, 0, 1))
     images = sweeps.predict(
         *of_digits[:3],
@@ -75,22 +77,24 @@ def _results(folder: Path, report: Report) -> str:
         report=report,
     )
     images.attrs["data"] = "scikit-learn's digits"
-    style.save(curves.curve_figure(images), folder / DIGITS)
-    told = [_of_gaussian(found, of_gaussian.model, folder), "", *_of_digits(images, folder)]
-    text = "\n".join(told) + "\n"
+    plotting.save(plotting.curve_figure(images), folder / DIGITS)
+    text = "\n".join(
+        [
+            *_of_gaussian(found, of_gaussian.model, folder),
+            "",
+            f"{folder / DIGITS}: dots are networks trained on the real images; full lines are "
+            "the theory of their measured moments, dashed ones that of Gaussian data of their "
+            "covariance.",
+            *(f"  {line}" for line in summary(images)),
+            "",
+        ]
+    )
     with whole_file(folder / "summary.txt") as partial:
         partial.write_text(text, encoding="utf-8")
     return text
 
 
-def _mark_crossover(drawn: Any, psi_n: float) -> None:
-    """A line at p = n in every panel."""
-    for ax in drawn.axes:
-        ax.axvline(psi_n, color="0.8", linewidth=0.7, zorder=0)
-    ax.text(psi_n, 0, " $p = n$", va="bottom", fontsize=7, color="0.35")
-
-
-def _of_gaussian(found: Any, model: RFDSM, folder: Path) -> str:
+def _of_gaussian(found: Any, model: RFDSM, folder: Path) -> list[str]:
     psi_n, x = float(model.psi_n), found["psi_p"].values
     linear = float(model.baselines().linear)
     told = [
@@ -123,13 +127,4 @@ def _of_gaussian(found: Any, model: RFDSM, folder: Path) -> str:
             f"  {LABELS[name]}: network and theory differ by {np.median(gaps):.1f} % in the "
             f"median, {np.max(gaps):.0f} % at most."
         )
-    return "\n".join(told)
-
-
-def _of_digits(found: Any, folder: Path) -> list[str]:
-    return [
-        f"{folder / DIGITS}: dots are networks trained on the real images; full lines are the "
-        "theory of their measured moments, dashed ones that of Gaussian data of their "
-        "covariance.",
-        *(f"  {line}" for line in summary(found)),
-    ]
+    return told

@@ -13,10 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import FIELDS
-from ..ingredients.activations import AbstractActivation
-from ..ingredients.data import AbstractData, Gaussian
-from ..ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
-from ..ingredients.training import AbstractTraining, Ridge
+from ..ingredients.data import Gaussian
+from ..ingredients.processes import OrnsteinUhlenbeck
+from ..ingredients.training import Ridge
 from ..model import RFDSM
 from ..parameters.numbers import arguments, declared, ingredients, kinds, own_numbers
 from ..parameters.plain import read, read_numbers, usage
@@ -27,13 +26,12 @@ LogY = Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
 
 USUAL = {"process": OrnsteinUhlenbeck, "training": Ridge}  # unless a number asks for another
-INGREDIENTS = {
-    "process": AbstractProcess,
-    "training": AbstractTraining,
-    "activation": AbstractActivation,
-    "law": AbstractData,
+KINDS = {"process": "process", "training": "training", "activation": "activation",
+         "data": "law"}  # fmt: skip
+LISTS = {
+    "eigenvalues": "Eigenvalues of the data's covariance",
+    "weights": "Their shares, summing to 1",
 }
-LISTS = ("eigenvalues", "weights")
 
 
 def spelled(name: str) -> str:
@@ -47,46 +45,70 @@ def names() -> dict[str, str]:
     return {name.rpartition(".")[2]: name for name in single}
 
 
-def of_model(*, several: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> Callable:
+def of_curves(points: int, errors: str) -> dict[str, tuple[Any, Any]]:
+    """Options of commands on curves, for `of_model`; their usual points of networks, errors."""
+    simulate = typer.Option(help=f"Simulate too: d=48,trials=8,points={points}.")
+    shown = typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
+    return {
+        "simulate": (Annotated[str | None, simulate], None),
+        "seed": (Seed, 0),
+        "errors": (Annotated[str, shown], errors),
+        "out_file": (FigureFile, None),
+        "data_file": (DataFile, None),
+        "log_y": (LogY, False),
+    }
+
+
+def of_model(
+    *,
+    several: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+    beside: Mapping[str, tuple[Any, Any]] | None = None,
+) -> Callable:
     """Give a command the options of a model; it takes what was given as `given`, by name.
 
     Args:
         several: numbers that take several values, given repeatedly or with commas.
         without: options that the command has no use for, or has as its own.
+        beside: (annotation, default) of options that are not its parameters but that it takes
+            by name, as `beside`.
     """
-    options: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
     for short, name in names().items():
         help = declared(RFDSM)[name].words.capitalize()
+        kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
         if short in several:
             told = typer.Option(help=f"{help}; 1,2,4 or given repeatedly: a line each.")
-            options[short] = Annotated[list[str] | None, told]
-        else:
-            options[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
-    for name, base in INGREDIENTS.items():
-        told = typer.Option(metavar="KIND[:NUMBERS]", help=f"One of {usage(base)}.")
-        options[name] = Annotated[str | None, told]
-    for name, words in (("eigenvalues", "Eigenvalues of the data's covariance"),
-                        ("weights", "Their shares, summing to 1")):  # fmt: skip
-        options[name] = Annotated[str | None, typer.Option(help=f"{words}: a,b,...")]
-    options = {name: kind for name, kind in options.items() if name not in without}
+            kinds[short] = Annotated[list[str] | None, told]
+    for owner, name in KINDS.items():
+        told = f"One of {usage(ingredients(RFDSM)[owner])}."
+        option = typer.Option(metavar="KIND[:NUMBERS]", help=told)
+        kinds[name] = Annotated[str | None, option]
+    for name, words in LISTS.items():
+        kinds[name] = Annotated[str | None, typer.Option(help=f"{words}: a,b,...")]
+    of_model = {name: (kind, None) for name, kind in kinds.items() if name not in without}
 
     def decorate(command: Callable) -> Callable:
-        own = inspect.signature(command).parameters.values()
-        own = [each for each in own if each.name != "given"]
+        own = inspect.signature(command).parameters
         keyword = inspect.Parameter.KEYWORD_ONLY
-        more = [
-            inspect.Parameter(name, keyword, default=None, annotation=kind)
-            for name, kind in options.items()
+        parameters = [
+            each.replace(kind=keyword)
+            for name, each in own.items()
+            if name not in ("given", "beside")
+        ]
+        parameters += [
+            inspect.Parameter(name, keyword, default=default, annotation=kind)
+            for name, (kind, default) in ((beside or {}) | of_model).items()
         ]
 
         @functools.wraps(command)
         def with_options(**values: Any) -> Any:
-            given = {n: v for n in options if (v := values.pop(n)) not in (None, [])}
-            return command(given=given, **values)
+            given = {n: v for n in of_model if (v := values.pop(n)) not in (None, [])}
+            more = {} if beside is None else {"beside": {n: values.pop(n) for n in beside}}
+            return command(given=given, **more, **values)
 
-        plain = [each.replace(kind=keyword) for each in own]
-        with_options.__signature__ = inspect.Signature([*plain, *more])
-        with_options.__annotations__ = {p.name: p.annotation for p in (*plain, *more)}
+        with_options.__signature__ = inspect.Signature(parameters)
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
         return with_options
 
     return decorate
@@ -120,39 +142,34 @@ def model(
 
     fields = {name: value(name) for name in own_numbers(RFDSM)}
     for owner, base in ingredients(RFDSM).items():
-        inside = {
-            name.partition(".")[2]: value
-            for name, value in numbers.items()
-            if name.startswith(f"{owner}.")
-        }
-        option = "law" if base is AbstractData else owner
-        fields[owner] = _ingredient(owner, base, given.get(option), inside, value)
+        dotted = {name: x for name, x in numbers.items() if name.startswith(f"{owner}.")}
+        inside = {name.partition(".")[2]: x for name, x in dotted.items()}
+        if KINDS[owner] in given:
+            made = read(base, given[KINDS[owner]], spelled(KINDS[owner]))
+            kind = type(made)
+            inside = {name: getattr(made, name) for name in arguments(kind)} | inside
+        elif kind := _kind(base, {*inside}, USUAL.get(owner)):
+            parameters = inspect.signature(kind).parameters.items()
+            needed = (name for name, each in parameters if each.default is each.empty)
+            inside |= {n: value(f"{owner}.{n}") for n in needed if n not in inside}
+        fields[owner] = kind and kind(**inside)
     if fields["data"] is None:
         fields["data"] = usual.get("data")
     if {*LISTS} & {*given}:
         if fields["data"] is not None:
             raise ValueError("--eigenvalues and --weights are of Gaussian data, not of --law.")
-        eigenvalues, weights = (listed(given.get(name), spelled(name)) for name in LISTS)
+        eigenvalues, weights = (
+            read_numbers(x, spelled(name)) if isinstance(x := given.get(name), str) else x
+            for name in LISTS
+        )
         fields["data"] = Gaussian(eigenvalues or (1.0,), weights)
-    return RFDSM(**{n: v for n, v in fields.items() if v is not None})
+    return RFDSM(**{name: x for name, x in fields.items() if x is not None})
 
 
-def _ingredient(owner, base, text, inside, value) -> Any:
-    """An ingredient by its option's text and its own numbers; None for the usual one."""
-    if text is not None:
-        made = read(base, text, spelled("law" if base is AbstractData else owner))
-        fields = {name: getattr(made, name) for name in arguments(type(made))}
-        return type(made)(**(fields | inside)) if inside else made
-    kind = USUAL.get(owner)
-    if not {*inside} <= {*(arguments(kind) if kind else ())}:
-        able = (each for each in kinds(base).values() if {*inside} <= {*arguments(each)})
-        kind = next(able, kind)
-    if kind is None:
-        return None
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if name not in inside and parameter.default is parameter.empty:
-            inside[name] = value(f"{owner}.{name}")
-    return kind(**inside)
+def _kind(base: type, names: set[str], usual: type | None) -> type | None:
+    """The first kind that has numbers of these names, the usual one first and last."""
+    tried = (usual, *kinds(base).values()) if names else ()
+    return next((each for each in tried if each and names <= {*arguments(each)}), usual)
 
 
 def error_names(text: str) -> list[str]:
@@ -161,11 +178,6 @@ def error_names(text: str) -> list[str]:
     if not set(found) <= set(FIELDS) or len(set(found)) < len(found):
         raise ValueError(f"--errors takes some of {', '.join(FIELDS)}, got {text!r}.")
     return found
-
-
-def listed(given: Any, option: str) -> list[float] | None:
-    """The numbers of "1,2", or a list of them as it is; None for None."""
-    return read_numbers(given, option) if isinstance(given, str) else given
 
 
 def lists(texts: list[str] | None, option: str) -> list[float]:
@@ -183,26 +195,39 @@ def networks(text: str | None, d: int, **rest: int) -> dict[str, int]:
     """
     if text is None:
         return {}
-    try:
-        request = rest | {name: value for name, (value,) in assignments(text).items()}
-        if set(request) != {"d", *rest} or min(request.values()) < 1:
-            raise ValueError
-    except ValueError:
+    found = _assigned(text)
+    numbers = rest | {name: values[0] for name, values in found.items()}
+    once = all(len(values) == 1 for values in found.values())
+    if not once or set(numbers) != {"d", *rest} or min(numbers.values()) < 1:
         example = ",".join(f"{name}={value}" for name, value in {"d": d, **rest}.items())
         raise ValueError(
             f"--simulate takes positive integers {example} (all but d may be left out), "
             f"got {text!r}."
-        ) from None
-    return request
+        )
+    return numbers
 
 
-def assignments(text: str) -> dict[str, list[int]]:
-    """The integers of "d=80,160,trials=32" by name."""
-    values: dict[str, list[int]] = {}
+def dimensions(text: str | None) -> tuple[list[int], int]:
+    """The one or two dimensions, ascending, and the trials of "d=80,160,trials=32"."""
+    if text is None:
+        return [], 0
+    found = {"trials": [32]} | _assigned(text)
+    if set(found) != {"d", "trials"} or len(found["trials"]) != 1 or len(found["d"]) > 2:
+        raise ValueError(
+            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
+            f"got {text!r}."
+        )
+    return sorted(found["d"]), *found["trials"]
+
+
+def _assigned(text: str) -> dict[str, list[int]]:
+    """The integers of "d=80,160,trials=32" by name; "" is the name of what is none of these."""
+    found: dict[str, list[int]] = {}
     name = ""
     for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if equals:
-            name = key.strip()
-        values.setdefault(name, []).append(int(value if equals else key))
-    return values
+        key, equals, value = part.rpartition("=")
+        name = key.strip() if equals else name
+        if not value.strip().lstrip("+-").isdecimal():
+            name, value = "", "0"
+        found.setdefault(name, []).append(int(value))
+    return found

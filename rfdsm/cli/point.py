@@ -1,6 +1,5 @@
 """`rfdsm point`: every error at one point, from theory and, if asked, from simulation."""
 
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from ..model import RFDSM
 from ..progress import Steps
 from . import console, options
 from .console import out, stages
+from .words import of_errors
 
 
 @options.of_model()
@@ -28,7 +28,7 @@ def point(
 ) -> None:
     """Every error at one point, from theory and, if asked, from simulation."""
     model = options.model(given)
-    dimensions, trials = _request(simulate)
+    dimensions, trials = options.dimensions(simulate)
     runs = []
     with stages("simulate") as report:
         step = Steps(report, len(dimensions))
@@ -43,24 +43,6 @@ def point(
         return
     out.print(_table(told))
     print("\n".join(_summary(told)))
-
-
-def _request(text: str | None) -> tuple[list[int], int]:
-    """The dimensions and trials of "d=80,160,trials=32"."""
-    if text is None:
-        return [], 0
-    try:
-        values = options.assignments(text)
-        dimensions = values.pop("d")
-        trials = values.pop("trials", [32])
-        if values or len(trials) != 1 or not 1 <= len(dimensions) <= 2:
-            raise ValueError
-    except (KeyError, ValueError):
-        raise ValueError(
-            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
-            f"got {text!r}."
-        ) from None
-    return sorted(dimensions), trials[0]
 
 
 def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
@@ -78,9 +60,7 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
         "baselines": {name: float(value) for name, value in vars(baselines).items()},
         "simulation": [
             {
-                "d": each.sizes.d,
-                "n": each.sizes.n,
-                "p": each.sizes.p,
+                **{name: getattr(each.sizes, name) for name in ("d", "n", "p")},
                 "trials": each.score_error.shape[0],
                 "mean": each.mean().to_dict(),
                 "standard_error": each.standard_error().to_dict(),
@@ -103,24 +83,16 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
 
 def _table(told: dict[str, Any]) -> Table:
     """Every error, a column each for theory and simulations and how they differ."""
-    columns: list[tuple[str, dict[str, float], str]] = [("theory", told["theory"], ".6g")]
+    columns = [("theory", told["theory"], ".6g")]
     for run in told["simulation"]:
         columns.append((f"d = {run['d']}", run["mean"], ".4g"))
         columns.append(("±", run["standard_error"], ".1g"))
     if "difference" in told:
         columns.append(("difference", told["difference"], "+.2g"))
     if "z" in told:
-        columns.append(("d → ∞", told["extrapolated"], ".4g"))
-        columns.append(("±", told["standard_error"], ".1g"))
-        columns.append(("z", told["z"], "+.1f"))
-    drawn = console.table("error per dimension", *(title for title, _, _ in columns), left=1)
-    for name in FIELDS:
-        cells = (
-            "-" if math.isnan(values[name]) else format(values[name], style)
-            for _, values, style in columns
-        )
-        drawn.add_row(name, *cells)
-    return drawn
+        limit = "d → ∞", told["extrapolated"], ".4g"
+        columns += [limit, ("±", told["standard_error"], ".1g"), ("z", told["z"], "+.1f")]
+    return of_errors(columns, {name: name for name in FIELDS})
 
 
 def _summary(told: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """`rfdsm predict`: the losses on your own data points, by two theories and networks."""
 
 import math
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,6 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from .._files import labelled
 from ..analysis.points import describe
 from ..errors import LABELS, LOSSES
 from ..ingredients.data import Samples
@@ -16,7 +16,7 @@ from ..model import RFDSM
 from ..parameters.numbers import counted, declared, text
 from ..sweeps import axes, prediction
 from . import options, words
-from .console import note, out, require_writable, show_warning, stages, table
+from .console import note, out, require_writable, stages, table
 
 LINES = (1.0, 4.0, math.inf)
 COUNT = 24  # points of a grid, unless told
@@ -60,13 +60,17 @@ def predict(
     log_y: options.LogY = False,
 ) -> None:
     """The losses on your own data, from theory, and if asked from trained networks."""
-    # Everything that can be refused is refused here, before the work.
+    # Everything that can be refused is refused before the work.
     require_writable(out_file, data_file)
     data = prediction.load(points, as_is=as_is)
     given["m"] = options.lists(given.pop("m", None), "--m")
     model, over, lines = question(data.X, against, given, n)
     measured = {"draws": draws, "noises": noises, "classes": classes}
-    _require_measurable(len(data.X), **measured)
+    for (name, count), least in zip(measured.items(), (1, 2, 1), strict=True):
+        if count is not None and count < least:
+            raise ValueError(f"--{name} must be at least {least}, got {count}.")
+    if classes is not None and 2 * classes > len(data.X):
+        raise ValueError(f"--classes {classes} are too many for {len(data.X)} points.")
     networks = {"trials": trials, "points": marks} if verify else None
     (grid,) = over.values()
     if verify and (trials < 2 or not 1 <= marks <= len(grid)):
@@ -74,27 +78,19 @@ def predict(
             f"--trials takes at least 2 and --points 1 to the grid's {len(grid)}, got "
             f"{trials} and {marks}."
         )
-    costs = {"draws": draws, "classes": classes, "simulate": networks}
-    estimate = prediction.estimate(model, over, lines, **costs)
+    asked, costs = (model, over, lines), {"draws": draws, "classes": classes}
+    estimate = prediction.estimate(*asked, **costs, simulate=networks)
 
     print("\n".join([data.about(), *describe(data.X).lines(), ""]), flush=True)
     if estimate:
         note(estimate)
     with stages("predict") as report:
         found = prediction.predict(
-            model, over, lines, simulate=networks, seed=seed, report=report, **measured
+            *asked, **measured, simulate=networks, seed=seed, report=report
         )
     found.attrs |= {"data": data.name, "standardised": int(data.standardised)}
     found.attrs["title"] = f"losses predicted for {data.name}"
-    for status in ("status", "status_gaussian"):
-        if message := words.failures(found, status):
-            show_warning(message)
-    if out_file:
-        from ..plotting import curves, style
-
-        style.save(curves.curve_figure(found, log_y=log_y), out_file)
-    if data_file:
-        labelled.save(found, data_file)
+    words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
     if verify:
@@ -116,7 +112,12 @@ def question(
     """
     N, d = X.shape
     name, equals, text = against.partition("=")
-    free = {short: full for short, full in options.names().items() if _free(full)}
+    about = declared(RFDSM)
+    free = {  # of the measurement, and no ratio: psi_n is swept as n
+        short: full
+        for short, full in options.names().items()
+        if not (about[full].measured or about[full].count or about[full].fixed)
+    }
     if name not in (axes.POINTS, *free):
         raise ValueError(
             f"--against takes {', '.join((axes.POINTS, *free))}, alone or as in n=32:512:24, "
@@ -148,12 +149,6 @@ def question(
     return options.model(numbers, t=0.1, lam=1e-2, data=Samples(X)), {name: grid}, lines
 
 
-def _free(name: str) -> bool:
-    """Whether a number may differ from the measurement's; psi_n is swept as n."""
-    about = declared(RFDSM)[name]
-    return not (about.measured or about.count or about.fixed)
-
-
 def _usual_grid(name: str, full: str | None, N: int, d: int) -> str:
     if full is None:
         low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N / 2)
@@ -163,35 +158,23 @@ def _usual_grid(name: str, full: str | None, N: int, d: int) -> str:
     return f"{low}:{high}:{COUNT}"
 
 
-def _require_measurable(N: int, draws: int, noises: int | None, classes: int | None) -> None:
-    asked = (("draws", draws, 1), ("noises", noises, 2), ("classes", classes, 1))
-    for name, count, least in asked:
-        if count is not None and count < least:
-            raise ValueError(f"--{name} must be at least {least}, got {count}.")
-    if classes is not None and 2 * classes > N:
-        raise ValueError(f"--classes {classes} are too many for {N} points.")
-
-
 def deviations(found: Any) -> Table:
     """The networks' losses, and how far each theory is from them."""
     along, of_lines = found.attrs["axis"], found.attrs.get("lines")
     titles = (along, "loss", "networks", "±", "measured", "Gaussian theory")
     drawn = table(*([of_lines] if of_lines else []), *titles)
+    theories = "theory", "gaussian_theory"
     for _, line in words.lines(found):
-        gaps = {
-            name: [words.deviation(line, name, x) for x in ("theory", "gaussian_theory")]
-            for name in LOSSES
-        }
-        for i, x in enumerate(line[f"simulated_{along}"].values):
-            for name in LOSSES:
-                drawn.add_row(
-                    *([text(float(line[of_lines]))] if of_lines else []),
-                    f"{x:.4g}",
-                    LABELS[name].removesuffix(" loss"),
-                    f"{line[f'{name}_mean'].values[i]:.4g}",
-                    f"{line[f'{name}_standard_error'].values[i]:.1g}",
-                    *(f"{gap[i]:+.1f} %" for gap in gaps[name]),
-                )
+        first = [text(float(line[of_lines]))] if of_lines else []
+        for i, name in product(range(found.sizes[f"simulated_{along}"]), LOSSES):
+            drawn.add_row(
+                *first,
+                f"{line[f'simulated_{along}'].values[i]:.4g}",
+                LABELS[name].removesuffix(" loss"),
+                f"{line[f'{name}_mean'].values[i]:.4g}",
+                f"{line[f'{name}_standard_error'].values[i]:.1g}",
+                *(f"{words.deviation(line, name, each)[i]:+.1f} %" for each in theories),
+            )
     return drawn
 
 
@@ -226,11 +209,8 @@ def _memorisation(found: Any) -> list[str]:
             where = f"up to {along} = {x[memorises][-1]:.4g}"
         else:
             where = f"from {along} = {x[memorises][0]:.4g} on"
-        told.append(
-            words.labelled(
-                label, f"memorises (memorization loss below the best linear score's) {where}"
-            )
-        )
+        what = "memorises (memorization loss below the best linear score's)"
+        told.append(words.labelled(label, f"{what} {where}"))
     return told
 
 

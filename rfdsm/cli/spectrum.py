@@ -1,18 +1,18 @@
 """`rfdsm spectrum`: bulks, atom and learning times of the features' second moments."""
 
 import math
+from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
+import jax
 import typer
 from rich.table import Table
 
-from .._files import labelled
 from ..analysis import spectrum as eigenvalues
 from ..ingredients.training import GradientFlow
 from ..simulation import FEATURES
-from . import console, options
-from .console import out, require_writable, show_warning, stages
+from . import console, options, words
+from .console import out, require_writable, stages
 
 
 @options.of_model(without=("tau", "lam", "steps", "learning_rate", "training"))
@@ -27,7 +27,7 @@ def spectrum(
     data_file: options.DataFile = None,
 ) -> None:
     """The eigenvalues of the features' second moments: bulks, atom and learning times."""
-    # Everything that can be refused is refused here, before the work.
+    # Everything that can be refused is refused before the work.
     model = options.model(given, **{"training.lam": 1.0})  # U does not depend on training
     model = model.replace(training=GradientFlow(1.0))
     networks = options.networks(simulate, d=100, trials=2)
@@ -35,7 +35,8 @@ def spectrum(
         raise ValueError(f"--features takes {' or '.join(FEATURES)}, got {features!r}.")
     if networks:
         # Rounding to integers moves the ratios: theory is where the simulation is.
-        model = model.at(eigenvalues.realised(model, networks["d"], features))
+        simulate = partial(model.simulate, d=networks["d"], features=features)
+        model = model.at(jax.eval_shape(simulate, jax.random.key(0)).sizes)
     require_writable(out_file, data_file)
 
     with stages("spectrum") as report:
@@ -44,32 +45,17 @@ def spectrum(
             found = eigenvalues.with_networks(
                 found, model, **networks, features=features, seed=seed, report=report
             )
-    if message := _failures(found):
-        show_warning(message)
-    if out_file:
-        from ..plotting import spectrum as figures, style
-
-        style.save(figures.spectrum_figure(found), out_file)
-    if data_file:
-        labelled.save(found, data_file)
+    words.keep(found, lambda draw: draw.spectrum_figure(found), out_file, data_file)
     out.print(_table(found))
     print("\n".join(["", *_summary(found)]))
 
 
-def _failures(found: Any) -> str | None:
-    """One line on densities that were not solved; None where all were."""
-    failed, total = int(np.isnan(found["density"]).sum()), found.sizes["x"]
-    return f"{failed} of {total} densities were not solved: gaps." if failed else None
-
-
 def _table(found: Any) -> Table:
     """A row for each bulk, and one for the atom."""
-    columns = ["low", "high", "share", "tau_from", "tau_to"]
-    titles = ["bulk", "from", "to", "share", "learned at tau", "to"]
-    if "share_simulated" in found:
-        columns.append("share_simulated")
-        titles.append("in networks")
-    drawn = console.table(*titles)
+    titles = ["bulk", "from", "to", "share", "learned at tau", "to", "in networks"]
+    columns = ["low", "high", "share", "tau_from", "tau_to", "share_simulated"]
+    columns = [name for name in columns if name in found]
+    drawn = console.table(*titles[: 1 + len(columns)])
     for i, bulk in enumerate(found["bulk"].values):
         drawn.add_row(str(bulk), *(f"{found[name].values[i]:.4g}" for name in columns))
     position, mass, when = (found.attrs[f"atom_{name}"] for name in ("position", "mass", "tau"))

@@ -1,17 +1,24 @@
 """Labelled data sets of curves in words and tables."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
+from .. import sweeps
+from .._files import labelled as files
+from ..analysis.records import description_of
 from ..errors import LABELS, STATUSES
+from ..model import RFDSM
 from ..parameters.numbers import text
-from . import console
+from ..parameters.plain import from_json
+from . import console, options
 
 ROWS = 12  # of a table, for a line
+NOWHERE = "not solved anywhere"
 SMALL = 0.1  # an error below this is compared with it: its own size would exaggerate
 
 
@@ -29,14 +36,80 @@ def labelled(label: str, words: str) -> str:
     return f"{label}: {words}" if label else words
 
 
-def failures(dataset: Any, status: str = "status") -> str | None:
-    """One line on the points that were not solved; None where all were."""
-    codes = dataset[status].values
-    failed = codes[codes != 0]
-    if not failed.size:
-        return None
-    reasons = ", ".join(STATUSES[code] for code in np.unique(failed))
-    return f"{failed.size} of {codes.size} points were not solved ({reasons}): gaps."
+def failures(dataset: Any) -> list[str]:
+    """A line on the points of each theory that were not solved, or the densities."""
+    told = []
+    for name, variable in dataset.data_vars.items():
+        if (
+            "flag_meanings" in variable.attrs
+            and (failed := variable.values[variable != 0]).size
+        ):
+            reasons = ", ".join(STATUSES[code] for code in np.unique(failed))
+            count = f"{failed.size} of {variable.size}"
+            told.append(f"{count} points were not solved ({reasons}): gaps.")
+        elif name == "density" and (gaps := int(variable.isnull().sum())):
+            told.append(f"{gaps} of {variable.size} densities were not solved: gaps.")
+    return told
+
+
+def keep(
+    dataset: Any,
+    figure: Callable[[Any], Any],
+    out_file: Path | None,
+    data_file: Path | None = None,
+) -> None:
+    """Warn of gaps, and write the files that were asked for.
+
+    Args:
+        figure: of `rfdsm.plotting`, which is not loaded where none is asked for.
+    """
+    for message in failures(dataset):
+        console.show_warning(message)
+    if out_file:
+        from .. import plotting
+
+        plotting.save(figure(plotting), out_file)
+    if data_file:
+        files.save(dataset, data_file)
+
+
+def answer(
+    solve: Callable[..., Any],
+    model: RFDSM,
+    over: Any,
+    lines: Mapping[str, Any] | None,
+    asked: Mapping[str, Any],
+    summary: Callable[[Any], list[str]],
+) -> None:
+    """What `curve` and `train` do with their model.
+
+    Args:
+        solve: of `sweeps`. model, over, lines: as it takes them.
+        asked: by `options.of_curves`. summary: lines of text on the data set.
+    """
+    shown, seed = options.error_names(asked["errors"]), asked["seed"]
+    networks = (
+        options.networks(asked["simulate"], d=48, trials=8, points=asked["points"]) or None
+    )
+    axis = over if isinstance(over, Mapping) else {"tau": over}
+    sweeps.curves.checked(model, axis, lines, networks, seed)
+    files = asked["out_file"], asked["data_file"]
+    console.require_writable(*files)
+    with console.stages(solve.__name__) as report:
+        found = solve(model, over, lines, simulate=networks, seed=seed, report=report)
+    keep(found, lambda draw: draw.curve_figure(found, shown, log_y=asked["log_y"]), *files)
+    console.out.print(errors_table(found, shown))
+    print("\n".join(["", *summary(found), *agreement(found, shown)]))
+
+
+def of_errors(columns: Iterable[tuple[str, Mapping[str, float], str]], names: Any) -> Table:
+    """Every error by the name that `names` has for it; (title, errors, format) a column."""
+    columns = list(columns)
+    drawn = console.table("error per dimension", *(title for title, _, _ in columns), left=1)
+    for name, words in names.items():
+        cells = ("-" if math.isnan(x[name]) else format(x[name], f) for _, x, f in columns)
+        drawn.add_row(words, *cells)
+    return drawn
 
 
 def errors_table(dataset: Any, names: Sequence[str], beside: Mapping[str, str] = {}) -> Table:
@@ -78,10 +151,8 @@ def least_losses(dataset: Any) -> list[str]:
     told = []
     for label, line in lines(dataset):
         found = least(line, "test_loss")
-        if found is None:
-            told.append(labelled(label, "not solved anywhere"))
-        else:
-            told.append(labelled(label, f"least test loss {found[0]:.5g} at {found[1]}"))
+        words = f"least test loss {found[0]:.5g} at {found[1]}" if found else NOWHERE
+        told.append(labelled(label, words))
     return told
 
 
@@ -91,19 +162,14 @@ def deviation(part: Any, name: str, theory: str = "theory") -> np.ndarray:
     return 100 * (exact - part[f"{name}_mean"].values) / np.maximum(exact, SMALL)
 
 
-def agreement(dataset: Any, names: Sequence[str], asked: Mapping[str, Any]) -> list[str]:
-    """Lines of text: how networks and theory differ; none where there are no networks.
-
-    Args:
-        dataset: of `sweeps`. names: of its errors.
-        asked: the ratios of the lines, by name, a number or one for each line.
-    """
+def agreement(dataset: Any, names: Sequence[str]) -> list[str]:
+    """Lines of text: how networks and theory differ; none where there are no networks."""
     if "trials" not in dataset.attrs:
         return []
     told = [
         f"networks of d = {dataset.attrs['d']}, {dataset.attrs['trials']} trials, against "
         "theory at the ratios they realise:",
-        *_rounding(dataset, asked),
+        *_rounding(dataset),
     ]
     for name in names:
         gaps = np.abs(deviation(dataset, name))
@@ -116,15 +182,16 @@ def agreement(dataset: Any, names: Sequence[str], asked: Mapping[str, Any]) -> l
     return told
 
 
-def _rounding(dataset: Any, asked: Mapping[str, Any]) -> list[str]:
+def _rounding(dataset: Any) -> list[str]:
     """A line for each ratio that d cannot realise: the markers are at another one."""
-    told, of_lines = [], dataset.attrs.get("lines")
-    for name, values in asked.items():
-        realised = np.atleast_1d(dataset.attrs.get(f"simulated_{name}", np.nan))
-        values = np.atleast_1d(values)
-        labels = [label for label, _ in lines(dataset)] if name == of_lines else [""]
-        for label, x, y in zip(labels, values, realised, strict=True):
-            if np.isfinite(y) and not math.isclose(x, y, rel_tol=1e-3):
+    told, model, about = [], description_of(dataset), dataset.attrs
+    for name in (each for each in model if f"simulated_{each}" in about):
+        asked = [("", from_json(model[name]))]
+        if name == about.get("lines"):
+            asked = [(label, float(line[name])) for label, line in lines(dataset)]
+        realised = np.broadcast_to(about[f"simulated_{name}"], len(asked))
+        for (label, x), y in zip(asked, realised, strict=True):
+            if not math.isclose(x, y, rel_tol=1e-3):
                 words = f"{name} is {y:.4g} in them, and {x:.4g} in the lines"
                 told.append(f"  {labelled(label, words)}")
     return told

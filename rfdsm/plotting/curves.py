@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..analysis.records import description_of
 from ..errors import LOSSES
 from ..parameters.plain import from_json
 from .describe import describe, tex
-from .style import colours, panels, plain_ticks, set_ordinate, style
+from .style import around, colours, panels, plain_ticks, set_ordinate, style
 
 LINEAR_COMPARES_WITH = ("test_loss", "memorization_loss")  # losses on noise that is fresh
 DOTS = {"color": "0.3", "marker": "o", "markersize": 3.5, "linestyle": "none"}
@@ -21,8 +22,8 @@ BROKEN = {"color": "0.5", "linewidth": 0.8, "linestyle": "-."}
 DOTTED = {"linewidth": 0.8, "linestyle": ":"}
 THIN = {"linestyle": (0, (4, 2)), "linewidth": 0.8}  # of the Gaussian theory
 TIMES = {  # by the spectrum's bulks: the dash and the legend
-    "tau_gen": {"linestyle": (0, (1, 1.5)), "label": r"$\tau_\mathrm{gen}$ (spectrum)"},
-    "tau_mem": {"linestyle": (0, (5, 2)), "label": r"$\tau_\mathrm{mem}$ (spectrum)"},
+    "tau_gen": ((0, (1, 1.5)), r"$\tau_\mathrm{gen}$ (spectrum)"),
+    "tau_mem": ((0, (5, 2)), r"$\tau_\mathrm{mem}$ (spectrum)"),
 }
 
 
@@ -65,12 +66,16 @@ def curve_figure(
         own = "points" in dataset.attrs  # data points have no other dimension
         label = "trained networks" if own else f"networks, $d = {dataset.attrs['d']}$"
         handles.append(Line2D([], [], **DOTS, label=label))
-    handles += _draw_best_linear(axes, dataset, x, lines)
-    handles += _draw_times(axes, dataset, x, shades)
-    handles += _draw_interpolation(axes, dataset, x, shades)
+    best = dataset["best_linear"].isel({lines: 0} if lines else {}).values
+    compared = [ax for name, ax in axes.items() if name in LINEAR_COMPARES_WITH]
+    for ax in compared:
+        ax.plot(x, best, **BROKEN)
+    if compared:
+        handles.append(Line2D([], [], **BROKEN, label="best linear score"))
+    handles += _draw_upright(axes, dataset, x, shades)
     for name, ax in axes.items():
         set_ordinate(ax, dataset[name].values, log=log_y)
-        ax.set_xlim(_around(x, dataset[along].attrs["spacing"]))
+        ax.set_xlim(*around(x[0], x[-1], 0.02, log=dataset[along].attrs["spacing"] == "log"))
         plain_ticks(ax.xaxis)
     if handles:
         with style():
@@ -101,56 +106,27 @@ def _draw_line(axes: dict[str, Axes], line: Any, x: np.ndarray, along: str, colo
             band = {"color": colour, "alpha": 0.25, "linewidth": 0}
             ax.fill_between(x, theory - width, theory + width, **band)
         if f"{name}_mean" in line:
-            ax.errorbar(
-                line[f"simulated_{along}"].values,
-                line[f"{name}_mean"].values,
-                yerr=line[f"{name}_standard_error"].values,
-                linestyle="none",
-                marker="o",
-                markersize=3.5,
-                elinewidth=0.8,
-                color=colour,
-            )
+            points = line[f"simulated_{along}"].values, line[f"{name}_mean"].values
+            bars = line[f"{name}_standard_error"].values
+            ax.errorbar(*points, yerr=bars, elinewidth=0.8, **DOTS | {"color": colour})
 
 
-def _draw_best_linear(axes: dict[str, Axes], dataset: Any, x, lines: str) -> list[Line2D]:
-    """The loss of the best linear score, where it compares; handles for a legend."""
-    best = dataset["best_linear"]
-    best = best.isel({lines: 0}) if lines else best
-    compared = [axes[name] for name in LINEAR_COMPARES_WITH if name in axes]
-    for ax in compared:
-        ax.plot(x, best.values, **BROKEN)
-    return [Line2D([], [], **BROKEN, label="best linear score")] if compared else []
-
-
-def _draw_times(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
-    """tau_gen and tau_mem by the spectrum, where the axis has them; handles for a legend."""
+def _draw_upright(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
+    """tau_gen and tau_mem, and p = n m, where the axis has them; handles for a legend."""
+    marks = [(_interpolation(dataset), DOTTED, "$p = nm$")]
+    for name, (dash, label) in reversed(TIMES.items()):
+        if f"{name}_by_bulks" in dataset:
+            times = np.atleast_1d(dataset[f"{name}_by_bulks"].values)
+            marks.insert(0, (times, {"linewidth": 0.9, "linestyle": dash}, label))
     handles = []
-    for name, mark in TIMES.items():
-        if f"{name}_by_bulks" not in dataset:
-            continue
-        look = {"linewidth": 0.9, "linestyle": mark["linestyle"]}
-        times = np.atleast_1d(dataset[f"{name}_by_bulks"].values)
-        if _draw_upright(axes, times, x, shades, look):
-            handles.append(Line2D([], [], color="0.3", label=mark["label"], **look))
-    return handles
-
-
-def _draw_interpolation(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
-    """Where the network can interpolate, p = n m; a handle for a legend."""
-    if _draw_upright(axes, _interpolation(dataset), x, shades, DOTTED):
-        return [Line2D([], [], color="0.3", **DOTTED, label="$p = nm$")]
-    return []
-
-
-def _draw_upright(axes: dict[str, Axes], places, x, shades: list, look: dict) -> bool:
-    """A line of each colour at its place, where the axis has it; whether any was drawn."""
-    pairs = zip(places, shades, strict=True)
-    seen = [(place, colour) for place, colour in pairs if x[0] <= place <= x[-1]]
-    for place, colour in seen:
-        for ax in axes.values():
+    for places, look, label in marks:
+        pairs = zip(places, shades, strict=True)
+        seen = [(place, colour) for place, colour in pairs if x[0] <= place <= x[-1]]
+        for (place, colour), ax in product(seen, axes.values()):
             ax.axvline(place, color=colour, zorder=0, **look)
-    return bool(seen)
+        if seen:
+            handles.append(Line2D([], [], color="0.3", **look, label=label))
+    return handles
 
 
 def _interpolation(dataset: Any) -> list[float]:
@@ -166,13 +142,3 @@ def _interpolation(dataset: Any) -> list[float]:
         places = {"psi_p": psi_n * m, "psi_n": psi_p / m, "m": psi_p / psi_n}
         found.append((places | {"n": psi_p * d / m}).get(along, math.nan))
     return found
-
-
-def _around(x: np.ndarray, spacing: str) -> tuple[float, float]:
-    """The axis' ends with a little room."""
-    low, high = x[0], x[-1]
-    if spacing == "log":
-        room = (high / low) ** 0.02
-        return low / room, high * room
-    room = 0.02 * (high - low)
-    return low - room, high + room

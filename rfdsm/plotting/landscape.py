@@ -1,7 +1,5 @@
 """The landscape around an optimum: a map of two free numbers, or a curve over one."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
@@ -24,12 +22,13 @@ HIGH = 0.9  # the share of feasible points under the last level
 APART = 0.06  # labels of an axis, at least, as a share of it
 OUTLINE = [patheffects.withStroke(linewidth=2.4, foreground="0.15")]
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-
-
 STAR = {
     "color": "#ff5533", "marker": "*", "markeredgecolor": "white", "markersize": 15,
     "linestyle": "none", "label": "optimum", "clip_on": False, "zorder": 6,
 }  # fmt: skip
+DOTS = {"marker": "o", "markersize": 2.6}
+WHITE = DOTS | {"color": "white", "linewidth": 1.0, "path_effects": OUTLINE}
+GREY = DOTS | {"color": "0.45", "linewidth": 0.7}
 
 
 def landscape_figure(
@@ -45,22 +44,29 @@ def landscape_figure(
     label = label or tuned.search.problem.objective.words
     shown = [axis.name for axis in landscape.axes]
     lines = [describe(tuned.model, shown, data=about or None), landscape.about]
+    two = len(shown) == 2
     with style():
-        two = len(shown) == 2
         drawn = Figure(figsize=(6.2, 5.2) if two else (5.6, 4.4), layout="constrained")
         ax = drawn.subplots()
         drawn.suptitle("\n".join(filter(None, lines)), fontsize=9.5)
-        handles = (_draw_map if two else _draw_curve)(tuned, landscape, label, ax)
+        (_draw_map if two else _draw_curve)(landscape, label, ax)
+        infeasible = _draw_infeasible(landscape, ax)
+        constraints = _draw_constraints(tuned, landscape, ax)
+        steps = path(tuned)
+        ways = [axis.scale.place(steps[axis.name]) for axis in landscape.axes]
+        ways += [] if two else [steps["value"]]
+        look = WHITE if two else GREY
+        ax.plot(*ways, **look, label="path", **({"zorder": 5, "clip_on": False} if two else {}))
+        ax.plot(*(way[-1:] for way in ways), **STAR)
         for axis, along in zip(landscape.axes, "xy", strict=False):
             _set_axis(ax, axis, numbers(tuned.model)[axis.name], along)
-        drawn.legend(
-            handles=[Line2D([], [], **STAR), *handles], loc="outside lower center", ncols=3
-        )
+        handles = [Line2D([], [], **STAR), Line2D([], [], **look, label="search path")]
+        handles += [*infeasible, *constraints]
+        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
     return drawn
 
 
-def _draw_map(tuned: Tuned, landscape: Landscape, label: str, ax: Axes) -> list:
-    """Handles of the legend, but that of the optimum."""
+def _draw_map(landscape: Landscape, label: str, ax: Axes) -> None:
     x, y = landscape.axes
     levels = _levels(landscape)
     shades = colormaps["viridis"].resampled(len(levels))
@@ -69,80 +75,59 @@ def _draw_map(tuned: Tuned, landscape: Landscape, label: str, ax: Axes) -> list:
         cmap=shades, norm=BoundaryNorm(levels, len(levels), extend="max"), extend="max",
     )  # fmt: skip
     bar = ax.figure.colorbar(filled, ax=ax, label=label, ticks=levels[::2])
-    bar.ax.set_yticklabels(_level_texts(levels[::2]))
+    for digits in range(3, 10):  # as many as tell the levels apart
+        if len(texts := [f"{x:.{digits}g}" for x in levels[::2]]) == len({*texts}):
+            break
+    bar.ax.set_yticklabels(texts)
     bar.ax.minorticks_off()
-    handles = _draw_constraints(tuned, landscape, ax)
-    steps = path(tuned)
-    ways = [axis.scale.place(steps[axis.name]) for axis in landscape.axes]
-    white = {"color": "white", "linewidth": 1.0, "marker": "o", "markersize": 2.6}
-    white["path_effects"] = OUTLINE
-    ax.plot(*ways, **white, zorder=5, label="path", clip_on=False)
-    best = [way[-1:] for way in ways]
-    ax.plot(*best, **STAR)
-    return [Line2D([], [], **white, label="search path"), *handles]
 
 
-def _draw_constraints(tuned: Tuned, landscape: Landscape, ax: Axes) -> list:
-    """The region where a constraint is broken, and each constraint's own line."""
-    x, y = (axis.x for axis in landscape.axes)
-    handles = []
-    solved = np.isfinite(landscape.value)
-    worst = np.max(landscape.residuals, axis=0, initial=-np.inf)
-    worst = np.where(solved & np.isfinite(worst), worst, -1.0)
-    if np.any(worst > 0):
-        ax.contourf(x, y, worst, [0, np.inf], colors=["white"], alpha=0.55)
-        hatch = ax.contourf(x, y, worst, [0, np.inf], colors="none", hatches=["///"])
-        hatch.set_edgecolor("0.6")
-        hatch.set_linewidth(0)
-        handles.append(
-            Patch(facecolor="white", edgecolor="0.6", hatch="///", label="infeasible")
-        )
-    for number, constraint in enumerate(tuned.search.problem.constraints):
-        g = np.ma.masked_invalid(landscape.residuals[number])
-        if not (g.min() < 0 < g.max()):
-            continue
-        line = _line(number)
-        ax.contour(x, y, g, [0], **{f"{what}s": [value] for what, value in line.items()})
-        handles.append(Line2D([], [], **line, label=constraint.words))
-    return handles
-
-
-def _draw_curve(tuned: Tuned, landscape: Landscape, label: str, ax: Axes) -> list:
-    """As `_draw_map`."""
-    (axis,) = landscape.axes
-    value = landscape.value
-    ax.plot(axis.x, value, color=colours(1)[0])
-    steps = path(tuned)
-    way = axis.scale.place(steps[axis.name])
-    dots = {"color": "0.45", "marker": "o", "markersize": 2.6, "linewidth": 0.7}
-    ax.plot(way, steps["value"], **dots, label="path")
-    ax.plot(way[-1:], tuned.value, **STAR)
-    handles: list = [Line2D([], [], **dots, label="search path")]
-    worst = np.max(landscape.residuals, axis=0, initial=-np.inf)
-    if np.any(worst > 0):
-        hatch = {"facecolor": "0.93", "edgecolor": "0.7", "hatch": "////", "linewidth": 0}
-        ax.fill_between(
-            axis.x, 0, 1, where=worst > 0, transform=ax.get_xaxis_transform(), zorder=0, **hatch
-        )
-        handles.append(Patch(**hatch, label="infeasible"))
-    for number, constraint in enumerate(tuned.search.problem.constraints):
-        line = _line(number)
-        ends = _crossings(axis, landscape.residuals[number])
-        for end in ends:
-            ax.axvline(end, **line)
-        if len(ends):
-            handles.append(Line2D([], [], **line, label=constraint.words))
-    seen = value[np.isfinite(value)]
+def _draw_curve(landscape: Landscape, label: str, ax: Axes) -> None:
+    ax.plot(landscape.axes[0].x, landscape.value, color=colours(1)[0])
+    seen = landscape.value[np.isfinite(landscape.value)]
     if seen.min() > 0 and seen.max() > DECADE * seen.min():
         ax.set_yscale("log")
         plain_ticks(ax.yaxis)
     ax.set_ylabel(label)
+
+
+def _draw_infeasible(landscape: Landscape, ax: Axes) -> list[Patch]:
+    """The region where a constraint is broken; handles for a legend."""
+    x, *y = (axis.x for axis in landscape.axes)
+    worst = np.max(landscape.residuals, axis=0, initial=-np.inf)
+    if y:
+        known = np.isfinite(landscape.value) & np.isfinite(worst)
+        worst = np.where(known, worst, -1.0)
+    if not np.any(worst > 0):
+        return []
+    if y:
+        ax.contourf(x, *y, worst, [0, np.inf], colors=["white"], alpha=0.55)
+        hatch = ax.contourf(x, *y, worst, [0, np.inf], colors="none", hatches=["///"])
+        hatch.set(edgecolor="0.6", linewidth=0)
+        look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "///"}
+    else:
+        look = {"facecolor": "0.93", "edgecolor": "0.7", "hatch": "////", "linewidth": 0}
+        whole = {"transform": ax.get_xaxis_transform(), "zorder": 0}
+        ax.fill_between(x, 0, 1, where=worst > 0, **whole, **look)
+    return [Patch(**look, label="infeasible")]
+
+
+def _draw_constraints(tuned: Tuned, landscape: Landscape, ax: Axes) -> list[Line2D]:
+    """Where each constraint is met exactly; handles for a legend."""
+    x, *y = (axis.x for axis in landscape.axes)
+    handles = []
+    for number, constraint in enumerate(tuned.search.problem.constraints):
+        g, dash = landscape.residuals[number], DASHES[number % len(DASHES)]
+        line = {"linestyle": dash, "linewidth": 1.3, "color": "black"}
+        ends = [] if y else _crossings(landscape.axes[0], g)
+        for end in ends:
+            ax.axvline(end, **line)
+        g = np.ma.masked_invalid(g)
+        if met := y and g.min() < 0 < g.max():
+            ax.contour(x, *y, g, [0], **{f"{what}s": [value] for what, value in line.items()})
+        if met or len(ends):
+            handles.append(Line2D([], [], **line, label=constraint.words))
     return handles
-
-
-def _line(number: int) -> dict[str, Any]:
-    """The style of a constraint's line."""
-    return {"linestyle": DASHES[number % len(DASHES)], "linewidth": 1.3, "color": "black"}
 
 
 def _crossings(axis: Axis, g: np.ndarray) -> np.ndarray:
@@ -169,21 +154,13 @@ def _levels(landscape: Landscape) -> np.ndarray:
     return np.concatenate([np.linspace(least, low, BELOW, endpoint=False), above])
 
 
-def _level_texts(levels: np.ndarray) -> list[str]:
-    """Levels with as many digits as tell them apart."""
-    digits = 3
-    while digits < 9 and len({f"{x:.{digits}g}" for x in levels}) < len(levels):
-        digits += 1
-    return [f"{x:.{digits}g}" for x in levels]
-
-
 def _set_axis(ax: Axes, axis: Axis, number: Number, along: str) -> None:
     """Label, scale and ticks; places 1/x turned, so that x grows to the right."""
     low, high = axis.x[0], axis.x[-1]
     symlog = {"linthresh": axis.scale.zero * high} if axis.scale.axis == "symlog" else {}
-    getattr(ax, f"set_{along}label")(number.title)
+    limits = (high, low) if axis.scale.inverse else (low, high)
     getattr(ax, f"set_{along}scale")(axis.scale.axis, **symlog)
-    getattr(ax, f"set_{along}lim")(*((high, low) if axis.scale.inverse else (low, high)))
+    ax.set(**{f"{along}label": number.title, f"{along}lim": limits})
     if marks := _apart(axis.scale, low, high):
         places = [axis.scale.place(x) for x in marks]
         getattr(ax, f"set_{along}ticks")(places, [text(x) for x in marks])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..analysis.records import description_of
 from ..analysis.spectrum import BINS, by_bulk
 from .describe import describe
-from .style import colours, style
+from .style import around, colours, style
 
 ROOM = 0.03  # of the abscissa, beside the outermost eigenvalues
 FEATURES = {"network": "networks", "gaussian": "Gaussian surrogate"}
@@ -25,9 +25,10 @@ def spectrum_figure(dataset: Any) -> Figure:
         ax.set(xscale="log", yscale="log", xlabel="eigenvalue $x$ of $U$")
         ax.set_ylabel("share of eigenvalues per decade")
         if "histogram" in dataset:
+            bins = np.append(dataset["bin_low"].values, dataset["bin_high"].values[-1])
             label = f"{FEATURES[dataset.attrs['features']]}, $d = {dataset.attrs['d']}$"
             shares = dataset["histogram"].values
-            ax.stairs(shares, _bins(dataset), fill=True, color="0.8", label=label)
+            ax.stairs(shares, bins, fill=True, color="0.8", label=label)
         (colour,) = colours(1)
         x, heights = by_bulk(dataset, "x"), by_bulk(dataset, "per_decade")
         for bulk, height in zip(x, heights, strict=True):
@@ -40,11 +41,6 @@ def spectrum_figure(dataset: Any) -> Figure:
         _draw_times(ax, dataset)
         drawn.legend(loc="outside right center")
     return drawn
-
-
-def _bins(dataset: Any) -> np.ndarray:
-    """The ends of the histogram's bins, shape (bins + 1,)."""
-    return np.append(dataset["bin_low"].values, dataset["bin_high"].values[-1])
 
 
 def _ordinate(dataset: Any, heights: np.ndarray) -> tuple[float, float]:
@@ -63,10 +59,8 @@ def _abscissa(dataset: Any, seen: np.ndarray) -> tuple[float, float]:
     if dataset.attrs["atom_mass"] > 0 and dataset.attrs["atom_position"] > 0:
         shown.append(dataset.attrs["atom_position"])
     if "histogram" in dataset:
-        shown += [*_bins(dataset)[[0, -1]]]
-    low, high = min(shown), max(shown)
-    room = (high / low) ** ROOM
-    return low / room, high * room
+        shown += [dataset["bin_low"].values[0], dataset["bin_high"].values[-1]]
+    return around(min(shown), max(shown), ROOM, log=True)
 
 
 def _draw_atom(ax: Axes, dataset: Any, bottom: float, top: float) -> None:

@@ -28,7 +28,7 @@ STYLE = {
 
 def save(figure: Figure, path: Path | str) -> None:
     """Write a figure, in the format of the suffix: .png, .svg or .pdf."""
-    with whole_file(path) as partial, matplotlib.rc_context(STYLE):
+    with whole_file(path) as partial, style():
         figure.savefig(partial, bbox_inches="tight")
 
 
@@ -55,7 +55,7 @@ def panels(
     rows = 1 if len(names) <= ROW else 2
     columns = -(-len(names) // rows)
     size = 3.4 * columns + margin, 3.1 if rows == 1 else 5.6
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         figure.suptitle(title, fontsize=10)
@@ -77,6 +77,13 @@ def set_ordinate(ax: Axes, theory: np.ndarray, *, log: bool = False) -> None:
     if positive.size:
         ax.set_ylim(bottom=float(positive.min()) / 1.5)
     plain_ticks(ax.yaxis)
+
+
+def around(low: float, high: float, room: float, *, log: bool) -> tuple[float, float]:
+    """The ends of an axis with a little room, as a share of it."""
+    if log:
+        return low * (low / high) ** room, high * (high / low) ** room
+    return low - room * (high - low), high + room * (high - low)
 
 
 def plain_ticks(axis: Axis) -> None:

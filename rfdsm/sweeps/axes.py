@@ -1,7 +1,7 @@
 """The number that is swept, its values, and where along them networks are trained."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,16 +62,10 @@ def axis(model: RFDSM, values: Mapping[str, Any]) -> Axis:
         return Axis(name, "psi_n", x, TRAINING_POINTS, model.data.dimension(None))
     full, about = full_name(model, name), numbers(model)
     if full not in about or about[full].many:
-        raise ValueError(
-            f"{name!r} cannot be swept: the numbers are {', '.join(swept(about))}."
-        )
+        single = [short.rpartition(".")[2] for short, each in about.items() if not each.many]
+        known = ", ".join(dict.fromkeys(single))
+        raise ValueError(f"{name!r} cannot be swept: the numbers are {known}.")
     return Axis(name, full, x, about[full])
-
-
-def swept(about: Mapping[str, Number]) -> list[str]:
-    """The short names of single numbers."""
-    single = [name.rpartition(".")[2] for name, each in about.items() if not each.many]
-    return list(dict.fromkeys(single))
 
 
 def grid(name: str, text: str, *, log: bool = True) -> np.ndarray:
@@ -134,7 +128,7 @@ def markers(along: Axis, d: int, points: int) -> np.ndarray:
     return np.unique(chosen)
 
 
-def realised(model: RFDSM, d: int, without: Sequence[str] = ()) -> dict[str, float]:
-    """The ratios n/d and p/d as networks of dimension d have them."""
+def realised(model: RFDSM, d: int, without: str) -> dict[str, float]:
+    """The ratios n/d and p/d, but one, as networks of dimension d have them."""
     ratios = (name for name, each in numbers(model).items() if each.count)
-    return {n: counted(getattr(model, n), d) / d for n in ratios if n not in without}
+    return {name: counted(getattr(model, name), d) / d for name in ratios if name != without}

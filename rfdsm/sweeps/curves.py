@@ -15,7 +15,6 @@ from ..analysis.learning_times import Times, Timescales
 from ..analysis.records import about, about_runs
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters.numbers import numbers
 from ..progress import Report, Steps, silent
 from .axes import Axis, axis, realised
 from .networks import Networks, networks, simulated
@@ -149,14 +148,10 @@ def labelled(
         there = f"simulated_{along.name}"
         coordinates[there] = there, asked.x, {"column": along.name}
         attributes |= about_runs(asked.d, asked.trials, asked.seed)
-        for name in _fixed(model, along):
-            ratios = np.array([realised(m, asked.d)[name] for m in lines.models])
+        ratios = [realised(m, asked.d, without=along.full) for m in lines.models]
+        for name in ratios[0]:
+            values = np.array([each[name] for each in ratios])
             # One number where all lines have it: of netCDF's attributes a list is another.
-            attributes[f"simulated_{name}"] = ratios if np.ptp(ratios) else float(ratios[0])
+            attributes[f"simulated_{name}"] = values if np.ptp(values) else float(values[0])
     variables = {name: xr.Variable(*each) for name, each in variables.items()}
     return xr.Dataset(variables, coordinates, attributes)
-
-
-def _fixed(model: RFDSM, along: Axis) -> list[str]:
-    """The ratios that the axis does not vary."""
-    return [n for n, each in numbers(model).items() if each.count and n != along.full]

@@ -1,12 +1,11 @@
 """Networks on lines over an axis, beside the theory at the ratios that they realise."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from .._numerics.linalg import stacked
 from ..errors import FIELDS
 from ..ingredients.moments import Moments
 from ..parameters.numbers import text
@@ -76,65 +75,34 @@ def simulated(
         names: of the errors.
         gaussian: tell the Gaussian theory too, where there are moments.
     """
-    over = _trajectories if along.full == TRAINING_TIME else _points
-    found = dict(over(asked, lines, along, moments, step))
-    if not gaussian:
-        found.pop("gaussian_theory", None)
-    dims = (*lines.dims, f"simulated_{along.name}")
-    variables = {}
+    flow, number = along.full == TRAINING_TIME, lines.number
+    told = ["mean", "standard_error", "theory"] + ["gaussian_theory"] * gaussian
+    found: dict[str, list] = {suffix: [] for suffix in told}
+    for i, line in enumerate(lines.models):
+        label = [] if number is None else [f"{number.name} = {text(number.x[i])}"]
+        # A line's number is in the key once: m is, and so is psi_n beside training time.
+        beside = [] if flow or number is None or number.about.integer else [number.x[i]]
+        for x in [asked.x] if flow else asked.x:
+            model = line if flow else along.place(line, x)
+            own = [model.psi_n] if flow else [x, *beside]
+            key = key_of(asked.seed, asked.d, float(model.m), *map(float, own))
+            simulate = partial(model.simulate_trajectory, taus=x) if flow else model.simulate
+            runs = simulate(key, asked.d, trials=asked.trials)
+            at = model.at(runs.sizes)
+            solve = partial(at.solve_trajectory, x) if flow else at.solve
+            solved = [solve(moments=moments).errors, *([solve().errors] if gaussian else [])]
+            draws = 0 if flow else None  # of the weights, of which theory is the mean
+            if moments is not None and moments.draws is not None:
+                solved[0] = jax.tree.map(partial(np.mean, axis=draws), solved[0])
+            row = runs.mean(), runs.standard_error(), *solved
+            for suffix, errors in zip(told, row, strict=True):
+                found[suffix].append(errors)
+            step(", ".join([*label, "networks" if flow else f"{along.name} = {x:.4g}"]))
+    variables, shape = {}, (len(lines.models), len(asked.x))
     for name in names:
         for suffix, errors in found.items():
-            column = name if suffix == "mean" else f"{name}_{suffix}"
-            values = lines.shaped(getattr(errors, name))
-            about = {"kind": "simulation", "column": column}
-            variables[f"{name}_{suffix}"] = dims, values, about
+            values = np.reshape([getattr(each, name) for each in errors], shape)
+            about = {"kind": "simulation", "column": f"{name}_{suffix}".removesuffix("_mean")}
+            dims = (*lines.dims, f"simulated_{along.name}")
+            variables[f"{name}_{suffix}"] = dims, lines.shaped(values), about
     return variables
-
-
-def _points(asked: Networks, lines: Lines, along: Axis, moments, step):
-    means, bars, theory, gaussian = [], [], [], []
-    for i, line in enumerate(lines.models):
-        for x in asked.x:
-            model = along.place(line, x)
-            key = key_of(asked.seed, asked.d, float(model.m), float(x), *_beside(lines, i))
-            runs = model.simulate(key, asked.d, asked.trials)
-            realised = model.at(runs.sizes)
-            means.append(runs.mean())
-            bars.append(runs.standard_error())
-            solved = realised.solve(moments=moments).errors
-            theory.append(jax.tree.map(jnp.mean, solved))  # over draws of W
-            gaussian.append(solved if moments is None else realised.solve().errors)
-            step(", ".join([*_label(lines, i), f"{along.name} = {x:.4g}"]))
-    shape = (len(lines.models), len(asked.x))
-    parts = {"mean": means, "standard_error": bars, "theory": theory}
-    if moments is not None:
-        parts["gaussian_theory"] = gaussian
-    return {
-        suffix: jax.tree.map(lambda x: np.reshape(x, shape), stacked(errors))
-        for suffix, errors in parts.items()
-    }
-
-
-def _trajectories(asked: Networks, lines: Lines, along: Axis, moments, step):
-    means, bars, theory = [], [], []
-    for i, model in enumerate(lines.models):
-        key = key_of(asked.seed, asked.d, float(model.m), float(model.psi_n))
-        runs = model.simulate_trajectory(key, asked.d, asked.x, asked.trials)
-        means.append(runs.mean())
-        bars.append(runs.standard_error())
-        realised = model.at(runs.sizes)
-        theory.append(realised.solve_trajectory(asked.x, moments=moments).errors)
-        step(", ".join([*_label(lines, i), "networks"]))
-    parts = {"mean": means, "standard_error": bars, "theory": theory}
-    return {suffix: stacked(errors) for suffix, errors in parts.items()}
-
-
-def _label(lines: Lines, i: int) -> list[str]:
-    number = lines.number
-    return [] if number is None else [f"{number.name} = {text(number.x[i])}"]
-
-
-def _beside(lines: Lines, i: int) -> list[float]:
-    """A line's number for its key, where that has not it already."""
-    number = lines.number
-    return [] if number is None or number.about.integer else [float(number.x[i])]

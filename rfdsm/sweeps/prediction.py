@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,6 @@ from ..analysis import measure, sampling_error
 from ..errors import LOSSES, FewPoints
 from ..ingredients import datasets
 from ..ingredients.data import sample_matrix, standardise
-from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.numbers import counted
 from ..progress import FLOPS, LONG, Report, Steps, silent
@@ -47,10 +47,8 @@ def load(path: Path | None, *, as_is: bool = False) -> Points:
     """
     if path is None:
         return Points("scikit-learn's digits", datasets.digits(), True)
-    X = _points.read(path)
-    if as_is:
-        return Points(path.name, sample_matrix(X), False)
-    return Points(path.name, standardise(X), True)
+    prepared = sample_matrix if as_is else standardise
+    return Points(path.name, prepared(_points.read(path)), not as_is)
 
 
 def predict(
@@ -90,7 +88,10 @@ def predict(
     """
     along, of_lines, asked = checked(model, over, lines, simulate, seed)
     step = Steps(report, 2 + (asked.steps(of_lines, along) if asked else 0))
-    moments = _measured(model, draws, noises, classes, seed, report)
+    measured = {"classes": classes, "draws": draws if draws > 1 else None, "report": report}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
+        moments = measure(model, jax.random.key(seed), noises, **measured)
     step("moments")
     variables = theory(of_lines, along, moments, kind=MEASURED)
     variables |= theory(of_lines, along, suffix="_gaussian", kind=GAUSSIAN)
@@ -100,27 +101,12 @@ def predict(
     found = labelled(of_lines, along, variables, "losses predicted on data points", asked)
     points, d = model.data.X.shape
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
-    found.attrs |= {"classes": moments.classes, "n": float(model.psi_n) * d}
-    found.attrs |= {"m": float(model.m)}
+    numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
+    found.attrs |= {"classes": moments.classes, **numbers}
     if moments.halves is not None:
         error = sampling_error(model, moments)
-        value = model.asymptotics(moments=moments).test_loss
-        found.attrs["uncertain"] = float(error.total.test_loss / value)
-        found.attrs["enough"] = float(error.enough)
+        found.attrs |= {"uncertain": error.share, "enough": float(error.enough)}
     return found
-
-
-def _measured(model, draws, noises, classes, seed, report) -> Moments:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
-        return measure(
-            model,
-            jax.random.key(seed),
-            noises,
-            classes=classes,
-            draws=draws if draws > 1 else None,
-            report=report,
-        )
 
 
 def estimate(
@@ -147,11 +133,10 @@ def estimate(
     text = f"solving {solves} points of {p} features: about {seconds:.0f} s"
     training = 0.0
     if asked is not None:
-        for line in of_lines.models:
-            for x in asked.x:
-                there = along.place(line, x)
-                pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
-                training += COMPILE + asked.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
+        for line, x in product(of_lines.models, asked.x):
+            there = along.place(line, x)
+            pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
+            training += COMPILE + asked.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
         count = asked.steps(of_lines, along) * asked.trials
         text += f"; training {count} networks: about {training:.0f} s"
     memory = 8 * p**2 * draws * (2 * classes + 3 + 4 * classes)

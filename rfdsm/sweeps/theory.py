@@ -123,8 +123,10 @@ def theory(
 def _points(lines: Lines, along: Axis, moments):
     """The solution at every point of every line, and the best linear score's loss."""
 
+    first, number = lines.models[0], lines.number
+
     def solve(line, x, moments):
-        model = lines.models[0] if line is None else lines.number.place(lines.models[0], line)
+        model = first if number is None else number.place(first, line)
         at = along.place(model, x)
         return at.solve(moments=moments), at.baselines().linear
 
@@ -133,17 +135,11 @@ def _points(lines: Lines, along: Axis, moments):
         return jax.vmap(function)(values) if moments is None else jax.lax.map(function, values)
 
     @jax.jit
-    def over_lines(numbers, x, moments):
-        return over(lambda line: over(lambda x: solve(line, x, moments), x), numbers)
+    def everywhere(line_numbers, x, moments):
+        return over(lambda line: over(lambda x: solve(line, x, moments), x), line_numbers)
 
-    @jax.jit
-    def over_one(x, moments):
-        return over(lambda x: solve(None, x, moments), x)
-
-    x = jnp.asarray(along.x)
-    if lines.number is not None:
-        return over_lines(jnp.asarray(lines.number.x), x, moments)
-    return jax.tree.map(lambda values: values[None], over_one(x, moments))
+    line_numbers = jnp.zeros(1) if number is None else jnp.asarray(number.x)
+    return everywhere(line_numbers, jnp.asarray(along.x), moments)
 
 
 def _trajectories(lines: Lines, along: Axis, moments):

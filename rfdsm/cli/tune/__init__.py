@@ -1,14 +1,11 @@
 """`rfdsm tune`: the best numbers under constraints, of a law or of your own data."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
-import typer
 
 from ... import tuning
 from ...analysis.points import describe
-from ...sweeps import prediction
 from ...tuning import roads
 from ...tuning.landscape import survey
 from .. import options
@@ -16,79 +13,14 @@ from ..console import out, print_json, require_writable, stages
 from . import report as words, request, settings
 
 
-@options.of_model(without=settings.WITHOUT)
-def tune(
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[DATA]",
-            help=".npy, .npz or .csv, a row per point, or digits (scikit-learn's); without: "
-            "Gaussian data.",
-        ),
-    ] = None,
-    *,
-    given: dict[str, Any],
-    free: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=LOW:HIGH",
-            help="A number to tune and its bounds (may be left out): "
-            f"{', '.join(settings.FREE)}. Repeatable.",
-        ),
-    ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(help="The error to make small: score_error; with DATA test_loss."),
-    ] = None,
-    at_least: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=NUMBER", help="An error that must not be below. Repeatable."
-        ),
-    ] = None,
-    at_most: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=NUMBER", help="An error that must not be above. Repeatable."
-        ),
-    ] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=NUMBER",
-            help="samples (psi_n m), parameters (psi_p) or flops (over d³). Repeatable.",
-        ),
-    ] = None,
-    over_times: Annotated[
-        str | None, typer.Option(help="Sum the objective over diffusion times, a,b,...")
-    ] = None,
-    starts: Annotated[int | None, typer.Option(help="Starts of the search; 256.")] = None,
-    widths: Annotated[
-        int | None, typer.Option(help="Values of a free psi_p that DATA are measured at; 5.")
-    ] = None,
-    verify: Annotated[
-        str | None,
-        typer.Option(help="Train networks there and beside: d=64,trials=8; DATA: trials=8."),
-    ] = None,
-    landscape: Annotated[
-        str | None, typer.Option(help="One or two free numbers for the figure: psi_p,lam.")
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--file", help="A TOML file of options by their names; options override."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    as_is: Annotated[
-        bool | None, typer.Option("--as-is", help="Neither centre nor scale the data.")
-    ] = None,
-    out_file: options.FigureFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+@options.of_model(without=settings.WITHOUT, beside=settings.OPTIONS)
+def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:
     """The best numbers under constraints: a table, and if asked the landscape around them."""
-    given |= {name: value for name, value in locals().items() if name in settings.READERS}
-    asked = settings.merged(settings.read(file) if file else {}, settings.checked(given))
+    file, out_file, as_json = (beside[name] for name in ("file", "out_file", "as_json"))
+    asked = settings.checked(given | beside)
+    asked = settings.merged(settings.read(file) if file else {}, asked)
     require_writable(out_file)
-    points = _points(asked)
+    points = request.points(asked)
     plan = request.plan(asked, points)
     key = jax.random.key(plan.seed)
 
@@ -103,23 +35,12 @@ def tune(
         results = networks, words.sampling(best, moments)
         around = survey(best, plan.shown, report) if out_file else None
     if out_file:
-        from ...plotting import landscape as figures, style
+        from ... import plotting
 
-        style.save(figures.landscape_figure(best, around, about=plan.about), out_file)
+        plotting.save(plotting.landscape_figure(best, around, about=plan.about), out_file)
     if as_json:
         print_json(words.report(plan, best, *results))
         return
     for drawn in words.tables(best):
         out.print(drawn, "")
     print("\n".join(words.summary(best, *results)))
-
-
-def _points(asked: dict[str, Any]) -> prediction.Points | None:
-    """The points that are asked about; None for Gaussian data."""
-    name = asked.get("data")
-    if name is None:
-        if asked.get("as_is"):
-            raise ValueError("--as-is is of DATA, and none was given.")
-        return None
-    path = None if name == "digits" else Path(name)
-    return prediction.load(path, as_is=asked.get("as_is", False))

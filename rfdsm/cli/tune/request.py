@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import starmap
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from ...errors import NEED_TRUE_SCORE
 from ...ingredients.data import Samples
 from ...model import RFDSM
 from ...parameters.numbers import Number, declared, numbers
-from ...sweeps.prediction import Points
+from ...sweeps.prediction import Points, load
 from ...tuning import at_least, at_most, over_times
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
@@ -61,6 +62,14 @@ class Plan(NamedTuple):
         return self.model, self.free, self.objective, self.subject_to, self.budget, self.starts
 
 
+def points(settings: Mapping[str, Any]) -> Points | None:
+    """The points that are asked about; None for Gaussian data."""
+    name, as_is = settings.get("data"), settings.get("as_is", False)
+    if name is None and as_is:
+        raise ValueError("--as-is is of DATA, and none was given.")
+    return name and load(None if name == "digits" else Path(name), as_is=as_is)
+
+
 def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     """Check a request and fill in what it leaves open.
 
@@ -78,12 +87,11 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     least, most = (settings.get(name, {}) for name in ("at_least", "at_most"))
     error = settings.get("objective", "score_error" if points is None else "test_loss")
     times = tuple(settings.get("over_times", ()))
-    _require_known(error, times, free, {*least, *most}, points)
-    if points is not None and (given := [name for name in options.LISTS if name in settings]):
-        raise ValueError(
-            f"--{given[0]} is of Gaussian data, and DATA has its own: leave it out."
-        )
-    if times and {*least, *most} <= set(COSTS):  # else constraints hold at the t that is given
+    if times and "process.t" in free:
+        raise ValueError("t is free, and --over-times sets it: leave one out.")
+    if points is not None:
+        _require_known(settings, {error, *least, *most})
+    elif times and {*least, *most} <= {*COSTS}:  # else constraints hold at the t given
         settings = {"t": times[0], **settings}
     model = _model(settings, free, points)
     widths: tuple[float, ...] = ()
@@ -104,7 +112,15 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         "{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
         settings.get("seed", 0),
     )
-    _require_sound(asked)
+    # What `tune`, or networks to verify with, would refuse later.
+    if asked.starts < 1:
+        raise ValueError(f"--starts must be at least 1, got {asked.starts}.")
+    problem_of(*asked.arguments[:-1])
+    if asked.verify:
+        about = numbers(model)
+        whole = {name: math.ceil(free[name][0]) for name in free if about[name].integer}
+        simulate = model.replace(**whole).simulate
+        jax.eval_shape(lambda key: simulate(key, *asked.verify), jax.random.key(0))
     return asked
 
 
@@ -113,9 +129,7 @@ def short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _bounds(
-    name: str, given: tuple[float, float] | None, points: Points | None
-) -> tuple[float, float]:
+def _bounds(name: str, given: Any, points: Points | None) -> tuple[float, float]:
     """Bounds as given, or the usual ones."""
     number = declared(RFDSM).get(name)
     if number is None or number.fixed:
@@ -132,9 +146,7 @@ def _bounds(
     return number.bounds
 
 
-def _model(
-    settings: Mapping[str, Any], free: Mapping[str, Any], points: Points | None
-) -> RFDSM:
+def _model(settings: Mapping[str, Any], free: Mapping[str, Any], points: Any) -> RFDSM:
     """The model of the fixed numbers; a free one that is not given starts in the middle."""
     about = declared(RFDSM)
     middles = {
@@ -147,8 +159,8 @@ def _model(
         word = option.removeprefix("--").replace("-", "_")
         return f"{option} is missing: give it, or make it free, --free {word}."
 
-    data = None if points is None else Samples(points.X)
-    return options.model({**middles, **settings}, missing, data=data)
+    usual = {} if points is None else {"data": Samples(points.X)}
+    return options.model({**middles, **settings}, missing, **usual)
 
 
 def _middle(number: Number, low: float, high: float) -> float:
@@ -196,36 +208,19 @@ def _measured(
     return free | {"psi_p": (widths[0], widths[-1])}, widths
 
 
-def _require_known(
-    error: str,
-    times: tuple,
-    free: Mapping[str, Any],
-    constrained: set[str],
-    points: Points | None,
-) -> None:
-    """Refuse what --over-times or DATA do not know."""
-    if times and "process.t" in free:
-        raise ValueError("t is free, and --over-times sets it: leave one out.")
-    if points is None:
-        return
-    if times:
+def _require_known(settings: Mapping[str, Any], errors: set[str]) -> None:
+    """Refuse what DATA do not know."""
+    if settings.get("over_times"):
         raise ValueError(
             "--over-times needs other times than the one that DATA is measured at."
         )
-    for name in {error, *constrained} & {*NEED_TRUE_SCORE}:
+    for name in errors & {*NEED_TRUE_SCORE}:
         raise ValueError(f"{name} is not known on DATA, whose true score is not: test_loss is.")
-
-
-def _require_sound(asked: Plan) -> None:
-    """Refuse what `tune`, or networks to verify with, would refuse later."""
-    if asked.starts < 1:
-        raise ValueError(f"--starts must be at least 1, got {asked.starts}.")
-    problem_of(*asked.arguments[:-1])
-    if asked.verify:
-        about, free = numbers(asked.model), asked.free
-        least = {name: math.ceil(free[name][0]) for name in free if about[name].integer}
-        whole = asked.model.replace(**least)
-        jax.eval_shape(lambda key: whole.simulate(key, *asked.verify), jax.random.key(0))
+    for name in options.LISTS:
+        if name in settings:
+            raise ValueError(
+                f"--{name} is of Gaussian data, and DATA has its own: leave it out."
+            )
 
 
 def _shown(names: Sequence[str] | None, free: Mapping[str, Any]) -> tuple[str, ...]:
@@ -240,16 +235,15 @@ def _shown(names: Sequence[str] | None, free: Mapping[str, Any]) -> tuple[str, .
     return tuple(names)
 
 
-def _networks(
-    asked: Mapping[str, int] | None, points: Points | None
-) -> tuple[int | None, int] | None:
+def _networks(asked: Any, points: Points | None) -> tuple[int | None, int] | None:
     """Dimension and trials to verify with."""
     if asked is None:
         return None
-    known = {"d", "trials"} if points is None else {"trials"}
+    needed, example = ({"d"}, "d=64,trials=8") if points is None else (
+        set(), "trials=8 (d is the data's)"
+    )  # fmt: skip
     trials = asked.get("trials", TRIALS)
-    if set(asked) - known or (points is None and "d" not in asked) or trials < 2:
-        example = "d=64,trials=8" if points is None else "trials=8 (d is the data's)"
+    if {*asked} - {"trials"} != needed or trials < 2:
         got = ",".join(f"{name}={value}" for name, value in asked.items())
         raise ValueError(f"--verify takes {example}, at least 2 trials, got {got}.")
     return asked.get("d"), trials

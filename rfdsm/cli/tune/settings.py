@@ -6,7 +6,9 @@ Each name has one reader, which takes the text of an option and the value of a f
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
+
+import typer
 
 from ...model import RFDSM
 from ...parameters.numbers import declared
@@ -36,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that were given (are not None), each by its reader.
+    """The settings among what was given (is not None), each by its reader.
 
     Raises:
         ValueError: what a reader refuses, in a line that names the option.
@@ -44,7 +46,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: READERS[name](value, options.spelled(name))
         for name, value in given.items()
-        if value is not None
+        if value is not None and name in READERS
     }
 
 
@@ -156,21 +158,64 @@ def _names(value: Any, option: str) -> tuple[str, ...]:
     return tuple(full(_text(name, option)) for name in names)
 
 
+class Setting(NamedTuple):
+    """A setting of `tune` itself: its reader (None: not of a file), and its option."""
+
+    read: Callable[[Any, str], Any] | None
+    help: str
+    metavar: str | None = None
+
+    def option(self, name: str) -> Any:
+        """As typer takes it."""
+        if name == "data":
+            return Annotated[str | None, typer.Argument(metavar=self.metavar, help=self.help)]
+        kinds = {None: Path, _flag: bool, _integer: int, _free: list[str], _limits: list[str]}
+        told = typer.Option(options.spelled(name), metavar=self.metavar, help=self.help)
+        return Annotated[kinds.get(self.read, str) | None, told]
+
+
+NUMBER = "NAME=NUMBER"
+SETTINGS = {
+    "data": Setting(
+        _text,
+        ".npy, .npz or .csv, a row per point, or digits (scikit-learn's); without: Gaussian "
+        "data.",
+        "[DATA]",
+    ),
+    "free": Setting(
+        _free,
+        f"A number to tune and its bounds (may be left out): {', '.join(FREE)}. Repeatable.",
+        "NAME=LOW:HIGH",
+    ),
+    "objective": Setting(
+        lambda value, option: _text(value, option).replace("-", "_"),
+        "The error to make small: score_error; with DATA test_loss.",
+    ),
+    "at_least": Setting(_limits, "An error that must not be below. Repeatable.", NUMBER),
+    "at_most": Setting(_limits, "An error that must not be above. Repeatable.", NUMBER),
+    "budget": Setting(
+        _limits,
+        "samples (psi_n m), parameters (psi_p) or flops (over d³). Repeatable.",
+        NUMBER,
+    ),
+    "over_times": Setting(_numbers, "Sum the objective over diffusion times, a,b,..."),
+    "starts": Setting(_integer, "Starts of the search; 256."),
+    "widths": Setting(_integer, "Values of a free psi_p that DATA are measured at; 5."),
+    "verify": Setting(
+        _counts, "Train networks there and beside: d=64,trials=8; DATA: trials=8."
+    ),
+    "landscape": Setting(_names, "One or two free numbers for the figure: psi_p,lam."),
+    "file": Setting(None, "A TOML file of options by their names; options override."),
+    "seed": Setting(_integer, "Seed of everything random."),
+    "as_is": Setting(_flag, "Neither centre nor scale the data."),
+}
+OPTIONS = {name: (each.option(name), None) for name, each in SETTINGS.items()} | {
+    "out_file": (options.FigureFile, None),
+    "as_json": (Annotated[bool, typer.Option("--json", help="Print JSON.")], False),
+}
 READERS: dict[str, Callable[[Any, str], Any]] = {
-    "data": _text,
-    "as_is": _flag,
-    "free": _free,
-    "objective": lambda value, option: _text(value, option).replace("-", "_"),
-    "at_least": _limits,
-    "at_most": _limits,
-    "budget": _limits,
-    "over_times": _numbers,
+    **{name: each.read for name, each in SETTINGS.items() if each.read},
     **dict.fromkeys(options.names(), _number),
-    **{name: _text for name in options.INGREDIENTS if name not in WITHOUT},
+    **{name: _text for name in options.KINDS.values() if name not in WITHOUT},
     **dict.fromkeys(options.LISTS, _numbers),
-    "starts": _integer,
-    "widths": _integer,
-    "verify": _counts,
-    "landscape": _names,
-    "seed": _integer,
 }
