@@ -69,6 +69,7 @@ def averaged_population(problem: Problem) -> tuple[AveragedPopulation, Any]:
     return population, constants
 
 
+@partial(jax.jit, static_argnames="points")
 def solve_measured(
     problem: Problem, moments: Any, taus=None, points: int | None = None
 ) -> Solution:
@@ -86,16 +87,10 @@ def solve_measured(
             f"{type(problem.training).__name__} from moments is not supported: their largest "
             "eigenvalue, which bounds its rate, is not known; take GradientFlow."
         )
-    solve = partial(_solve_measured, points=points)
-    if moments.draws is None:
-        return solve(problem, taus, moments)
-    return jax.vmap(solve, in_axes=(None, None, moments.axes_of_draws()))(
-        problem, taus, moments
-    )
-
-
-@partial(jax.jit, static_argnames="points")
-def _solve_measured(problem: Problem, taus, moments, points) -> Solution:
+    if moments.draws is not None:
+        one = partial(solve_measured, points=points)
+        axes = None, moments.axes_of_draws(), None
+        return jax.vmap(one, axes)(problem, moments, taus)
     process, activation = problem.process, problem.activation
     measured = moments.conditions(problem.psi_n, problem.psi_p, process, activation)
     population = MeasuredPopulation(problem.psi_n * moments.d, moments.rotated)

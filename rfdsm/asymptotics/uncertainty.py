@@ -49,16 +49,11 @@ def errors_of(solution: Solution, problem: Problem, moments: Any) -> Errors:
         ratios = f"psi_n = {problem.psi_n:.6g}, psi_p = {problem.psi_p:.6g}, m = {m:.6g}"
         raise NotConverged(f"{Status[first]} ({ratios})")
     if moments is None:
-        warn_if_constants_show(solution, problem)
+        _warn_if_constants_show(solution, problem)
     return solution.errors
 
 
-def warn_if_constants_show(solution: Solution, problem: Problem) -> None:
-    """Warn where the error of the activation's constants moves a result visibly.
-
-    Args:
-        solution: of `solve` on the problem; both concrete.
-    """
+def _warn_if_constants_show(solution: Solution, problem: Problem) -> None:
     if solution.constants_error < NEGLIGIBLE:
         return
     moved = constants_uncertainty(solution.errors, problem)
@@ -77,11 +72,7 @@ def warn_if_constants_show(solution: Solution, problem: Problem) -> None:
 
 @jax.jit
 def constants_uncertainty(errors: Errors, problem: Problem) -> Errors:
-    """How far each error moves when each constant moves by its own error bound, summed.
-
-    Args:
-        errors: the result of `solve` on the problem.
-    """
+    """How far each of `solve`'s errors moves with each constant's own error bound, summed."""
     bound = problem.constants().error
     total = jax.tree.map(jnp.zeros_like, errors)
     for shift in jnp.eye(3) * bound:

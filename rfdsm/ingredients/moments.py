@@ -10,7 +10,6 @@ from point to point (natural images), a set of moments for each of a few classes
 like leverage keeps the equations exact.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,8 @@ class Moments(eqx.Module):
         self.weights = None if weights is None else float_array(weights, "weights")
         _require_shapes(S_g, S_s, T, self.weights)
         _require_values(S_g, S_s, T, self.weights, self.population)
-        self.S_g, self.S_s, self.T = _symmetric(S_g), _symmetric(S_s), T
+        self.S_g, self.S_s = ((S + S.swapaxes(-1, -2)) / 2 for S in (S_g, S_s))
+        self.T = T
         self.rotated = _rotate(self.S_g, self.S_s, T, self.weights)
 
     @property
@@ -170,12 +170,7 @@ class Moments(eqx.Module):
         names = ["S_g", "S_s", "T", "rotated"]
         if self.weights is not None and self.weights.ndim == 2:
             names.append("weights")
-        return eqx.tree_at(
-            lambda m: [getattr(m, name) for name in names],
-            axes,
-            [0] * len(names),
-            is_leaf=lambda leaf: leaf is None,
-        )
+        return _changed(axes, **dict.fromkeys(names, 0))
 
     def __repr__(self) -> str:
         points = "" if self.population is None else f", population={self.population:g}"
@@ -215,8 +210,7 @@ class Moments(eqx.Module):
             )
             if jax.tree.structure(ours) != jax.tree.structure(theirs):
                 raise ValueError(message)
-            pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
-            for mine, yours in pairs:
+            for mine, yours in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
                 if mine.shape != yours.shape:
                     raise ValueError(message)
                 conditions.append(((mine == yours).all(), message))
@@ -237,11 +231,10 @@ class Moments(eqx.Module):
         arrays = _arrays(self)
         if self.halves is not None:
             arrays |= {f"halves.{name}": x for name, x in _arrays(self.halves).items()}
-        about: dict[str, Any] = {"format": 1, "activation": None, "process": None}
+        about: dict[str, Any] = {"format": 1}
         for name in ("process", "activation"):
             given = getattr(self, name)
-            if given is not None:
-                about[name] = to_description(given, whole=False)
+            about[name] = None if given is None else to_description(given, whole=False)
         with whole_file(path) as partial, partial.open("wb") as file:
             np.savez(file, about=json.dumps(about), **arrays)
 
@@ -286,11 +279,12 @@ def _arrays(moments: Moments) -> dict[str, Any]:
 
 def _changed(moments: Moments, **fields: Any) -> Moments:
     """A copy with other fields, of which the matrices need not be checked again."""
-    changed = object.__new__(Moments)
-    for field in dataclasses.fields(Moments):
-        value = fields.get(field.name, getattr(moments, field.name))
-        object.__setattr__(changed, field.name, value)
-    return changed
+    return eqx.tree_at(
+        lambda m: [getattr(m, name) for name in fields],
+        moments,
+        list(fields.values()),
+        is_leaf=lambda x: x is None or isinstance(x, AbstractActivation),
+    )
 
 
 def _require_shapes(S_g, S_s, T, weights):
@@ -323,7 +317,12 @@ def _require_values(S_g, S_s, T, weights, population):
             raise ValueError(f"{name} has entries that are NaN or infinite.")
     if not is_traced(S_g, S_s):
         for name, S in (("S_g", S_g), ("S_s", S_s)):
-            _require_symmetric(name, S)
+            difference = np.max(np.abs(S - np.swapaxes(S, -1, -2)))
+            if difference > SYMMETRY * np.max(np.abs(S)):
+                raise ValueError(
+                    f"{name} is not symmetric: its entries differ from the transposed ones by "
+                    f"up to {difference:.2g}; a second moment E f f^T is."
+                )
         _require_positive("S_s", S_s)
         # What K noises leave, S_s/K, was taken out of an estimated S_g: for K >= 2 this much
         # of it is positive for certain, and enough for the equations.
@@ -342,15 +341,6 @@ def _require_values(S_g, S_s, T, weights, population):
         require([(population >= 2, f"population must be at least 2, got {population}.")])
 
 
-def _require_symmetric(name, S):
-    difference = np.max(np.abs(S - np.swapaxes(S, -1, -2)))
-    if difference > SYMMETRY * np.max(np.abs(S)):
-        raise ValueError(
-            f"{name} is not symmetric: its entries differ from the transposed ones by up to "
-            f"{difference:.2g}; a second moment E f f^T is."
-        )
-
-
 def _require_positive(name, S, allowance=0.0):
     """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues."""
     size = np.max(np.trace(np.abs(S), axis1=-2, axis2=-1))  # bounds the eigenvalues
@@ -365,10 +355,6 @@ def _require_positive(name, S, allowance=0.0):
             f"{name} is not positive: its smallest eigenvalue is {least:.2g}; a second moment "
             "E f f^T has none below 0."
         ) from None
-
-
-def _symmetric(S):
-    return (S + S.swapaxes(-1, -2)) / 2
 
 
 def _rotate(S_g, S_s, T, weights) -> Rotated:

@@ -80,9 +80,8 @@ def positive_integer(value: Any, name: str, least: int = 1) -> int:
 
 def positive(value: Any, name: str, hint: str = "") -> Condition:
     """The condition that a number is positive and finite; `hint` ends its message."""
-    return (value > 0) & finite(
-        value
-    ), f"{name} must be positive and finite, got {value}{hint}."
+    words = f"{name} must be positive and finite, got {value}{hint}."
+    return (value > 0) & finite(value), words
 
 
 def not_negative(value: Any, name: str, hint: str = "") -> Condition:

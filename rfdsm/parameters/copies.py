@@ -34,16 +34,14 @@ def replaced(model: Any, changes: Mapping[str, Any]) -> Any:
         else:
             inside[owner][field] = value
     for owner, values in inside.items():
-        fields[owner] = _changed(owner, fields[owner], values)
+        own = type(fields[owner])
+        names = arguments(own)
+        for field in values:
+            if field not in names:
+                raise ValueError(
+                    f"{owner} is {own.__name__}, which has no {field!r}"
+                    + (f": it has {', '.join(names)}." if names else " nor any other number.")
+                )
+        kept = {name: getattr(fields[owner], name) for name in names}
+        fields[owner] = own(**(kept | values))
     return kind(**fields)
-
-
-def _changed(owner: str, current: Any, values: dict[str, Any]) -> Any:
-    names = arguments(type(current))
-    for field in values:
-        if field not in names:
-            raise ValueError(
-                f"{owner} is {type(current).__name__}, which has no {field!r}"
-                + (f": it has {', '.join(names)}." if names else " nor any other number.")
-            )
-    return type(current)(**({name: getattr(current, name) for name in names} | values))

@@ -1,9 +1,8 @@
-"""The network and what it is fed: noised points, features, and blocks of them."""
+"""What a network is fed: noised points, preactivations, and blocks of them."""
 
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,12 +25,6 @@ def preactivations(W: Float[Array, "p d"], y: Float[Array, "rows d"]) -> Float[A
     transpose on the left, and F F^T is where the time goes.
     """
     return product(W, y.T) / jnp.sqrt(jnp.asarray(W.shape[1], W.dtype))
-
-
-@eqx.filter_jit
-def features(activation, W: Float[Array, "p d"], y: Float[Array, "rows d"]):
-    """f = ϱ(W y/√d), shape (p, rows), entries O(1)."""
-    return activation(preactivations(W, y))
 
 
 def stream(add: Callable[[Any, Any, int], Any], total: Any, count: int, block: int) -> Any:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .blocks import features, preactivations
+from .blocks import preactivations
 from .experiment import Experiment
 from .gram import Gram, lower_product
 from .mehler import noise_averages
@@ -44,8 +44,9 @@ class NetworkFeatures(AbstractTrialFeatures):
     activation: Any
     W: Float[Array, "p d"]
 
+    @eqx.filter_jit
     def of(self, key, y, points):
-        return features(self.activation, self.W, y)
+        return self.activation(preactivations(self.W, y))
 
     def averaged(self, x, a, h):
         n = x.shape[0]

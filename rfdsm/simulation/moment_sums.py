@@ -95,12 +95,8 @@ def sums(
         advance: called with the number of points of each finished block.
     """
     d, dtype = X.shape[1], X.dtype
-    total = Sums(
-        len(points),
-        jnp.zeros((p, p), dtype),
-        jnp.zeros((p, p), dtype),
-        jnp.zeros((p, d), dtype),
-    )
+    shapes = (p, p), (p, p), (p, d)
+    total = Sums(len(points), *(jnp.zeros(shape, dtype) for shape in shapes))
     for index, weight in _blocks(points, noises):
         x, weight = jnp.asarray(X[index]), weight.astype(dtype)
         if math.isinf(noises):
@@ -174,12 +170,8 @@ def _add_exactly(sums, features, x, weight, a, h):
     shared, fresh, cross = mehler.noise_averages(
         features.activation, features.W, x, a, h, weight
     )
-    return Sums(
-        sums.count,
-        sums.mean_square + shared,
-        sums.square + shared + fresh,
-        sums.cross + cross,
-    )
+    square = sums.square + shared + fresh
+    return Sums(sums.count, sums.mean_square + shared, square, sums.cross + cross)
 
 
 @partial(jax.jit, static_argnames="noises")

@@ -12,7 +12,6 @@ from scipy import special
 import rfdsm
 from rfdsm import simulation
 from rfdsm.simulation import blocks as network, evaluate, fit, gram, mehler, trial as road
-from rfdsm.simulation.blocks import features
 from rfdsm.simulation.features import NetworkFeatures
 
 A, H = math.exp(-0.2), -math.expm1(-0.4)
@@ -84,7 +83,7 @@ def test_both_forms_of_the_fit_minimise_the_loss(lam):
     n, m, p, d = 6, 2, 9, 4
     key, W, x = draws(n, p, d)
     y, z = blocked_pairs(key, x, m, n * m)
-    f = np.asarray(features(jnp.tanh, W, jnp.asarray(y))).T
+    f = np.asarray(NetworkFeatures(jnp.tanh, W).of(key, jnp.asarray(y), None)).T
     U, V = f.T @ f / len(f), f.T @ z / len(f)
     B = -np.linalg.solve(U + lam * np.eye(p), V).T / math.sqrt(H)
     loss = np.mean((math.sqrt(H) * f @ B.T + z) ** 2)

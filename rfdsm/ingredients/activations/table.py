@@ -189,19 +189,12 @@ def build(function: HostFunction, kinks: tuple[float, ...] = ()) -> Table:
         large = _nodes(Y_CELLS, DEGREE + 1)[DOUBLE_CELLS * (DEGREE + 1) :]
         theta = _theta(np.concatenate([small, large]) * Y_MAX)
         spectrum = hermite_spectrum(function, kinks, gamma, COARSE)
-        powers = Powers(
-            _vanishing_power(spectrum), _lowest_order(spectrum), _jumps(function, kinks)
-        )
-        plane = _plane(function, kinks, spectrum, theta, COARSE)
-        plane /= _plane_scale(powers, gamma, theta)
-        lines = _lines(spectrum) / _line_scale(powers, gamma)
-        split = len(small)
-        plane = np.concatenate(
-            [
-                _resample(plane[:, :split].T, DOUBLE_PANELS, DOUBLE_NODES, DOUBLE_CELLS),
-                plane[:, split:].T,
-            ]
-        ).T
+        powers = _powers(function, kinks, spectrum)
+        values = _values(function, kinks, spectrum, theta, COARSE)
+        plane, lines = map(np.divide, values, _scales(powers, gamma, theta))
+        small, large = np.split(plane.T, [len(small)])
+        small = _resample(small, DOUBLE_PANELS, DOUBLE_NODES, DOUBLE_CELLS)
+        plane = np.concatenate([small, large]).T
         plane = _fit_plane(_resample(plane, X_PANELS, X_NODES, X_CELLS))
         lines = _fit_lines(_resample(lines, X_PANELS, X_NODES, X_CELLS))
         error = _error_bound(function, kinks, plane, lines, powers)
@@ -247,10 +240,8 @@ def _resample(values, panels, count, cells):
 
 def _monomials():
     """Matrix whose column k holds the monomials of the Chebyshev polynomial T_k."""
-    matrix = np.zeros((DEGREE + 1, DEGREE + 1))
-    for k in range(DEGREE + 1):
-        matrix[: k + 1, k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[k, : k + 1])
-    return matrix
+    columns = (chebyshev.cheb2poly(row[: k + 1]) for k, row in enumerate(np.eye(DEGREE + 1)))
+    return np.stack([np.pad(c, (0, DEGREE + 1 - len(c))) for c in columns], axis=1)
 
 
 def _fit_lines(values):
@@ -274,17 +265,8 @@ def _fit_plane(values):
 # What is stored, and how it is scaled.
 
 
-def _lines(spectrum):
-    return np.stack([spectrum.mean, spectrum.slope / spectrum.gamma, spectrum.total], axis=1)
-
-
-def _line_scale(powers, gamma):
-    slope = 1 / (gamma if powers.jumps else 1 + gamma)
-    return np.stack([np.ones_like(gamma), slope, _gamma_scale(powers, gamma)], axis=1)
-
-
-def _plane(function, kinks, spectrum, theta, rule):
-    """s² where θ < `FRESH_THETA` and v² elsewhere, shape (Γ, θ)."""
+def _values(function, kinks, spectrum, theta, rule):
+    """s² where θ < `FRESH_THETA` and v² elsewhere, shape (Γ, θ); and (μ0, b, T), (Γ, 3)."""
     fresh, double = theta < FRESH_THETA, theta < DOUBLE_THETA
     log_r = np.log1p(-2 * np.sin(theta / 2) ** 2)
     squares = spectrum.coefficients**2
@@ -297,43 +279,38 @@ def _plane(function, kinks, spectrum, theta, rule):
     plane[~np.isfinite(spectrum.total)] = np.nan
     if kinks:
         plane[:, double] = double_integral(function, kinks, spectrum, theta[double], rule)
-    return plane
+    slope = spectrum.slope / spectrum.gamma
+    return plane, np.stack([spectrum.mean, slope, spectrum.total], axis=1)
 
 
-def _plane_scale(powers, gamma, theta):
+def _scales(powers, gamma, theta):
+    """What `_values` are divided by."""
     omega = 2 * np.sin(theta / 2) ** 2  # 1 - r
     fresh = np.sqrt(omega) if powers.jumps else omega
     in_theta = np.where(theta < FRESH_THETA, fresh, np.cos(theta) ** powers.shared)
-    return np.outer(_gamma_scale(powers, gamma), in_theta)
+    in_gamma = gamma**powers.gamma / (1 + gamma) ** (powers.gamma + 1)
+    slope = 1 / (gamma if powers.jumps else 1 + gamma)
+    return np.outer(in_gamma, in_theta), np.stack(
+        [np.ones_like(gamma), slope, in_gamma], axis=1
+    )
 
 
-def _gamma_scale(powers, gamma):
-    return gamma**powers.gamma / (1 + gamma) ** (powers.gamma + 1)
-
-
-def _vanishing_power(spectrum):
-    """The power of Γ with which T vanishes at small Γ, between 0 and 6."""
+def _powers(function, kinks, spectrum) -> Powers:
+    # The power of Γ with which T vanishes at small Γ, between 0 and 6.
     low, high = np.searchsorted(spectrum.gamma, (0.02, 0.04))
     ratio = spectrum.total[high] / spectrum.total[low]
     slope = np.log(ratio) / np.log(spectrum.gamma[high] / spectrum.gamma[low])
     # T of 1e-24 E ϱ² is rounding, as for a function that is linear near 0.
-    if not spectrum.total[low] > 1e-24 * spectrum.slope[low] ** 2 or not np.isfinite(slope):
-        return 0
-    return int(np.clip(np.rint(slope), 0, 6))
-
-
-def _lowest_order(spectrum):
-    """2, or 3 where c_2 vanishes, as it does for an odd function."""
+    seen = spectrum.total[low] > 1e-24 * spectrum.slope[low] ** 2 and np.isfinite(slope)
+    vanishing = int(np.clip(np.rint(slope), 0, 6)) if seen else 0
+    # 2, or 3 where c_2 vanishes, as it does for an odd function.
     rows = (spectrum.gamma > 0.5) & np.isfinite(spectrum.total)
     second = spectrum.coefficients[rows, 2] ** 2
-    return 3 if np.all(second <= 1e-24 * spectrum.total[rows]) else 2
-
-
-def _jumps(function, kinks):
-    """Whether the function is discontinuous at one of its kinks."""
+    lowest = 3 if np.all(second <= 1e-24 * spectrum.total[rows]) else 2
     places = np.array(kinks)
     near = 1e-9 * np.maximum(np.abs(places), 1)
-    return bool(np.any(np.abs(function(places + near) - function(places - near)) > JUMP))
+    jumps = np.any(np.abs(function(places + near) - function(places - near)) > JUMP)
+    return Powers(vanishing, lowest, bool(jumps))
 
 
 # The error.
@@ -352,14 +329,14 @@ def _error_bound(function, kinks, plane, lines, powers):
     terms = np.array([u[:, m] * v[n] for m, n in TERMS])
     plane = np.swapaxes(plane @ terms, 1, 2).reshape(len(gamma), len(theta))
     lines = np.swapaxes(lines @ u.T, 1, 2).reshape(len(gamma), 3)
-    plane = plane * _plane_scale(powers, gamma, theta)
-    lines = lines * _line_scale(powers, gamma)
+    exact_plane, exact_lines = _values(function, kinks, spectrum, theta, FINE)
+    plane_scale, line_scale = _scales(powers, gamma, theta)
 
-    off_plane = np.abs(plane - _plane(function, kinks, spectrum, theta, FINE))
-    off_lines = np.abs(lines - _lines(spectrum))
+    off_plane = np.abs(plane * plane_scale - exact_plane)
+    off_lines = np.abs(lines * line_scale - exact_lines)
     off_total = off_lines[:, 2]  # v² or s² is the difference from T
     error = np.maximum(np.max(off_plane, axis=1) + off_total, np.max(off_lines, axis=1))
-    rounding = 8 * np.finfo(float).eps * np.max(np.abs(_lines(spectrum)), axis=1)
+    rounding = 8 * np.finfo(float).eps * np.max(np.abs(exact_lines), axis=1)
     error = SAFETY * error + spectrum.outermost + rounding
     if not kinks:
         error = error + spectrum.tail

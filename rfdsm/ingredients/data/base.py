@@ -74,12 +74,7 @@ class Law(eqx.Module):
 
 
 class AbstractData(eqx.Module):
-    """A law of the data points.
-
-    Attributes:
-        eigenvalues: σ_k of the covariance, shape (k,), O(1), >= 0.
-        weights: w_k, shape (k,), summing to 1.
-    """
+    """A law of the data points; `eigenvalues` and `weights` as of `Law`."""
 
     eigenvalues: eqx.AbstractVar[Float[Array, " k"]]
     weights: eqx.AbstractVar[Float[Array, " k"]]
