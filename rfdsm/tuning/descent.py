@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize
 
 ROUGH, FINE = 1e-7, 1e-16  # SLSQP's tolerance on f and g: on the way, and at an optimum
 EVALUATIONS = {ROUGH: 60, FINE: 60}  # of one run, at most; 5 to 15 are usual
@@ -106,6 +105,8 @@ def descend(
 
 def _slsqp(evaluate, start, free, tolerance, size, leave) -> list[Evaluation]:
     """All evaluations of one run after its start, of an objective of this size."""
+    from scipy import optimize  # takes as long to import as half of the rest
+
     way = [start]
 
     def at(x):
@@ -156,6 +157,8 @@ def _end(way: tuple[Evaluation, ...], free: np.ndarray) -> End:
 
 def kkt(at: Evaluation, free: np.ndarray) -> tuple[np.ndarray, float]:
     """The multipliers of the constraints, and how far the Lagrangian is from stationary."""
+    from scipy import optimize
+
     multipliers = np.zeros(len(at.g))
     active = np.flatnonzero(at.g >= -TOUCHING)
     normals = np.eye(len(at.z)) * (1.0 * (at.z == 1) - (at.z == 0))
