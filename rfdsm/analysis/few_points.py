@@ -20,18 +20,20 @@ class SamplingError(NamedTuple):
         bias: expected distance of the result from that of infinitely many points.
         spread: its standard error over data sets of N points.
         enough: N at which the test loss would be good to 1 %.
-        share: of the test loss that is uncertain, from `total`.
     """
 
     bias: Errors
     spread: Errors
     enough: int
-    share: float
 
     @property
     def total(self) -> Errors:
         """√(bias² + spread²): the error bar."""
         return jax.tree.map(jnp.hypot, self.bias, self.spread)
+
+    def share(self, errors: Errors) -> float:
+        """The share of these errors' test loss that is uncertain."""
+        return float(self.total.test_loss / errors.test_loss)
 
 
 def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
@@ -48,7 +50,7 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     """
     if moments.halves is None:
         raise ValueError("the moments have no halves: measure(..., halves=True) keeps them.")
-    N, asked = 2 * float(moments.halves.population or 0), moments
+    N = 2 * float(moments.halves.population or 0)
     # Too few are left out of a half where it hardly holds the training points.
     if 2 * model.psi_n * moments.d >= moments.halves.population:
         moments = moments.with_population(None)
@@ -59,20 +61,17 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     by_bias, by_spread = (
         float(jnp.abs(x.test_loss) / whole.test_loss) / ENOUGH for x in (bias, spread)
     )
-    enough = math.ceil(N * max(by_bias, by_spread**2))
-    if moments is not asked:
-        whole = model.asymptotics(moments=asked)
-    bar = math.hypot(bias.test_loss, spread.test_loss)
-    return SamplingError(bias, spread, enough, float(bar / whole.test_loss))
+    return SamplingError(bias, spread, math.ceil(N * max(by_bias, by_spread**2)))
 
 
 def warn_of_few_points(model: RFDSM, moments: Moments) -> None:
     """Warn where their number moves the test loss of the model by more than 1 %."""
     error = sampling_error(model, moments)
-    if error.share > ENOUGH:
+    share = error.share(model.asymptotics(moments=moments))
+    if share > ENOUGH:
         warn(
             f"N = {moments.population:g} points give the test loss of this model to "
-            f"{100 * error.share:.2g} % only (see rfdsm.sampling_error): about "
+            f"{100 * share:.2g} % only (see rfdsm.sampling_error): about "
             f"N = {error.enough:.1g} would be enough for {100 * ENOUGH:g} %.",
             FewPoints,
         )

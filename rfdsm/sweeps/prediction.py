@@ -105,7 +105,8 @@ def predict(
     found.attrs |= {"classes": moments.classes, **numbers}
     if moments.halves is not None:
         error = sampling_error(model, moments)
-        found.attrs |= {"uncertain": error.share, "enough": float(error.enough)}
+        share = error.share(model.asymptotics(moments=moments))
+        found.attrs |= {"uncertain": share, "enough": float(error.enough)}
     return found
 
 

@@ -19,6 +19,7 @@ from .minimise import problem_of
 from .optima import Optimum
 from .optimality import active, drift, sensitivity, worths
 from .roads import stacked
+from .search import joined
 from .work import Infeasible, Search
 
 LARGE_IS_BETTER = ("memorization_loss",)
@@ -142,12 +143,15 @@ def _trace(work: Search, bounds: np.ndarray, seeds: np.ndarray) -> list[Optimum 
     best: list[Optimum | None] = [None] * len(bounds)
     seeds = seeds[:STARTS_PER_LEVEL]
     starts = [seeds for _ in bounds]
-    work.measure_scale(seeds)
+    work.measure_scale(work.rows(seeds, bounds[0]))
     for _ in range(1 + SWEEPS):
+        parts = [work.rows(z, b) for z, b in zip(starts, bounds, strict=True)]
+        ends = work.run(rows := joined(parts), "front")
+        level = np.repeat(np.arange(len(bounds)), [len(z) for z in starts])
         for i, old in enumerate(best):
-            found = work.local(starts[i], bounds[i])
-            if found and (old is None or found[0].value < old.value):
-                best[i] = found[0]
+            new = work.best(ends, rows, level == i)
+            if new is not None and (old is None or new.value < old.value):
+                best[i] = new
         around = [filter(None, best[max(0, i - 1) : i + 2]) for i in range(len(bounds))]
         starts = [np.array([o.z for o in each]).reshape(-1, work.k) for each in around]
         starts = [z if len(z) else seeds[:1] for z in starts]

@@ -78,9 +78,11 @@ def survey(
         goals = _corrected(goals, measured, _solved(theory, tuned, coarse, report))
         points = " × ".join([str(sides["moments"])] * len(shown))
         about = f"measured moments at {points} points, in between relative to Gaussian theory"
-    bounds = np.array([float(c.bound) for c in problem.constraints])
-    broken = residuals(problem.constraints, np.moveaxis(goals[1:], 0, -1), bounds)
-    return Landscape(fine, goals[0], np.moveaxis(broken, -1, 0), about)
+    bounds = jnp.array([float(c.bound) for c in problem.constraints])
+    broken = jax.vmap(partial(residuals, problem.constraints, bounds=bounds))(
+        jnp.asarray(goals[1:].reshape(len(bounds), goals[0].size).T)
+    )
+    return Landscape(fine, goals[0], np.asarray(broken).T.reshape(goals[1:].shape), about)
 
 
 def _solved(

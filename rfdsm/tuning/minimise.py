@@ -34,9 +34,9 @@ def tune(
 ) -> Tuned:
     r"""The free numbers at which the objective is least and the constraints hold.
 
-    From `starts` points spread over the bounds (the model's own is one of them), the
-    best that are apart are followed by SciPy's SLSQP on exact gradients of the theory; see
-    `tuning.descent`. One that cannot be solved drops out.
+    From `starts` points spread over the bounds (the model's own is one of them), an augmented
+    Lagrangian with quasi-Newton steps on exact gradients of the theory; see `tuning.search`.
+    One compiled, vmapped program serves all starts; one that cannot be solved drops out.
 
     Args:
         model: the problem; numbers that are not free stay as they are.
@@ -50,7 +50,7 @@ def tune(
             (psi_p), "flops" (of the fit, over d³); or (function, bound).
         starts: how many.
         optimizer: an optax transformation whose steps, in coordinates of the unit box, move
-            first; None: SLSQP alone.
+            first; None: quasi-Newton steps alone.
         moments: measured moments in place of the Gaussian theory: psi_n, m and the training
             rule may then be free. Moments of several widths, a list, make psi_p free between
             them (`tuning.roads` says how it is interpolated). Starts are then the best optima

@@ -1,13 +1,13 @@
-"""Local optima: the ends of starts, and which of them are different."""
+"""Local optima: the rows of a search that ended at one, and which of them are different."""
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from ..errors import Errors
 from ..model import RFDSM
-from .descent import End
-from .search import Seen
+from .search import Ends, Rows
 from .variables import Variables
 
 STATIONARY = 1e-4  # a larger projected gradient is not an optimum, unless nothing else is found
@@ -21,11 +21,11 @@ class Optimum(NamedTuple):
     Attributes:
         value: of the objective. numbers: of the free variables, by name.
         goals: what the constraints bound, in their order.
-        errors: of the road, or of the theory; None where the search had no use for them.
+        errors: of the road; None where it is theory.
         first_order: largest component of the Lagrangian's projected gradient, relative to the
             objective, in coordinates of the unit box.
-        z: coordinates. bounds: of the constraints.
-        multipliers, gradient, jacobian: of f/scale + Σ λ g and its parts; see `descent`.
+        z, low, high, bounds: coordinates, and the row that led there.
+        multipliers, gradient, jacobian: of the scaled problem of `tuning.search`.
         path, path_values, path_violations: of all evaluations on the way.
     """
 
@@ -35,6 +35,8 @@ class Optimum(NamedTuple):
     errors: Errors | None
     first_order: float
     z: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     bounds: np.ndarray
     multipliers: np.ndarray
     gradient: np.ndarray
@@ -49,6 +51,13 @@ class Optimum(NamedTuple):
         equal = abs(self.value - other.value) <= SAME_VALUE * abs(other.value)
         return distance <= SAME_PLACE or equal
 
+    def after(self, other: "Optimum") -> "Optimum":
+        """This optimum at the end of the way of another, from where its search began."""
+        names = ("path", "path_values", "path_violations")
+        return self._replace(
+            **{n: np.concatenate([getattr(other, n), getattr(self, n)]) for n in names}
+        )
+
     def errors_at(self, model: RFDSM) -> Errors:
         """The errors of this optimum, whose model is given."""
         return model.asymptotics() if self.errors is None else self.errors
@@ -58,33 +67,49 @@ class Optimum(NamedTuple):
         return f"Optimum({self.value:.9g} at {numbers})"
 
 
-def optimum(variables: Variables, scale: float, bounds: np.ndarray, end: End) -> Optimum:
-    """The end of a start, of an objective of this scale."""
-    seen: Seen = end.at.seen
-    value = float(seen.values[0])
+def optimum(variables: Variables, scale: float, ends: Ends, rows: Rows, row: int) -> Optimum:
+    """One row's end, of an objective of this scale."""
+    steps = int(ends.evaluations[row])
+    value = float(ends.value[row])
+    relative = scale / max(abs(value), 1e-300)
     return Optimum(
         value=value,
-        numbers=variables.numbers(end.at.z),
-        goals=seen.values[1:],
-        errors=seen.errors,
-        first_order=end.stationarity * scale / max(abs(value), 1e-300),
-        z=end.at.z,
-        bounds=bounds,
-        multipliers=end.multipliers,
-        gradient=end.at.df,
-        jacobian=end.at.dg,
-        path=np.stack([at.z for at in end.way]),
-        path_values=np.array([at.seen.values[0] for at in end.way]),
-        path_violations=np.array([at.violation for at in end.way]),
+        numbers=variables.numbers(ends.z[row]),
+        goals=ends.goals[row],
+        errors=jax.tree.map(lambda values: values[row], ends.errors),
+        first_order=float(ends.stationarity[row]) * relative,
+        z=ends.z[row],
+        low=rows.low[row],
+        high=rows.high[row],
+        bounds=rows.bounds[row],
+        multipliers=ends.multipliers[row],
+        gradient=ends.gradient[row],
+        jacobian=ends.jacobian[row],
+        path=ends.path[row, :steps],
+        path_values=ends.path_values[row, :steps],
+        path_violations=ends.path_violations[row, :steps],
     )
 
 
-def distinct(found: list[Optimum]) -> list[Optimum]:
-    """The different ones, the best first, without those on the way to one, and worse."""
+def distinct(
+    variables: Variables, scale: float, ends: Ends, rows: Rows, good: np.ndarray
+) -> list[Optimum]:
+    """The different optima of feasible rows, the best first."""
+    order = np.flatnonzero(good)[np.argsort(ends.value[good], kind="stable")]
+    kept: list[Optimum] = []
+    for row in order:
+        here = optimum(variables, scale, ends, rows, row)
+        if kept and not (ends.done[row] and here.first_order <= STATIONARY):
+            continue  # on the way to an optimum, and worse than one
+        if all(not here.close_to(other) for other in kept):
+            kept.append(here)
+    return kept
+
+
+def distinct_of(found: list[Optimum]) -> list[Optimum]:
+    """Optima without those that an earlier, better one is close to."""
     kept: list[Optimum] = []
     for each in sorted(found, key=lambda o: o.value):
-        if kept and each.first_order > STATIONARY:
-            continue
         if all(not each.close_to(other) for other in kept):
             kept.append(each)
     return kept

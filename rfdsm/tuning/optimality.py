@@ -10,11 +10,11 @@ import numpy as np
 
 from ..model import RFDSM
 from . import search
-from .descent import TOUCHING
 from .optima import Optimum
-from .search import Problem
+from .search import Problem, Rows
 from .work import Search
 
+TOUCHING = 1e-7  # a constraint this close to its bound (relative) is active
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
 LIFTING = 1e-6  # a gradient this small does not lift a variable off its bound
 RANK = 1e-10  # relative singular values below are 0
@@ -35,7 +35,7 @@ def active(work: Search, best: Optimum) -> tuple[str, ...]:
 
 def worths(work: Search, best: Optimum) -> dict[str, float]:
     """What loosening each constraint and active bound by a unit is worth."""
-    scale = work.scale / search.scales(best.bounds)
+    scale = work.scale / np.asarray(search.scales(best.bounds))
     named = zip(labels(work.problem, best.bounds), best.multipliers * scale, strict=True)
     told = {name: float(worth) for name, worth in named}
     slopes = work.problem.variables.slopes(best.z)
@@ -78,8 +78,9 @@ def drift(work: Search, best: Optimum, which: int) -> dict[str, float]:
     K = np.block([[H, normals.T], [normals, np.zeros((count, count))]])
     sense = work.problem.constraints[which].sense
     right = np.zeros(len(K))
-    row = len(free) + int(np.sum(touching[:which]))
-    right[row] = sense / search.scales(best.bounds)[which]
+    right[len(free) + np.flatnonzero(touching).tolist().index(which)] = sense / float(
+        search.scales(best.bounds)[which]
+    )
     moved = np.zeros(work.k)
     if np.all(np.isfinite(K)) and np.linalg.matrix_rank(K) == len(K):
         moved[free] = np.linalg.solve(K, right)[: len(free)]
@@ -93,8 +94,11 @@ def hessian(work: Search, best: Optimum) -> np.ndarray:
     """Second derivatives of the Lagrangian by differences of its exact gradient, (k, k)."""
     step = DIFFERENCE * np.eye(work.k)
     ends = np.clip(np.concatenate([best.z + step, best.z - step]), 0, 1)
-    there = work.evaluate(ends, best.bounds)
-    slopes = np.array([at.df + best.multipliers @ at.dg for at in there])
+    rows = Rows(
+        ends, np.zeros_like(ends), np.ones_like(ends), np.tile(best.bounds, (len(ends), 1))
+    )
+    there = work.run(rows, "curvature", limit=1)
+    slopes = there.gradient + np.einsum("j,rjk->rk", best.multipliers, there.jacobian)
     up, down = np.split(slopes, 2)
     distance = np.diag(ends[: work.k] - ends[work.k :])
     H = (up - down) / distance[:, None]
@@ -103,7 +107,7 @@ def hessian(work: Search, best: Optimum) -> np.ndarray:
 
 def sensitivity(problem: Problem, best: Optimum, scale: float) -> RFDSM:
     """The derivative of the optimal value in the numbers of the model."""
-    worth = best.multipliers * scale / search.scales(best.bounds)
+    worth = best.multipliers * scale / np.asarray(search.scales(best.bounds))
     return _sensitivity(problem, best.z, worth)
 
 
@@ -122,12 +126,15 @@ def _sensitivity(problem, z, worth):
 def _left_free(work: Search, best: Optimum) -> tuple[np.ndarray, np.ndarray]:
     """The variables that no bound holds, and the active constraints' normals in them."""
     free = np.delete(np.arange(work.k), list(_active_bounds(work, best).values()))
+    free = free[best.low[free] < best.high[free]]
     return free, best.jacobian[_touching(work.problem, best)][:, free]
 
 
 def _touching(problem: Problem, best: Optimum) -> np.ndarray:
     """Which constraints hold with equality."""
-    return np.abs(search.residuals(problem.constraints, best.goals, best.bounds)) <= TOUCHING
+    bounds = jnp.asarray(best.bounds)
+    g = search.residuals(problem.constraints, jnp.asarray(best.goals), bounds)
+    return np.asarray(jnp.abs(g)) <= TOUCHING
 
 
 def _active_bounds(work: Search, best: Optimum) -> dict[str, int]:
@@ -136,6 +143,8 @@ def _active_bounds(work: Search, best: Optimum) -> dict[str, int]:
     told = {}
     for i, name in enumerate(work.problem.variables.names):
         low, high = work.problem.variables.bounds(name)
+        if best.low[i] == best.high[i]:
+            continue
         inverse = work.problem.variables.scale(name).inverse
         if best.z[i] == 0 and lagrangian[i] > -LIFTING:
             told[f"{name} <= {high:g}" if inverse else f"{name} >= {low:g}"] = i

@@ -1,6 +1,14 @@
-"""What is searched, and the one compiled program that evaluates it with first derivatives."""
+"""The compiled search: blocks of starts advance side by side, an evaluation at a time.
 
-from collections.abc import Callable
+One program takes any rows: more starts, other bounds of the constraints, variables that are
+held, one evaluation for a derivative. Its rows go on for a few evaluations at a time, so that
+none waits for the slowest, and those that come to where another one has ended are not followed
+to the end a second time. Where evaluations are dear (gradient flow) those that are close to a
+better one after a few evaluations are given up too.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,16 +17,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._numerics.promotion import mixed
-from ..errors import Errors
+from ..errors import FIELDS, Errors
+from ..ingredients.training import Ridge
 from ..model import RFDSM
+from . import lagrangian
 from .goals import Constraint, Goal, Point
+from .lagrangian import EVALUATIONS, Evaluation, Lagrangian, State
 from .variables import Variables
 
-ROWS = 64  # points of one call, at most
-EXPLORE = 100  # steps of a user's optimiser
-PENALTY = 10.0  # of g² in what it descends
-STEP = 0.1  # the longest of these, in the unit box
+BLOCK = 64  # starts of one call
+TOGETHER, FLOWS_TOGETHER = 16, 4  # of these side by side: a flow's nodes fill the cache sooner
+WORKERS = 2  # calls side by side: small arrays keep one core busy
+STRIDE = 8  # evaluations between two looks at what has ended
+SCOUT, SAME_VALLEY, SCOUTS = 8, 0.06, 64  # evaluations, distance, and how many at most go on
+SAME_END = 0.01  # distance in the unit box to an end, at which a start counts as led there
+STATIONARY = 1e-6  # projected gradient of such an end
+FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
+SNAP = 1e-12  # coordinates this close to the ends of the box are there
 
 
 class Problem(eqx.Module):
@@ -29,7 +44,7 @@ class Problem(eqx.Module):
         variables: the free ones.
         objective, constraints: what is small and what holds.
         road: from a model to its errors, None: theory; `road(model, *road_arguments)`.
-        optimizer: an optax transformation that moves first; None: SLSQP alone.
+        optimizer: an optax transformation that moves first; None: quasi-Newton alone.
     """
 
     model: RFDSM
@@ -48,101 +63,235 @@ class Problem(eqx.Module):
         return Point(self.variables.place(self.model, z), road)
 
 
-class Seen(NamedTuple):
-    """The numbers at a point.
+class Rows(NamedTuple):
+    """Starts, each in its own part of the unit box and with its own bounds of constraints.
 
     Attributes:
-        values: the objective and what the constraints bound, shape (1 + constraints,).
-        slopes: their derivatives in z, shape (1 + constraints, k).
-        errors: of the model; None where nothing has read them.
+        start, low, high: shape (rows, k); where low = high a variable is held.
+        bounds: of the constraints, shape (rows, constraints).
     """
 
-    values: np.ndarray
-    slopes: np.ndarray
-    errors: Errors | None
+    start: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    bounds: np.ndarray
 
 
-def evaluate(problem: Problem, z: np.ndarray) -> list[Seen]:
-    """The numbers at points z, shape (rows, k)."""
-    found = []
-    for first in range(0, len(z), ROWS):
-        rows = z[first : first + ROWS]
-        # One shape, so one program, whether a point is asked for or many.
-        block = np.concatenate([rows, np.zeros((ROWS - len(rows), rows.shape[1]))])
-        seen = jax.tree.map(np.asarray, _evaluate(problem, block, np.asarray(len(rows))))
-        found += [jax.tree.map(lambda x: x[i], seen) for i in range(len(rows))]  # noqa: B023
-    return found
+def joined(parts: Iterable[Rows]) -> Rows:
+    """All rows of several."""
+    return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-@eqx.filter_jit
-def _evaluate(problem: Problem, z, count) -> Seen:
-    def numbers(z):
-        point = problem.point(z)
-        goals = (problem.objective, *(c.goal for c in problem.constraints))
-        values = jnp.stack([goal.value(point) for goal in goals])
-        # Those of a road are the result; of the theory they can be had at the end.
-        errors = vars(point).get("errors") if problem.road is None else point.errors
-        return values, (values, errors)
+class Ends(NamedTuple):
+    """Where starts ended; arrays have the axis (rows,) in front.
 
-    @jax.jit  # traced once, for its shapes and in the loop
-    def one(z):
-        slopes, (values, errors) = jax.jacfwd(numbers, has_aux=True)(z)
-        return Seen(values, slopes, errors)
+    Attributes:
+        z: coordinates, shape (k,).
+        value: the objective. goals: what the constraints bound, shape (constraints,).
+        gradient, jacobian: of f/scale and of g, shapes (k,), (constraints, k).
+        multipliers: of f/scale + Σ λ g.
+        stationarity: the largest component of the projected gradient of the Lagrangian.
+        violation: the largest of the constraints', over the larger of its bound and 1.
+        evaluations: of the objective. done: whether the end was reached, or nothing can.
+        errors: of the road, None for theory.
+        path, path_values, path_violations: of every evaluation, NaN after the last.
+    """
 
-    blank = jax.tree.map(
-        lambda x: jnp.zeros((len(z), *x.shape), x.dtype), jax.eval_shape(one, z[0])
-    )
+    z: Any
+    value: Any
+    goals: Any
+    gradient: Any
+    jacobian: Any
+    multipliers: Any
+    stationarity: Any
+    violation: Any
+    evaluations: Any
+    done: Any
+    errors: Any
+    path: Any
+    path_values: Any
+    path_violations: Any
 
-    def step(i, seen):
-        return jax.tree.map(lambda all_rows, row: all_rows.at[i].set(row), seen, one(z[i]))
 
-    return jax.lax.fori_loop(0, count, step, blank)
-
-
-def residuals(constraints: tuple[Constraint, ...], goals, bounds):
-    """g_j: sense·(goal - bound) over the bound, asinh of it so that decades stay tame.
+def run(
+    problem: Problem,
+    rows: Rows,
+    scale: float = 1.0,
+    *,
+    weight: float = 1.0,
+    limit: int = EVALUATIONS,
+    merge: bool = False,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Ends:
+    """Search from every row.
 
     Args:
-        constraints: as of the problem. goals: what they bound, shape (..., constraints).
-        bounds: theirs, shape (constraints,).
+        problem: what is searched.
+        rows: the starts.
+        scale: of the objective; about its value.
+        weight: 0 to look for a feasible point only.
+        limit: evaluations of a start; 1 evaluates the starts and moves none.
+        merge: do not follow a start to an end that another one has reached.
+        advance: called with the number of rows that have come to an end.
     """
-    senses = np.array([float(c.sense) for c in constraints])
-    return np.arcsinh(senses * (goals - bounds) / scales(bounds))
+    block = BLOCK if problem.road is None else 1  # measured ones fill the machine each
+    dear = not isinstance(problem.model.training, Ridge)
+    numbers = tuple(np.asarray(x, float) for x in (scale, weight))
+    states = jax.tree.map(np.array, _begin(problem, rows))
+    ends: Any = None
+    active = np.arange(len(rows.start))
+
+    def work(indices):
+        full = np.resize(indices, block)
+        parts = (jax.tree.map(lambda x: x[full], tree) for tree in (states, rows))
+        stop = np.minimum(limit, states.evaluations[full] + STRIDE)
+        stop[len(indices) :] = 0  # what fills the block does nothing
+        return jax.tree.map(np.asarray, _stride(problem, *parts, *numbers, stop))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        while len(active):
+            blocks = [active[i : i + block] for i in range(0, len(active), block)]
+            # The first alone: it compiles, before threads ask for the same program.
+            first = [work(blocks[0])] if ends is None else []
+            results = [*first, *pool.map(work, blocks[len(first) :])]
+            if ends is None:
+                ends = _like(results[0][1], len(active))
+            for indices, (moved, there) in zip(blocks, results, strict=True):
+                _put(states, indices, moved)
+                _put(ends, indices, there)
+            left = active[~ends.done[active] & (ends.evaluations[active] < limit)]
+            if merge and len(left):
+                left = left[~_led(ends, left)]
+            if merge and dear and len(left) and ends.evaluations[left].max() == SCOUT:
+                left = _scouts(ends, left, scale)
+            advance(len(active) - len(left))
+            active = left
+    return ends
 
 
-def scales(bounds: np.ndarray) -> np.ndarray:
-    """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
-    return np.where(bounds == 0, 1.0, np.abs(bounds))
+def _like(tree, count):
+    """Arrays for `count` rows, of the shapes and types of a tree's rows."""
+    return jax.tree.map(lambda x: np.empty((count, *x.shape[1:]), x.dtype), tree)
+
+
+def _put(tree, indices, rows) -> None:
+    for whole, part in zip(jax.tree.leaves(tree), jax.tree.leaves(rows), strict=True):
+        whole[indices] = part[: len(indices)]
+
+
+def _begin(problem: Problem, rows: Rows) -> State:
+    """The states before any evaluation."""
+    count, unknown = len(problem.constraints), jnp.zeros(())
+    errors = None if problem.road is None else Errors(*[unknown] * len(FIELDS))
+    k = rows.start.shape[1]
+    blank = Evaluation(
+        unknown,
+        jnp.zeros(count),
+        jnp.zeros(k),
+        jnp.zeros((count, k)),
+        (unknown, jnp.zeros(count), errors),
+    )
+    start = jnp.clip(jnp.asarray(rows.start), jnp.asarray(rows.low), jnp.asarray(rows.high))
+    return jax.vmap(lambda z: lagrangian.start(z, blank, problem.optimizer))(start)
+
+
+def _led(ends: Ends, rows: np.ndarray) -> np.ndarray:
+    """Which rows are where others have ended well."""
+    there = ends.done & feasible(ends) & (ends.stationarity <= STATIONARY)
+    if not there.any():
+        return np.zeros(len(rows), bool)
+    distances = np.abs(ends.z[rows][:, None, :] - ends.z[there][None, :, :]).max(axis=-1)
+    return distances.min(axis=1) <= SAME_END
+
+
+def _scouts(ends: Ends, rows: np.ndarray, scale: float) -> np.ndarray:
+    """Rows that go on: the best, by value and violation, of those that are close together."""
+    kept: list[int] = []
+    for row in rows[np.argsort(ends.value[rows] / scale + ends.violation[rows])]:
+        near = np.abs(ends.z[kept] - ends.z[row]).max(axis=1, initial=0.0) <= SAME_VALLEY
+        if not near.any() and len(kept) < SCOUTS:
+            kept.append(row)
+    return np.array(kept)
 
 
 @eqx.filter_jit
-def explored(problem: Problem, z, bounds, scale):
-    """Where the user's optimiser leads starts z, shape (rows, k), and its way there.
+def _stride(problem: Problem, states: State, rows: Rows, scale, weight, stop):
+    """States after some more evaluations, and their `Ends`."""
 
-    It descends the objective with a quadratic penalty on the constraints.
-
-    Returns:
-        The points gone to, shape (steps, rows, k).
-    """
-    senses = jnp.array([float(c.sense) for c in problem.constraints])
-
-    def merit(z):
-        point = problem.point(z)
-        goals = jnp.array([c.goal.value(point) for c in problem.constraints])
-        g = jnp.arcsinh(senses * (goals - bounds) / jnp.where(bounds == 0, 1.0, abs(bounds)))
-        return problem.objective.value(point) / scale + PENALTY * jnp.sum(
-            jnp.maximum(0.0, g) ** 2
+    def one(s, row, stop):
+        bounds = row.bounds
+        unit = jnp.maximum(1.0, 1 / scales(bounds))
+        way = Lagrangian(
+            weight,
+            row.low,
+            row.high,
+            unit,
+            lambda z: _evaluate(problem, z, bounds, scale),
+            problem.optimizer,
+        )
+        s = jax.lax.while_loop(lambda s: ~s.done & (s.evaluations < stop), way.advance, s)
+        value, goals, errors = s.now.extra
+        return s, Ends(
+            z=_snapped(s.z),
+            value=value,
+            goals=goals,
+            gradient=s.now.df,
+            jacobian=s.now.dg,
+            multipliers=way.estimate(s, s.now),
+            stationarity=way.stationarity(s),
+            violation=jnp.max(s.now.g / unit, initial=0.0),
+            evaluations=s.evaluations,
+            done=s.done,
+            errors=errors,
+            path=s.path,
+            path_values=s.path_values,
+            path_violations=s.path_violations,
         )
 
-    def step(carry, _):
-        z, state = carry
-        gradient = jax.jacfwd(merit)(z)
-        updates, state = mixed(problem.optimizer.update)(gradient, state, z)
-        moved = jnp.clip(z + jnp.clip(updates, -STEP, STEP), 0.0, 1.0)
-        z = jnp.where(jnp.all(jnp.isfinite(moved)), moved, z)
-        return (z, state), z
+    together = TOGETHER if isinstance(problem.model.training, Ridge) else FLOWS_TOGETHER
+    count = len(stop)
+    groups = max(1, count // together)
+    grouped = jax.tree.map(
+        lambda x: jnp.asarray(x).reshape(groups, count // groups, *x.shape[1:]),
+        (states, rows, stop),
+    )
+    results = jax.lax.map(lambda group: jax.vmap(one)(*group), grouped)
+    return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), results)
 
-    def way(z):
-        return jax.lax.scan(step, (z, problem.optimizer.init(z)), None, EXPLORE)[1]
 
-    return jnp.swapaxes(jax.vmap(way)(jnp.asarray(z)), 0, 1)
+def feasible(ends: Ends) -> np.ndarray:
+    """Which rows end where all constraints hold."""
+    return np.isfinite(ends.value) & (ends.violation <= FEASIBLE)
+
+
+def residuals(constraints, goals, bounds):
+    """g_j: sense·(goal - bound) over the bound, asinh of it so that decades stay tame."""
+    if not constraints:
+        return jnp.zeros(0)
+    senses = jnp.array([float(c.sense) for c in constraints])
+    return jnp.arcsinh(senses * (goals - bounds) / scales(bounds))
+
+
+def scales(bounds):
+    """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
+    return jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
+
+
+def _evaluate(problem: Problem, z, bounds, scale) -> Evaluation:
+    def numbers(z):
+        point = problem.point(z)
+        value = problem.objective.value(point)
+        goals = [c.goal.value(point) for c in problem.constraints]
+        goals = jnp.stack(goals) if goals else jnp.zeros(0)
+        g = residuals(problem.constraints, goals, bounds)
+        errors = None if problem.road is None else point.errors
+        return jnp.concatenate([(value / scale)[None], g]), (value, goals, g, errors)
+
+    slopes, (value, goals, g, errors) = jax.jacfwd(numbers, has_aux=True)(z)
+    return Evaluation(value / scale, g, slopes[0], slopes[1:], (value, goals, errors))
+
+
+def _snapped(z):
+    """Ends of the box exactly, where rounding alone keeps from them."""
+    z = jnp.where(z < SNAP, 0.0, z)
+    return jnp.where(z > 1 - SNAP, 1.0, z)

@@ -13,9 +13,9 @@ from ..parameters.checks import positive_integer
 from ..progress import Report, Steps
 from .goals import Goal, Point, Road
 from .optima import Optimum
-from .search import Problem
+from .search import Problem, feasible
 from .variables import Variables
-from .work import FEASIBLE, Search
+from .work import Search
 
 FROM_INFINITY = 8.0  # what an infinite number (of noises) moves to
 STANDARD_ERRORS = 2.0  # by which a neighbour must be better to count
@@ -156,8 +156,8 @@ def _moves(
 
 
 def _holds(work: Search, numbers: Mapping[str, float], bounds: np.ndarray) -> bool:
-    (there,) = work.evaluate(work.problem.variables.coordinates(numbers)[None], bounds)
-    return there.finite and there.violation <= FEASIBLE
+    rows = work.rows(work.problem.variables.coordinates(numbers), bounds)
+    return bool(feasible(work.run(rows, "neighbours", limit=1))[0])
 
 
 def _follow(
@@ -169,7 +169,8 @@ def _follow(
         best = work.integer(bounds, found, held)
     else:
         starts = np.concatenate([np.stack([o.z for o in found[:3]]), work.points[:5]])
-        best = next(iter(work.local(starts, bounds, held)), None)
+        rows = work.rows(starts, bounds, held)
+        best = work.best(work.run(rows, "neighbours"), rows)
     return best and best.numbers | held
 
 

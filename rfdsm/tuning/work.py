@@ -1,26 +1,26 @@
-"""A problem under way: starts go to the local search, optima come out."""
+"""A problem under way: rows go to the compiled search, optima come out."""
 
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from ..model import RFDSM
 from ..parameters.numbers import value_of
 from ..progress import Progress, Report
 from . import search
-from .descent import End, Evaluation, descend, kkt, least_violation
-from .optima import Optimum, distinct, optimum
-from .search import Problem, residuals, scales
+from .optima import Optimum, distinct, distinct_of, optimum
+from .search import Ends, Problem, Rows, feasible, joined
 from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
 GAUSSIAN_STARTS = 64  # which are found from at most so many
-FOLLOWED = 32  # starts that are followed, of all that are evaluated
-FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
-SAME_END, STATIONARY = 0.01, 1e-6  # a start this close to such an end leads there
+FIRST = 64  # evaluations of a start, before the best are followed to the end
+POLISHED = 16  # optima that are searched again from where they are
 SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
 NEIGHBOURS = 3  # integers on both sides of the best that are tried
 
@@ -30,7 +30,7 @@ class Infeasible(ValueError):
 
 
 class Search:
-    """A problem under way: starts in, optima out. What `tuned`, `verify` and `pareto` ask.
+    """A problem under way: rows in, optima out. What `tuned`, `verify` and `pareto` ask.
 
     Attributes:
         problem: what is searched. scale: of the objective, once it is known.
@@ -46,28 +46,38 @@ class Search:
         """The number of free variables."""
         return len(self.problem.variables.names)
 
-    def evaluate(self, z: np.ndarray, bounds: np.ndarray) -> list[Evaluation]:
-        """The scaled problem at points, shape (rows, k), with these bounds of constraints."""
-        constraints = self.problem.constraints
-        senses = np.array([float(c.sense) for c in constraints])
-        unit = np.maximum(1.0, 1 / scales(bounds))
-        found = []
-        for point, seen in zip(z, search.evaluate(self.problem, z), strict=True):
-            g = residuals(constraints, seen.values[1:], bounds)
-            # d asinh(x) = dx / √(1 + x²) = dx / cosh(asinh x)
-            outer = senses / (scales(bounds) * np.cosh(g))
-            found.append(
-                Evaluation(
-                    z=point,
-                    f=float(seen.values[0]) / self.scale,
-                    df=seen.slopes[0] / self.scale,
-                    g=g,
-                    dg=outer[:, None] * seen.slopes[1:],
-                    violation=float(np.max(g / unit, initial=0.0)),
-                    seen=seen,
-                )
+    def rows(self, points, bounds, held: Mapping[str, float] | None = None) -> Rows:
+        """Rows that start at points, shape (rows, k), some variables held at a number."""
+        points = np.atleast_2d(points).astype(float)
+        low, high = np.zeros_like(points), np.ones_like(points)
+        for name, value in (held or {}).items():
+            i = self.problem.variables.names.index(name)
+            points[:, i] = low[:, i] = high[:, i] = self.problem.variables.coordinate(
+                name, value
             )
-        return found
+        return Rows(points, low, high, np.broadcast_to(bounds, (len(points), len(bounds))))
+
+    def run(self, rows: Rows, stage: str, **options: Any) -> Ends:
+        """`search.run`, with its progress told."""
+        total, done = len(rows.start), 0
+
+        def advance(count):
+            nonlocal done
+            done = min(total, done + count)
+            self.report(Progress(stage, done, total))
+
+        return search.run(self.problem, rows, self.scale, advance=advance, **options)
+
+    def optimum(self, ends: Ends, rows: Rows, row: int) -> Optimum:
+        """One row's end."""
+        return optimum(self.problem.variables, self.scale, ends, rows, row)
+
+    def best(self, ends: Ends, rows: Rows, among: Any = True) -> Optimum | None:
+        """The best feasible end of the rows that a mask names; None where there is none."""
+        good = np.flatnonzero(feasible(ends) & among)
+        return (
+            self.optimum(ends, rows, good[np.argmin(ends.value[good])]) if good.size else None
+        )
 
     def solve(self, bounds: np.ndarray) -> list[Optimum]:
         """All optima found from all starts, the best first.
@@ -75,75 +85,31 @@ class Search:
         Raises:
             Infeasible: there is none.
         """
-        points = self.points
+        if self.problem.road is None:
+            return self.optima(self.rows(self.points, bounds))
+        return self.optima(self.rows(self._gaussian_optima(bounds), bounds))
+
+    def optima(self, rows: Rows) -> list[Optimum]:
+        """The optima that rows of one problem lead to, the best first."""
+        self.measure_scale(rows)
+        ends = self.run(rows, "search", merge=True, limit=FIRST)
+        good = feasible(ends)
+        if not good.any():
+            ends, rows = self._rescue(rows)
+            good = feasible(ends)
+        found = distinct(self.problem.variables, self.scale, ends, rows, good)
         if self.problem.road is not None:
-            points = self._gaussian_optima(bounds)
-        self.measure_scale(points)
-        ways = None
-        if self.problem.optimizer is not None:
-            ways = np.asarray(search.explored(self.problem, points, bounds, self.scale))
-            points = ways[-1]
-        starts = self._promising(self.evaluate(points, bounds))
-        ends = self.ends(starts, bounds) or self._rescued(starts, bounds)
-        if ways is not None:  # the way of each begins where its start did
-            for i, end in enumerate(ends):
-                row = np.argmin(np.abs(points - end.way[0].z).max(axis=1))
-                before = self.evaluate(ways[:, row], bounds)
-                ends[i] = end._replace(way=(*before, *end.way))
-        return self._optima(ends, bounds)
-
-    def local(
-        self, points: np.ndarray, bounds: np.ndarray, held: Mapping[str, float] | None = None
-    ) -> list[Optimum]:
-        """The feasible optima that points lead to, some variables held at a number."""
-        points, free = np.array(points, float), np.ones(self.k, bool)
-        for name, value in (held or {}).items():
-            i = self.problem.variables.names.index(name)
-            points[:, i] = self.problem.variables.coordinate(name, value)
-            free[i] = False
-        return self._optima(self.ends(self.evaluate(points, bounds), bounds, free), bounds)
-
-    def ends(
-        self,
-        starts: Sequence[Evaluation],
-        bounds: np.ndarray,
-        free: np.ndarray | None = None,
-    ) -> list[End]:
-        """The feasible ends that starts lead to, each once."""
-        free = np.ones(self.k, bool) if free is None else free
-        found: list[End] = []
-        known = np.zeros((0, self.k))
-
-        def leave(at):
-            return bool(np.any(np.abs(known - at.z).max(axis=1, initial=0.0) <= SAME_END))
-
-        for number, start in enumerate(starts):
-            # What no free variable moves must hold already (a budget of what is held).
-            fixed = np.all(start.dg[:, free] == 0, axis=1) & (start.g > 0)
-            if start.finite and not fixed.any() and not leave(start):
-                end = descend(lambda z: self.evaluate(z[None], bounds)[0], start, free, leave)
-                if end is not None and end.at.violation <= FEASIBLE:
-                    found.append(end)
-                    if end.stationarity <= STATIONARY:
-                        known = np.vstack([known, end.at.z])
-            self.report(Progress("search", number + 1, len(starts)))
-        return found
-
-    def _optima(self, ends: Sequence[End], bounds: np.ndarray) -> list[Optimum]:
-        return distinct([optimum(self.problem.variables, self.scale, bounds, e) for e in ends])
-
-    def _promising(self, screened: Sequence[Evaluation]) -> list[Evaluation]:
-        """The starts that are followed: good ones, apart from each other."""
-        good = [at for at in screened if at.finite]
-        good.sort(key=lambda at: at.f + at.violation)
-        apart = 0.5 * FOLLOWED ** (-1 / self.k)
-        kept: list[Evaluation] = []
-        for at in good:
-            if len(kept) < FOLLOWED and all(
-                np.max(np.abs(at.z - other.z)) > apart for other in kept
-            ):
-                kept.append(at)
-        return kept
+            return found
+        # Once more from where the best are: curvature is then learnt where it matters.
+        best = found[:POLISHED]
+        again = self.rows(np.stack([o.z for o in best]), rows.bounds[0])
+        ends = self.run(again, "polish")
+        good = feasible(ends)
+        for row in np.flatnonzero(good):
+            better = self.optimum(ends, again, row).after(best[row])
+            if better.value <= best[row].value or better.first_order < best[row].first_order:
+                found[row] = better
+        return distinct_of(found)
 
     def integer(
         self, bounds, around: Sequence[Optimum], held: Mapping[str, float] | None = None
@@ -172,8 +138,11 @@ class Search:
             )
             if new := sorted({*inside} - {*tried}):
                 wholes = [dict(zip(names, choice, strict=True)) for choice in new]
-                for choice, whole in zip(new, wholes, strict=True):
-                    best = next(iter(self.local(starts, bounds, held | whole)), None)
+                rows = joined(self.rows(starts, bounds, held | whole) for whole in wholes)
+                ends = self.run(rows, f"integer {', '.join(names)}")
+                of = np.repeat(np.arange(len(new)), len(starts))
+                for number, (choice, whole) in enumerate(zip(new, wholes, strict=True)):
+                    best = self.best(ends, rows, of == number)
                     tried[choice] = best and best._replace(numbers=best.numbers | held | whole)
             return min(filter(None, tried.values()), key=lambda o: o.value, default=None)
 
@@ -200,51 +169,55 @@ class Search:
             return self.points[:MEASURED_STARTS]
         return np.stack([o.z for o in found[:MEASURED_STARTS]])
 
-    def measure_scale(self, points: np.ndarray) -> None:
-        """Take the objective's size at these points for its scale."""
-        values = np.array([seen.values[0] for seen in search.evaluate(self.problem, points)])
-        sizes = np.abs(values[np.isfinite(values)])
+    def measure_scale(self, rows: Rows) -> None:
+        """Take the objective's size at these starts for its scale."""
+        ends = self.run(rows, "start", limit=1)
+        sizes = np.abs(ends.value[np.isfinite(ends.value)])
         if not sizes.size:
             raise ValueError(
-                f"the objective is not finite at any of the {len(points)} starts: look at "
+                f"the objective is not finite at any of the {len(rows.start)} starts: look at "
                 "model.solve().status at some numbers within the bounds."
             )
         self.scale = float(np.median(sizes)) or 1.0
 
-    def _rescued(self, starts: Sequence[Evaluation], bounds: np.ndarray) -> list[End]:
-        """Ends from feasible points, which are looked for alone.
+    def _rescue(self, rows: Rows) -> tuple[Ends, Rows]:
+        """Look for feasible points alone, then search from those.
 
         Raises:
             Infeasible: none was found.
         """
-        free, unit = np.ones(self.k, bool), np.maximum(1.0, 1 / scales(bounds))
-        reached = []
-        for number, start in enumerate(starts):
-            reached.append(
-                least_violation(lambda z: self.evaluate(z[None], bounds)[0], start, free, unit)
-            )
-            self.report(Progress("feasible points", number + 1, len(starts)))
-        there = [at for at in reached if at.violation <= FEASIBLE]
-        if not there:
-            raise Infeasible(_in_the_way(self.problem, reached, bounds))
-        return self.ends(there, bounds) or [End(at, *kkt(at, free), (at,)) for at in there]
+        ends = self.run(rows, "feasible points", weight=0.0)
+        good = feasible(ends)
+        if not good.any():
+            raise Infeasible(_in_the_way(self.problem, ends, rows.bounds))
+        kept = np.flatnonzero(good)
+        from_there = Rows(ends.z[kept], *(part[kept] for part in rows[1:]))
+        again = self.run(from_there, "search")
+        if feasible(again).any():
+            return again, from_there
+        return self.run(from_there, "search", limit=1), from_there
 
 
-def _in_the_way(problem: Problem, reached: Sequence[Evaluation], bounds: np.ndarray) -> str:
+def _in_the_way(problem: Problem, ends: Ends, bounds: np.ndarray) -> str:
     """A line on the constraint that stands in the way, and the closest value reached."""
-    if not reached:
+    solved = np.isfinite(ends.value) & np.isfinite(ends.violation)
+    if not solved.any():
         return "no start could be solved while looking for a feasible point."
-    closest = min(reached, key=lambda at: at.violation)
-    worst = int(np.argmax(closest.g))
-    constraint = dataclasses.replace(problem.constraints[worst], bound=bounds[worst])
+    row = np.flatnonzero(solved)[np.argmin(ends.violation[solved])]
+    g = np.asarray(
+        search.residuals(
+            problem.constraints, jnp.asarray(ends.goals[row]), jnp.asarray(bounds[row])
+        )
+    )
+    worst = int(np.argmax(g))
+    constraint = problem.constraints[worst]
     numbers = ", ".join(
-        f"{n} = {v:.4g}" for n, v in problem.variables.numbers(closest.z).items()
+        f"{n} = {v:.4g}" for n, v in problem.variables.numbers(ends.z[row]).items()
     )
     others = ";" if len(problem.constraints) == 1 else ", beside the other constraints;"
     return (
         f"no feasible point within the bounds: {constraint.label} cannot be reached{others} "
-        f"closest was {closest.seen.values[1 + worst]:.6g} at {numbers}: loosen it or the "
-        "bounds."
+        f"closest was {ends.goals[row][worst]:.6g} at {numbers}: loosen it or the bounds."
     )
 
 

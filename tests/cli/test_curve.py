@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from command import call, rfdsm
 
-from rfdsm.plotting import curves
+from rfdsm import plotting
 
 FIXED = "--psi-n 2 --t 0.2 --lam 1e-2"
 SWEEP = f"curve psi_p=0.5:8:5 {FIXED} --m 1,inf"
@@ -88,7 +88,7 @@ def test_nothing_is_written_when_a_run_fails(capsys, tmp_path, monkeypatch):
     def fails(*_, **__):
         raise ValueError("no figure")
 
-    monkeypatch.setattr(curves, "curve_figure", fails)
+    monkeypatch.setattr(plotting, "curve_figure", fails)
     figure, data = tmp_path / "curve.png", tmp_path / "curve.nc"
     code, out, err = call(capsys, *SWEEP.split(), "--out", str(figure), "--data", str(data))
     assert (code, out, err) == (2, "", "rfdsm: no figure\n") and not os.listdir(tmp_path)

@@ -9,7 +9,7 @@ import results
 import xarray as xr
 from command import call
 
-from rfdsm import standardise
+from rfdsm import plotting, standardise
 from rfdsm._files import labelled as storage
 from rfdsm.cli import predict as command
 from rfdsm.plotting import curves
@@ -198,7 +198,7 @@ def test_nothing_is_written_when_a_run_fails(path, capsys, tmp_path, monkeypatch
     def fails(*_, **__):
         raise ValueError("no figure")
 
-    monkeypatch.setattr(curves, "curve_figure", fails)
+    monkeypatch.setattr(plotting, "curve_figure", fails)
     before = sorted(os.listdir(tmp_path))
     code, _, err = call(
         capsys, "predict", path, *QUICK, "--against", "n=10:60:2", "--m", "2",

@@ -14,7 +14,7 @@ from tuning_bank import REFERENCE, TUNING_BANK
 
 import rfdsm
 from rfdsm.errors import LOSSES
-from rfdsm.tuning import descent, goals, roads, search
+from rfdsm.tuning import goals, lagrangian, roads
 from rfdsm.tuning.minimise import problem_of
 from rfdsm.tuning.variables import free_variables
 
@@ -237,7 +237,7 @@ def test_a_function_and_an_optimiser_of_optax():
         optimizer=optax.adam(0.02),
     )
     assert by_function.value == pytest.approx(named.value, rel=1e-10)
-    assert len(by_function.trace.value) > search.EXPLORE
+    assert len(by_function.trace.value) > lagrangian.EXPLORE
 
 
 def test_over_times_is_the_weighted_sum():
@@ -403,11 +403,12 @@ def test_five_problems_stand_on_networks(problem):
 
 
 def quadratic(H, c, normal, offset):
-    """From z to the Evaluation of z·H·z/2 + c·z subject to normal·z <= offset."""
+    """The Evaluation of z·H·z/2 + c·z subject to normal·z <= offset."""
 
     def evaluate(z):
-        f, g = z @ H @ z / 2 + c @ z, normal @ z - offset
-        return descent.Evaluation(z, f, H @ z + c, np.array([g]), normal[None], max(0.0, g))
+        f = z @ H @ z / 2 + c @ z
+        g = (normal @ z - offset)[None]
+        return lagrangian.Evaluation(f, g, H @ z + c, normal[None, :], (f,))
 
     return evaluate
 
@@ -415,14 +416,23 @@ def quadratic(H, c, normal, offset):
 def test_the_search_solves_quadratic_programs():
     """KKT conditions of a convex program in a box, by random cases."""
     rng = np.random.default_rng(0)
+
+    @jax.jit
+    def solve(H, c, normal, offset, z):
+        evaluate = quadratic(H, c, normal, offset)
+        way = lagrangian.Lagrangian(1.0, jnp.zeros(3), jnp.ones(3), jnp.ones(1), evaluate, None)
+        s = lagrangian.start(z, evaluate(z), None)
+        s = jax.lax.while_loop(
+            lambda s: ~s.done & (s.evaluations < lagrangian.EVALUATIONS), way.advance, s
+        )
+        return s.z, s.now.g[0], s.multipliers[0], s.done
+
     for _ in range(20):
         A = rng.normal(size=(3, 3))
         H, c, normal = A @ A.T + 0.1 * np.eye(3), rng.normal(size=3), rng.normal(size=3)
         offset = normal @ rng.uniform(size=3) - 0.1  # cuts the box
-        evaluate = quadratic(H, c, normal, offset)
-        end = descent.descend(evaluate, evaluate(rng.uniform(size=3)), np.ones(3, bool))
-        z, (g,), (multiplier,) = end.at.z, end.at.g, end.multipliers
-        assert g <= 1e-10 and multiplier >= 0
+        z, g, multiplier, done = solve(H, c, normal, offset, rng.uniform(size=3))
+        assert done and g <= 1e-10 and multiplier >= 0
         assert abs(g * multiplier) <= 1e-9
         slope = H @ z + c + multiplier * normal
         np.testing.assert_allclose(np.clip(z - slope, 0, 1), z, atol=1e-7)

@@ -120,7 +120,8 @@ def summary(
         lines.append(f"no other local optimum from {tuned.starts} starts")
     if sampled is not None:
         lines.append(
-            f"finitely many points leave the test loss uncertain by {100 * sampled.share:.2g} %"
+            f"finitely many points leave the test loss uncertain by "
+            f"{100 * sampled.share(tuned.errors):.2g} %"
         )
     return lines + ([] if verification is None else ["", repr(verification)])
 
@@ -168,7 +169,7 @@ def report(
         "integer": whole
         and {"value": whole.value, "numbers": whole.numbers, "errors": whole.errors.to_dict()},
         "error_bar": tuned.error_bar,
-        "sampling_error": None if sampled is None else sampled.share,
+        "sampling_error": None if sampled is None else sampled.share(tuned.errors),
         "verification": networks,
         "model": to_plain(tuned.model, whole=False),
     }
