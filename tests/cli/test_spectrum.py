@@ -15,8 +15,7 @@ MODEL = "--psi-n 2 --psi-p 8 --m inf --t 0.1"
 
 @pytest.fixture
 def spectrum():
-    """Compiled as the command is, to be compared with it to the last bit."""
-    return eigenvalues.spectrum_of(results.BULKS)
+    return results.spectrum()
 
 
 def test_the_command(capsys, tmp_path, spectrum):
