@@ -90,7 +90,7 @@ def run() -> None:
         f"{1e3 * each:.2f} ms, {each * steps:.0f} s"
     )
     start = time.perf_counter()
-    jax.block_until_ready(model_of().simulate_trajectory(jax.random.key(0), D, TAUS))
+    jax.block_until_ready(model_of().simulate_trajectory(jax.random.key(0), D, taus=TAUS))
     print(f"the same by one eigendecomposition: {time.perf_counter() - start:.1f} s, compiled")
     model = model_of()
     density, seconds = compiled(lambda model, x: model.density(x), model, jnp.asarray(X))

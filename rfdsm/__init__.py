@@ -13,6 +13,7 @@ from .analysis import (
     sampling_error as sampling_error,
     timescales as timescales,
 )
+from .asymptotics import Atom as Atom
 from .errors import (
     Baselines as Baselines,
     Errors as Errors,
@@ -48,6 +49,7 @@ from .ingredients.training import (
     Ridge as Ridge,
 )
 from .model import RFDSM as RFDSM
+from .simulation import Network as Network
 from .tuning import (
     Front as Front,
     Infeasible as Infeasible,

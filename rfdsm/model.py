@@ -7,33 +7,27 @@ not know this class.
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from . import asymptotics as _theory, simulation as _simulation
 from ._numerics import contour
-from .errors import Baselines, Errors, Sizes, Solution
+from .errors import Baselines, Errors, Sizes, Solution, warn
 from .ingredients.activations import AbstractActivation, Tanh
 from .ingredients.data import AbstractData, Gaussian, baselines
 from .ingredients.moments import Moments
 from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
-from .ingredients.training import (
-    AbstractTraining,
-    GradientDescent,
-    Ridge,
-    points_for,
-    training_times,
-)
+from .ingredients.training import AbstractTraining, Ridge
 from .parameters.checks import (
     float_array,
-    is_traced,
     positive,
     require,
     require_float64,
     scalar,
 )
 from .parameters.copies import replaced
-from .parameters.numbers import ingredient, number, require_ingredients
+from .parameters.numbers import ingredient, number, one_of, require_ingredients
 from .parameters.plain import from_plain, to_plain
 from .parameters.scales import INVERSE
 
@@ -102,8 +96,8 @@ class RFDSM(eqx.Module):
         self.psi_n = scalar(psi_n, "psi_n")
         self.psi_p = scalar(psi_p, "psi_p")
         self.m = scalar(m, "m")
-        self.process = _one_of("t", t, "process", process, OrnsteinUhlenbeck)
-        self.training = _one_of("lam", lam, "training", training, Ridge)
+        self.process = one_of("t", t, "process", process, OrnsteinUhlenbeck)
+        self.training = one_of("lam", lam, "training", training, Ridge)
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
         require_ingredients(self)
@@ -117,7 +111,9 @@ class RFDSM(eqx.Module):
         )
 
     def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
-        """The asymptotic errors with the status of the solve; never raises on a failure.
+        """The asymptotic errors with the status of the solve.
+
+        A failure to solve is a status; what is raised is concrete input that is invalid.
 
         Args:
             inverse_m: u = 1/m in [0, 1], overriding m; differentiable at 0 (m = ∞), where
@@ -134,10 +130,17 @@ class RFDSM(eqx.Module):
 
         Raises:
             TypeError: float32 numbers, which cannot carry the answer.
-            ValueError: moments of another width, process or activation, or of fewer points
-                than the model asks for. (Traced, that is a status.)
+            ValueError: concrete input that is invalid: inverse_m outside of [0, 1]; a learning
+                rate at which gradient descent diverges, or any with moments; moments of another
+                width, process or activation, or of fewer points than the model asks for.
+                (Traced, that is a status.)
         """
-        return self._solve(inverse_m, moments)
+        problem = self._problem(inverse_m, moments)
+        if moments is not None:
+            require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
+        solution = _theory.solve(problem, moments)
+        _theory.require_stable(solution, problem)
+        return solution
 
     def asymptotics(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Errors:
         """The asymptotic errors (docs/theory.md sections 6, 12), differentiable in all numbers.
@@ -176,7 +179,7 @@ class RFDSM(eqx.Module):
             TypeError, ValueError: as `solve`; the training rule is not a `GradientFlow`, or a
                 training time is negative or not finite.
         """
-        return self._solve(inverse_m, moments, training_times(self.training, taus))
+        return self._at_times(taus, moments).solve(inverse_m=inverse_m, moments=moments)
 
     def trajectory(
         self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
@@ -197,19 +200,12 @@ class RFDSM(eqx.Module):
             >>> print(f"{errors.score_error.min():.4f}")
             0.0436
         """
-        solution = self.solve_trajectory(taus, inverse_m=inverse_m, moments=moments)
-        return _theory.errors_of(solution, self._problem(inverse_m), moments)
+        return self._at_times(taus, moments).asymptotics(inverse_m=inverse_m, moments=moments)
 
-    def _solve(self, inverse_m, moments, taus=None) -> Solution:
-        problem = self._problem(inverse_m, moments)
+    def _at_times(self, taus, moments=None) -> "RFDSM":
+        """The model with all these training times for its rule's."""
         digits = contour.DIGITS if moments is None else MEASURED_DIGITS
-        options = {} if taus is None else {"taus": taus, "points": points_for(taus, digits)}
-        if moments is None:
-            solution = _theory.solve(problem, **options)
-            _theory.require_stable_rate(solution, problem)
-            return solution
-        require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
-        return _theory.solve_measured(problem, moments, **options)
+        return eqx.tree_at(lambda m: m.training, self, self.training.at_times(taus, digits))
 
     def simulate(
         self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
@@ -232,16 +228,17 @@ class RFDSM(eqx.Module):
             `Errors` of shape (trials,).
 
         Raises:
-            ValueError: traced or non-integer sizes, d < 1, trials < 1, too few `Samples`.
+            ValueError: traced or non-integer sizes, d < 1, trials < 1, too few `Samples`; a
+                learning rate at which the network of a trial diverges. (Traced, that is NaN.)
         """
         return _simulation.simulate(key, self._experiment(d, features), trials)
 
     def simulate_trajectory(
         self,
         key: Array,
-        d: int | None,
-        taus: Any,
+        d: int | None = None,
         trials: int = 1,
+        taus: Any = None,
         *,
         features: str = "network",
     ) -> Errors:
@@ -251,8 +248,8 @@ class RFDSM(eqx.Module):
         A time's errors are those of `simulate` at that time with the same key.
 
         Args:
+            key, d, trials, features: as in `simulate`.
             taus: training times, shape (times,), in place of the `GradientFlow`'s own.
-            key, d, trials, features: as in `simulate`; d may be None for `Samples`.
 
         Returns:
             `Errors` of shape (times, trials); `runs.mean()` has that of `trajectory(taus)`.
@@ -261,8 +258,11 @@ class RFDSM(eqx.Module):
             TypeError: the training rule is not a `GradientFlow`.
             ValueError: as `simulate`, or a training time is negative or not finite.
         """
-        taus = training_times(self.training, taus)
-        return _simulation.simulate(key, self._experiment(d, features), trials, taus)
+        if np.ndim(trials) > 0:  # for one release
+            message = "simulate_trajectory(key, d, taus, trials) is (key, d, trials, taus) now."
+            warn(message, DeprecationWarning)
+            trials, taus = (1 if taus is None else taus), trials
+        return self._at_times(taus).simulate(key, d, trials, features=features)
 
     def simulate_eigenvalues(
         self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
@@ -274,9 +274,23 @@ class RFDSM(eqx.Module):
         """
         return _simulation.eigenvalues(key, self._experiment(d, features), trials)
 
+    def fit(
+        self, key: Array, d: int | None = None, *, features: str = "network"
+    ) -> _simulation.Network:
+        """One trained network: that of the only trial of `simulate` with the same arguments.
+
+        Args:
+            key, d, features: as in `simulate`.
+
+        Returns:
+            A `Network`; `network(y)` is its score at noised points y.
+
+        Raises:
+            ValueError: as `simulate`.
+        """
+        return _simulation.fit(key, self._experiment(d, features))
+
     def _experiment(self, d, features) -> _simulation.Experiment:
-        if isinstance(self.training, GradientDescent) and not is_traced(self):
-            self.solve()  # refuses a rate that diverges
         return _simulation.experiment(d, features=features, **vars(self))
 
     def density(self, x: Any) -> Float[Array, " *shape"]:
@@ -294,7 +308,7 @@ class RFDSM(eqx.Module):
         x = float_array(x, "x")
         return _theory.density(*self._spectrum(), x.ravel()).reshape(x.shape)
 
-    def atoms(self) -> "_theory.Atom":
+    def atoms(self) -> _theory.Atom:
         """The position and the mass of the eigenvalues that are all the same; mass 0 for none.
 
         At 0 where there are more features than pairs, of mass 1 - mψ_n/ψ_p; at m = ∞ at s²,
@@ -302,7 +316,7 @@ class RFDSM(eqx.Module):
         """
         return _theory.atom(*self._spectrum())
 
-    def edges(self) -> np.ndarray:
+    def edges(self) -> Float[Array, "bulks 2"]:
         """The ends of each bulk of the spectrum of U, ascending, shape (bulks, 2).
 
         For concrete numbers only: their count is not known before.
@@ -310,21 +324,21 @@ class RFDSM(eqx.Module):
         Warns:
             UserWarning: a bulk is too narrow to be found.
         """
-        return _theory.edges(*self._spectrum())
+        return jnp.asarray(_theory.edges(*self._spectrum()))
 
-    def bulk_masses(self, edges: np.ndarray | None = None) -> np.ndarray:
+    def bulk_masses(self, edges: Any = None) -> Float[Array, " bulks"]:
         """The share of all eigenvalues in each bulk of `edges` (`edges()`), shape (bulks,)."""
-        edges = self.edges() if edges is None else edges
-        return _theory.bulk_masses(*self._spectrum(), edges)
+        edges = np.asarray(self.edges() if edges is None else edges)
+        return jnp.asarray(_theory.bulk_masses(*self._spectrum(), edges))
 
     def largest_learning_rate(self) -> float:
         """η = 2/(κ(λ_max + λ)), from which on `GradientDescent` diverges."""
-        return _theory.largest_learning_rate(self._problem())
+        return _theory.stable_rate(self._problem())
 
     def _spectrum(self):
-        """(population, u) of the averaged theory."""
+        """(equations, u) of the averaged theory."""
         problem = self._problem()
-        return _theory.averaged_population(problem)[0], problem.inverse_m
+        return _theory.averaged_equations(problem)[0], problem.inverse_m
 
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
@@ -384,12 +398,3 @@ class RFDSM(eqx.Module):
         )
         require_float64((problem, moments))
         return problem
-
-
-def _one_of(shorthand, number, name, ingredient, kind):
-    """The ingredient, given as itself or by its one number."""
-    if number is not None and ingredient is not None:
-        raise ValueError(f"{shorthand} and {name} were both given: {name} holds {shorthand}.")
-    if number is None and ingredient is None:
-        raise ValueError(f"give {shorthand}=... or {name}=rfdsm.{kind.__name__}({shorthand}).")
-    return kind(number) if ingredient is None else ingredient

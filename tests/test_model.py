@@ -26,6 +26,7 @@ def test_public_names():
         "SamplingError", "sampling_error", "GradientFlow",
         "GradientDescent", "timescales", "Timescales", "tune", "Tuned", "Verification",
         "Infeasible", "at_least", "at_most", "over_times", "pareto", "Front",
+        "Network", "Atom",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:

@@ -1,19 +1,22 @@
-"""Linear algebra as a CPU does it best; and the inverse of a positive definite matrix.
+"""Linear algebra as a CPU does it best: symmetric products, a positive definite inverse.
 
 XLA hands Cholesky to LAPACK, whose threads wait for each other: beside any other running
 program that takes twenty times its time. Here all is matrix products and elementwise.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Float, Inexact
 from threadpoolctl import threadpool_limits
 
 BLOCK = 32  # pivots swept at once; the best of 16 to 128 at p = 160, 400 and 1000
+STRIPS = 4  # of a symmetric product of more than
+SMALL = 256  # rows
 
 
 @jax.custom_jvp
@@ -45,6 +48,23 @@ def _derivative(primals, tangents):
 def product(left: Array, right: Array) -> Array:
     """The matrix product in full precision on every device."""
     return jnp.matmul(left, right, precision="highest")
+
+
+def lower_product(F: Float[Array, "p rows"]) -> Float[Array, "p p"]:
+    """F F^T, of which only the lower triangle is to be read.
+
+    XLA has no symmetric rank-k update: of large products the blocks above the diagonal are
+    left 0, which saves a third of the time.
+    """
+    p = F.shape[0]
+    if p <= SMALL:
+        return product(F, F.T)
+    edges = np.linspace(0, p, STRIPS + 1).astype(int)
+    strips = [
+        jnp.pad(product(F[a:b], F[:b].T), ((0, 0), (0, int(p - b))))
+        for a, b in itertools.pairwise(edges)
+    ]
+    return jnp.concatenate(strips)
 
 
 def one_thread():

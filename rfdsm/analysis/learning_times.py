@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ingredients.training import GradientFlow, mode_rate
+from .._numerics import contour
+from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..parameters.checks import is_traced
 
@@ -63,17 +64,12 @@ def timescales(model: RFDSM) -> Timescales:
         >>> print(f"{times.bulks.tau_mem / times.bulks.tau_gen:.1f}")
         56.2
     """
-    if not isinstance(model.training, GradientFlow):
-        raise TypeError(
-            f"timescales are of gradient flow, and training is "
-            f"{type(model.training).__name__}: take training=rfdsm.GradientFlow(tau)."
-        )
     if is_traced(model):
         raise ValueError("timescales needs concrete numbers: call it outside of jit and grad.")
-    ends = model.edges()
-    return Timescales(
-        from_bulks(model, ends, model.bulk_masses(ends)), _from_curves(model, ends)
-    )
+    model.training.at_times([1.0], contour.DIGITS)  # refuses what has no training time
+    ends = np.asarray(model.edges())
+    masses = np.asarray(model.bulk_masses(ends))
+    return Timescales(from_bulks(model, ends, masses), _from_curves(model, ends))
 
 
 def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
@@ -115,6 +111,6 @@ def _from_curves(model: RFDSM, ends: np.ndarray) -> Times:
 
 def learning_time(model: RFDSM, x: float) -> float:
     """1/(κ(x + λ)), when gradient flow learns the modes of eigenvalue x; ∞ at x + λ = 0."""
-    _, h = model.process.scales()
-    rate = float(mode_rate(h, model.psi_p)) * (x + float(model.training.lam))
-    return float(1 / rate) if rate > 0 else math.inf
+    kappa = float(mode_rate(model.process.noising().h, model.psi_p))
+    rate = kappa * (x + float(model.training.lam))
+    return 1 / rate if rate > 0 else math.inf

@@ -21,6 +21,7 @@ from ..parameters.checks import float_array, is_traced, positive_integer
 from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
+from ..simulation.features import FunctionFeatures, NetworkFeatures
 from ..simulation.mehler import mehler_orders
 from .few_points import warn_of_few_points
 
@@ -98,8 +99,8 @@ def measure(
         of_W, of_noise = jax.random.split(key)
         if W is None:
             W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
-        features = _stream.Network(model.activation, jnp.asarray(W))
-        return _measure(features, p, X, model, of_noise, noises, classes, halves, report)
+        features = NetworkFeatures(model.activation, jnp.asarray(W))
+        return _measure(features, X, model, of_noise, noises, classes, halves, report)
 
     if draws is None:
         return one(key, halves, W)
@@ -161,8 +162,8 @@ def measure_features(
         raise ValueError(
             "noises must be a number: features of a function have no exact average."
         )
-    features = _stream.Function(function)
-    p = len(features(X[:2]))
+    p = len(FunctionFeatures(function, 0).of(key, X[:2]))
+    features = FunctionFeatures(function, p)
     model = RFDSM(
         psi_n=psi_n,
         psi_p=p / X.shape[1],
@@ -170,12 +171,12 @@ def measure_features(
         process=process,
         training=Ridge(1e-2) if training is None else training,
     )
-    moments = _measure(features, p, X, model, key, noises, classes, halves, report)
+    moments = _measure(features, X, model, key, noises, classes, halves, report)
     return moments.without_activation()
 
 
-def _measure(features, p, X, model, key, noises, classes, halves, report) -> Moments:
-    N, d = X.shape
+def _measure(features, X, model, key, noises, classes, halves, report) -> Moments:
+    (N, d), p = X.shape, features.p
     n = float(model.psi_n) * d
     report = report or (
         lambda at: at.said and print(f"rfdsm: {at}", file=sys.stderr, flush=True)
@@ -195,12 +196,12 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
         halves = N < HALVES_BELOW * max(n, p)
     of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
     _announce(report, N, p, d, noises, classes, halves)
-    a, h = model.process.scales()
+    noising = model.process.noising()
 
     def sums_of(parts, key, noises, title):
         advance = over_time(report, title, sum(map(len, parts)), "points")
         return [
-            _stream.sums(key, features, X, part, a, h, noises, p, advance) for part in parts
+            _stream.sums(key, features, X, part, noising, noises, advance) for part in parts
         ]
 
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
@@ -211,7 +212,7 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
         resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), model)
         advance = over_time(report, "leverage", N, "points")
         leverage = _stream.leverage(
-            of_leverage, features, X, resolvent, a, h, LEVERAGE_NOISES, advance
+            of_leverage, features, X, resolvent, noising, LEVERAGE_NOISES, advance
         )
         if classes is None:
             spread = float(np.std(leverage) / np.mean(leverage))
@@ -250,8 +251,8 @@ def _measure(features, p, X, model, key, noises, classes, halves, report) -> Mom
 def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
     """Q̄ of the one-class solution at the model's numbers, in the basis of the features."""
     # The filter's node nearest to the spectrum is the scale at which the rule smooths.
-    _, h = model.process.scales()
-    resolvents = model.training.nodes(mode_rate(h, model.psi_p)).resolvents
+    rate = mode_rate(model.process.noising().h, model.psi_p)
+    resolvents = model.training.nodes(rate).resolvents
     lam = float(np.min(np.abs(np.asarray(resolvents))))
     numbers = (jnp.asarray(x, moments.T.dtype) for x in (model.psi_n, 1 / model.m, lam))
     x, y = _theory.mean_resolvent(*numbers, moments)

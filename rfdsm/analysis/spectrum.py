@@ -40,8 +40,8 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
     import xarray as xr
 
     step = Steps(report, 2)
-    ends, place = model.edges(), model.atoms()
-    masses = model.bulk_masses(ends)
+    ends, place = np.asarray(model.edges()), model.atoms()
+    masses = np.asarray(model.bulk_masses(ends))
     step("bulks")
     low = np.log(np.maximum(ends[:, :1], DEEPEST * ends[-1, 1]))
     high = np.log(ends[:, 1:])
@@ -54,8 +54,6 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
     step("density")
     times, position = from_bulks(model, ends, masses), float(place.position)
     slowest, fastest = ([learning_time(model, end) for end in side] for side in ends.T)
-    _, h = model.process.scales()
-
     x, density = x.ravel(), density.ravel()
     per_decade = x * math.log(10) * density
     variables = {
@@ -71,7 +69,7 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
         "atom_position": position,
         "atom_mass": float(place.mass),
         "atom_tau": learning_time(model, position),
-        "rate": float(mode_rate(h, model.psi_p)),
+        "rate": float(mode_rate(model.process.noising().h, model.psi_p)),
     }
     coordinates = {"x": x, "bulk": np.arange(1, 1 + len(ends))}
     return xr.Dataset(variables, coordinates, attributes | times._asdict())

@@ -2,12 +2,11 @@
 
 from .problem import Problem as Problem
 from .solution import (
-    averaged_population as averaged_population,
-    largest_learning_rate as largest_learning_rate,
+    averaged_equations as averaged_equations,
     mean_resolvent as mean_resolvent,
-    require_stable_rate as require_stable_rate,
+    require_stable as require_stable,
     solve as solve,
-    solve_measured as solve_measured,
+    stable_rate as stable_rate,
 )
 from .spectrum import (
     Atom as Atom,

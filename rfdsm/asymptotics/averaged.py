@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 
 from ..ingredients.filters import both_halves
 from . import branch
-from .population import AbstractPopulation
+from .equations import OnePointEquations
 
 
 class Source(eqx.Module):
@@ -80,7 +80,7 @@ class State(eqx.Module):
     one_minus_K: Float[Array, ""]
 
 
-class AveragedPopulation(AbstractPopulation):
+class AveragedEquations(OnePointEquations):
     """Features of random weights, averaged over W, on data of any eigenvalue law.
 
     Attributes:

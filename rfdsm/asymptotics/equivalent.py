@@ -1,11 +1,11 @@
 r"""The deterministic equivalent of (U+λ)^{-1}: Newton on the one-point equations.
 
 The unknowns are positive; the equations are monotone and sub-homogeneous in them, so the root
-is unique and the Jacobian in their logs is nonsingular (docs/theory.md section 11). From an
-averaged population's start eight Newton steps reach rounding error everywhere in psi 1e-3..1e3,
-lam 1e-12..1e3, t 1e-4..10, m in [1, ∞] for features like those of tanh: their number does
-not depend on the data, and a batch does not wait for its slowest row. Features that are
-linear but for 1e-6 and less take up to sixteen; only a batch that holds such a row goes on.
+is unique and the Jacobian in their logs is nonsingular (docs/theory.md section 11). From the
+start of the averaged equations eight Newton steps reach rounding error everywhere in psi
+1e-3..1e3, lam 1e-12..1e3, t 1e-4..10, m in [1, ∞] for features like those of tanh: their
+number does not depend on the data, and a batch does not wait for its slowest row. Features that
+are linear but for 1e-6 and less take up to sixteen; only a batch with such a row goes on.
 
 At complex λ steps are held on the physical branch (`branch`). Up to an argument of 0.9 π no one
 of 10^5 points of the box above needed more than 32 steps; ten to fourteen are usual.
@@ -21,9 +21,9 @@ from jaxtyping import Array, Complex, Float
 
 from .._numerics.promotion import mixed
 from . import branch
-from .population import AbstractPopulation
+from .equations import OnePointEquations
 
-MORE_STEPS = 32  # at most, after the population's fixed ones; nothing seen needs more than 8
+MORE_STEPS = 32  # at most, after the fixed ones; nothing seen needs more than 8
 STEP_LIMIT = 4.0  # in the logs
 RESIDUAL = 1e-13  # of the equations as Newton has them: rounding, at which steps end
 FIRST_STEPS = 12  # at the first of these
@@ -35,7 +35,7 @@ TOLERANCE = 1e-12  # on |ℓ - log F(ℓ)|, to count as solved; converged rows h
 
 
 def _implicit(solve):
-    r"""`solve`(population, lam, u) -> (unknowns, steps) with the derivative of a root.
+    r"""`solve`(equations, lam, u) -> (unknowns, steps) with the derivative of a root.
 
     With residual r(log X, θ) = 0, d log X = -(∂r/∂log X)^{-1} (∂r/∂θ) dθ, which is itself
     differentiated for higher orders.
@@ -47,12 +47,12 @@ def _implicit(solve):
     def derivative(primals, tangents):
         unknowns, count = solve(*primals)
 
-        def residual(population, lam, u):
-            return population.residual(population.state(unknowns, lam, u))
+        def residual(equations, lam, u):
+            return equations.residual(equations.state(unknowns, lam, u))
 
-        population, lam, u = primals
+        equations, lam, u = primals
         _, change = jax.jvp(residual, primals, tangents)
-        step = population.newton_step(population.state(unknowns, lam, u), change)
+        step = equations.newton_step(equations.state(unknowns, lam, u), change)
         return (unknowns, count), (unknowns * step, jnp.zeros_like(count))
 
     return solve
@@ -60,18 +60,18 @@ def _implicit(solve):
 
 @_implicit
 def solve_unknowns(
-    population: AbstractPopulation, lam: Float[Array, ""], u: Float[Array, ""]
+    equations: OnePointEquations, lam: Float[Array, ""], u: Float[Array, ""]
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    r"""The physical solution of the population's one-point equations, and the Newton steps.
+    r"""The physical solution of the one-point equations, and the Newton steps.
 
     At λ > 0, or complex above the real axis, and u = 1/m in [0, 1]. Whether the unknowns solve
     the equations is for `mismatch` to say.
     """
-    return _finished(population, lam, u, population.start(lam, u))
+    return _finished(equations, lam, u, equations.start(lam, u))
 
 
 def solve_turning(
-    population: AbstractPopulation,
+    equations: OnePointEquations,
     lam: Complex[Array, ""],
     u: Float[Array, ""],
     *,
@@ -82,25 +82,25 @@ def solve_turning(
     On the axis the solution is the limit from above, real outside of the spectrum's bulks. The
     argument is turned to that of λ in steps that shrink with the distance from the axis. Of
     20,000 random points on it a few miss; `carefully`, in five times the steps, one did.
-    Populations are of `averaged` kind; λ is not 0, its imaginary part not negative.
+    The equations are of `averaged` kind; λ is not 0, its imaginary part not negative.
     """
-    return (_turned_carefully if carefully else _turned)(population, lam, u)
+    return (_turned_carefully if carefully else _turned)(equations, lam, u)
 
 
 def _turning(gaps: np.ndarray, steps: int):
     """Solve by way of the distances `gaps` from the axis, in the argument over π."""
 
-    def solve(population, lam, u):
+    def solve(equations, lam, u):
         gap = 1 - jnp.angle(lam) / jnp.pi
         arguments = jnp.abs(lam) * jnp.exp(1j * jnp.pi * (1 - jnp.maximum(gaps, gap)))
 
         def turn(unknowns, turned):
-            return _steps(population, turned, u, unknowns, steps), None
+            return _steps(equations, turned, u, unknowns, steps), None
 
         first = arguments[0]
-        start = _steps(population, first, u, population.start(first, u), FIRST_STEPS)
+        start = _steps(equations, first, u, equations.start(first, u), FIRST_STEPS)
         near, _ = jax.lax.scan(turn, start, arguments)
-        return _finished(population, lam, u, near)
+        return _finished(equations, lam, u, near)
 
     return _implicit(solve)
 
@@ -108,34 +108,34 @@ def _turning(gaps: np.ndarray, steps: int):
 _turned, _turned_carefully = _turning(TURNS, 3), _turning(CAREFUL_TURNS, 6)
 
 
-def _steps(population, lam, u, unknowns, count: int):
+def _steps(equations, lam, u, unknowns, count: int):
     """The unknowns after `count` Newton steps, without a look at the residual."""
     # The carry is one array: XLA runs a loop over several seven times slower.
-    return jax.lax.fori_loop(0, count, lambda _, X: _step(population, lam, u, X), unknowns)
+    return jax.lax.fori_loop(0, count, lambda _, X: _step(equations, lam, u, X), unknowns)
 
 
-def _finished(population, lam, u, unknowns):
-    """(unknowns, steps) after the population's steps, and `MORE_STEPS` at most as needed."""
-    count = population.fixed_steps
-    unknowns = _steps(population, lam, u, unknowns, count)
+def _finished(equations, lam, u, unknowns):
+    """(unknowns, steps) after the fixed steps, and `MORE_STEPS` at most as needed."""
+    count = equations.fixed_steps
+    unknowns = _steps(equations, lam, u, unknowns, count)
 
     def unfinished(carry):
         unknowns, taken = carry
-        residual = population.residual(population.state(unknowns, lam, u))
+        residual = equations.residual(equations.state(unknowns, lam, u))
         largest = jnp.max(jnp.abs(jnp.asarray(residual)))
         # A NaN is not larger than anything: a hopeless row ends at once.
         return (largest > RESIDUAL) & (taken < count + MORE_STEPS)
 
     def step(carry):
-        return _step(population, lam, u, carry[0]), carry[1] + 1
+        return _step(equations, lam, u, carry[0]), carry[1] + 1
 
     taken = jnp.full_like(jnp.abs(unknowns[0]), count)
     return jax.lax.while_loop(unfinished, step, (unknowns, taken))
 
 
-def _step(population, lam, u, unknowns):
-    state = population.state(unknowns, lam, u)
-    return move(unknowns, population.newton_step(state, population.residual(state)), lam)
+def _step(equations, lam, u, unknowns):
+    state = equations.state(unknowns, lam, u)
+    return move(unknowns, equations.newton_step(state, equations.residual(state)), lam)
 
 
 def move(unknowns, step, lam):

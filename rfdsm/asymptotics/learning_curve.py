@@ -1,4 +1,4 @@
-r"""The errors for any population and spectral filter (docs/theory.md sections 6, 12).
+r"""The errors for any one-point equations and spectral filter (docs/theory.md sections 6, 12).
 
 With the filter's nodes λ_i and weights c_i, states i at λ_i,
 
@@ -22,38 +22,38 @@ from .._numerics.promotion import mixed
 from ..errors import Errors
 from ..ingredients.filters import FilterNodes, both_halves
 from . import branch
+from .equations import OnePointEquations
 from .equivalent import solve_turning, solve_unknowns
-from .population import AbstractPopulation
 from .two_point import TwoPointTable, quadratic, two_point_table
 
 
 @mixed
 def learning_curve(
-    population: AbstractPopulation, nodes: FilterNodes, u: Float[Array, ""]
+    equations: OnePointEquations, nodes: FilterNodes, u: Float[Array, ""]
 ) -> tuple[Errors, Float[Array, ""], Int[Array, ""]]:
-    """(errors, residual, Newton steps) of a population under the filter `nodes`.
+    """(errors, residual, Newton steps) of the equations' features under the filter `nodes`.
 
     The one- and two-point functions are computed once, for all filters on the nodes.
 
     Args:
-        population: the features; nodes: of the filter, or of many; u: 1/m.
+        equations: of the features; nodes: of the filter, or of many; u: 1/m.
     """
 
     solve = solve_turning if nodes.near_axis else solve_unknowns
 
     def state(lam):
-        unknowns, steps = solve(population, lam, u)
-        state = population.state(unknowns, lam, u)
+        unknowns, steps = solve(equations, lam, u)
+        state = equations.state(unknowns, lam, u)
         physical = branch.holds(unknowns, lam)
-        return state, jnp.where(physical, population.mismatch(state), jnp.inf), steps
+        return state, jnp.where(physical, equations.mismatch(state), jnp.inf), steps
 
-    over_nodes = jax.lax.map if population.one_by_one else lambda f, x: jax.vmap(f)(x)
+    over_nodes = jax.lax.map if equations.one_by_one else lambda f, x: jax.vmap(f)(x)
     states, residuals, steps = over_nodes(state, nodes.resolvents)
-    functions = two_point_table(population, states)
+    functions = two_point_table(equations, states)
 
     def errors(weights, loss_weights):
         at = dataclasses.replace(nodes, weights=weights, loss_weights=loss_weights)
-        return _errors(population, at, states, functions)
+        return _errors(equations, at, states, functions)
 
     for _ in nodes.weights.shape[:-1]:
         errors = jax.vmap(errors)
@@ -61,7 +61,7 @@ def learning_curve(
     return result, jnp.max(residuals), jnp.max(steps).astype(jnp.int32)
 
 
-def _errors(population, nodes: FilterNodes, states, functions: TwoPointTable) -> Errors:
+def _errors(equations, nodes: FilterNodes, states, functions: TwoPointTable) -> Errors:
     """The errors of one filter from the functions at its nodes."""
     linear = 2 * both_halves(jnp.sum(nodes.weights * states.alignment))
 
@@ -72,7 +72,7 @@ def _errors(population, nodes: FilterNodes, states, functions: TwoPointTable) ->
     rest = jnp.sum(nodes.loss_weights) - jnp.sum(nodes.loss_weights * states.one_minus_K)
     penalised = nodes.penalty * quadratic(nodes.weights, functions.identity)
     test_gain = gain(functions.fresh)
-    score_error, bias2 = population.score(nodes, states, test_gain)
+    score_error, bias2 = equations.score(nodes, states, test_gain)
     return Errors(
         score_error=score_error,
         test_loss=1 + test_gain,

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 from .._numerics.derivatives import unknown
 from .._numerics.linalg import inverse, product
 from . import branch
-from .population import AbstractPopulation
+from .equations import OnePointEquations
 
 FLOOR = 1e-100  # of diagonals, far below rounding of any
 DIAGONAL_STEPS = 60  # at most; five are usual
@@ -96,7 +96,7 @@ class Response(eqx.Module):
     images: Float[Array, "2C p d"]
 
 
-class MeasuredPopulation(AbstractPopulation):
+class MeasuredEquations(OnePointEquations):
     """Features of which the second moments are given, in classes of points.
 
     Attributes:

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..ingredients.processes import Noising
 from ..ingredients.training import mode_rate
 from ..parameters.checks import Condition
 
@@ -27,29 +28,30 @@ class Problem(eqx.Module):
     training: Any
 
     @property
+    def noising(self) -> Noising:
+        """y = a x + √h z."""
+        return self.process.noising()
+
+    @property
     def rate(self) -> Float[Array, ""]:
         """κ = 2h/ψ_p."""
-        _, h = self.process.scales()
-        return mode_rate(h, self.psi_p)
+        return mode_rate(self.noising.h, self.psi_p)
 
     def constants(self) -> Any:
         """The activation's Gaussian `Constants` on data of this law."""
-        a, h = self.process.scales()
-        return self.activation.constants(
-            a**2 * jnp.sum(self.law.weights * self.law.eigenvalues), h
-        )
+        noising, sigma_x2 = self.noising, jnp.sum(self.law.weights * self.law.eigenvalues)
+        return self.activation.constants(noising.a**2 * sigma_x2, noising.h)
 
-    def ratios(self) -> list[Condition]:
-        """The conditions on the ratios; their messages are those of construction."""
-        return [
+    def domain(self, *, measured: bool = False) -> list[Condition]:
+        """The conditions on the ratios (whose messages are construction's) and ingredients.
+
+        Args:
+            measured: of features whose moments are given: on psi_n, m and training alone.
+        """
+        ingredients = (self.training, *(() if measured else (self.process, self.law)))
+        ratios = [
             ((self.psi_n > 0) & jnp.isfinite(self.psi_n), ""),
             ((self.psi_p > 0) & jnp.isfinite(self.psi_p), ""),
             ((self.inverse_m >= 0) & (self.inverse_m <= 1), ""),
         ]
-
-    def domain(self) -> list[Condition]:
-        """The conditions on the ratios and on every ingredient."""
-        conditions = self.ratios()
-        for ingredient in (self.process, self.training, self.law):
-            conditions += ingredient.domain()
-        return conditions
+        return sum((ingredient.domain() for ingredient in ingredients), ratios)

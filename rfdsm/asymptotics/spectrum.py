@@ -17,7 +17,7 @@ from .._numerics.promotion import mixed
 from ..errors import warn
 from ..parameters.checks import is_traced
 from . import branch
-from .averaged import AveragedPopulation
+from .averaged import AveragedEquations
 from .equivalent import solve_turning
 
 LEAST = 1e-14  # x at which the density at 0 is taken
@@ -41,12 +41,12 @@ class Atom(NamedTuple):
 
 @jax.jit
 @mixed
-def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
+def density(equations: AveragedEquations, u, x: Float[Array, " points"]):
     """The density of eigenvalues at x, without the atom, shape (points,); NaN if unsolved."""
 
     def solved(carefully):
         def at(x):
-            state, _, ok = _on_axis(population, u, clipped(x, LEAST, jnp.inf), carefully)
+            state, _, ok = _on_axis(equations, u, clipped(x, LEAST, jnp.inf), carefully)
             inside = -state.q.imag > REAL * jnp.abs(state.q)
             value = jnp.where(inside, -state.q.imag / jnp.pi, 0.0)
             return jnp.where(x < 0, 0.0, value * jnp.where(ok, 1.0, jnp.nan))
@@ -60,51 +60,51 @@ def density(population: AveragedPopulation, u, x: Float[Array, " points"]):
 
 
 @mixed
-def ends_under(population: AveragedPopulation, u, x: Float[Array, ""]) -> Bool[Array, ""]:
+def ends_under(equations: AveragedEquations, u, x: Float[Array, ""]) -> Bool[Array, ""]:
     """Whether every eigenvalue is under x.
 
     There, and not in a gap between bulks, all unknowns are negative and i0, i1 and D positive:
     so it was at 610 points beside and between the bulks of 60 random spectra.
     """
-    state, unknowns, ok = _on_axis(population, u, x)
+    state, unknowns, ok = _on_axis(equations, u, x)
     outside = jnp.all((unknowns.real < 0) & (jnp.abs(unknowns.imag) < REAL * -unknowns.real))
     positive = (state.i0.real > 0) & (state.i1.real > 0) & jnp.all(state.D.real > 0)
     return ok & outside & positive
 
 
-def atom(population: AveragedPopulation, u) -> Atom:
+def atom(equations: AveragedEquations, u) -> Atom:
     """The eigenvalues that are all the same.
 
     A space on which nothing was measured: at m < ∞ beyond the n m pairs, at 0; at m = ∞ beyond
     the span of W (d dimensions) and the n points' own features, at s².
     """
-    tiny = 1e-30 * (population.linear_noise + population.shared + population.fresh)
-    linear = jnp.where(population.linear_noise > tiny, 1.0, 0.0)
-    shared = jnp.where(population.shared > tiny, population.psi_n, 0.0)
-    pairs = population.psi_n / jnp.where(u > 0, u, 1.0)
-    nonlinear = population.shared + population.fresh > tiny
+    tiny = 1e-30 * (equations.linear_noise + equations.shared + equations.fresh)
+    linear = jnp.where(equations.linear_noise > tiny, 1.0, 0.0)
+    shared = jnp.where(equations.shared > tiny, equations.psi_n, 0.0)
+    pairs = equations.psi_n / jnp.where(u > 0, u, 1.0)
+    nonlinear = equations.shared + equations.fresh > tiny
     rank = jnp.where(
         u > 0, jnp.where(nonlinear, pairs, jnp.minimum(pairs, linear)), linear + shared
     )
-    mass = jnp.maximum(1 - rank / population.psi_p, 0.0)
-    fresh = jnp.where(population.fresh > tiny, population.fresh, 0.0)
+    mass = jnp.maximum(1 - rank / equations.psi_p, 0.0)
+    fresh = jnp.where(equations.fresh > tiny, equations.fresh, 0.0)
     return Atom(jnp.where(u > 0, 0.0, fresh), mass)
 
 
-def bound(population: AveragedPopulation, u) -> Float[Array, ""]:
+def bound(equations: AveragedEquations, u) -> Float[Array, ""]:
     """Above every eigenvalue (docs/theory.md section 6)."""
-    per_point = 1 / jnp.sqrt(population.psi_n)
-    per_pair = jnp.sqrt(u / population.psi_n)
-    largest = jnp.max(population.eigenvalues)
-    p = jnp.sqrt(population.psi_p)
-    data = jnp.sqrt(population.linear_data * largest) * (1 + per_point)
-    noise = jnp.sqrt(population.linear_noise) * (1 + per_pair)
-    shared = jnp.sqrt(population.shared) * (1 + p * per_point)
-    fresh = jnp.sqrt(population.fresh) * (1 + p * per_pair)
+    per_point = 1 / jnp.sqrt(equations.psi_n)
+    per_pair = jnp.sqrt(u / equations.psi_n)
+    largest = jnp.max(equations.eigenvalues)
+    p = jnp.sqrt(equations.psi_p)
+    data = jnp.sqrt(equations.linear_data * largest) * (1 + per_point)
+    noise = jnp.sqrt(equations.linear_noise) * (1 + per_pair)
+    shared = jnp.sqrt(equations.shared) * (1 + p * per_point)
+    fresh = jnp.sqrt(equations.fresh) * (1 + p * per_pair)
     return ((1 + p) * (data + noise) + shared + fresh) ** 2
 
 
-def edges(population: AveragedPopulation, u) -> np.ndarray:
+def edges(equations: AveragedEquations, u) -> np.ndarray:
     """The ends of each bulk, ascending, shape (bulks, 2), to about 1e-10 relatively.
 
     Bulks are looked for on a logarithmic grid over 12 decades above `floor`, which is refined
@@ -113,13 +113,13 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
     Warns:
         UserWarning: some mass was not found: a bulk is too narrow.
     """
-    if is_traced(population, u):
+    if is_traced(equations, u):
         raise ValueError("edges needs concrete numbers: call it outside of jit and grad.")
     points = GRID
     while True:
-        above = np.geomspace(_least(population, u), 1.01 * float(bound(population, u)), points)
-        ends = _ends(population, u, above)
-        mass = sum(bulk_masses(population, u, ends)) + float(atom(population, u).mass)
+        above = np.geomspace(_least(equations, u), 1.01 * float(bound(equations, u)), points)
+        ends = _ends(equations, u, above)
+        mass = sum(bulk_masses(equations, u, ends)) + float(atom(equations, u).mass)
         if abs(mass - 1) <= MISSING or points >= FINEST:
             break
         points *= 4
@@ -128,55 +128,55 @@ def edges(population: AveragedPopulation, u) -> np.ndarray:
     return ends
 
 
-def bulk_masses(population: AveragedPopulation, u, ends: np.ndarray) -> np.ndarray:
+def bulk_masses(equations: AveragedEquations, u, ends: np.ndarray) -> np.ndarray:
     """The share of all eigenvalues in each bulk."""
     # In θ, log(x - floor) = middle - half cos θ, the edges' square roots are smooth.
     theta = (np.arange(NODES) + 0.5) * np.pi / NODES
-    least, masses = _least(population, u), []
-    for low, high in ends - floor(population, u):
+    least, masses = _least(equations, u), []
+    for low, high in ends - floor(equations, u):
         low, rest = max(low, least), low < least
         middle, half = np.log(low * high) / 2, np.log(high / low) / 2
         above = np.exp(middle - half * np.cos(theta))
-        values = np.nan_to_num(_density_above(population, u, above))
+        values = np.nan_to_num(_density_above(equations, u, above))
         mass = np.sum(values * above * half * np.sin(theta)) * np.pi / NODES
         # Down to the floor the density is like 1/√(x - floor).
         masses.append(mass + (2 * above[0] * values[0] if rest else 0.0))
     return np.asarray(masses)
 
 
-def floor(population: AveragedPopulation, u) -> float:
+def floor(equations: AveragedEquations, u) -> float:
     """Under every eigenvalue: 0, at m = ∞ s², where narrow bulks may sit."""
-    return float(atom(population, u).position)
+    return float(atom(equations, u).position)
 
 
-def _on_axis(population, u, x, carefully=True):
+def _on_axis(equations, u, x, carefully=True):
     """(state, unknowns, whether they are a solution) at λ = -x + i0."""
     lam = jax.lax.complex(-x, jnp.zeros_like(x))
-    unknowns, _ = solve_turning(population, lam, u, carefully=carefully)
-    state = population.state(unknowns, lam, u)
-    ok = (population.mismatch(state) <= SOLVED) & branch.holds(unknowns, lam)
+    unknowns, _ = solve_turning(equations, lam, u, carefully=carefully)
+    state = equations.state(unknowns, lam, u)
+    ok = (equations.mismatch(state) <= SOLVED) & branch.holds(unknowns, lam)
     return state, unknowns, ok
 
 
-def _ends(population, u, above: np.ndarray) -> np.ndarray:
+def _ends(equations, u, above: np.ndarray) -> np.ndarray:
     """The ends of the bulks that a grid sees, given by its distances from the floor."""
-    inside = _density_above(population, u, above) > 0  # what is not solved is on an edge
+    inside = _density_above(equations, u, above) > 0  # what is not solved is on an edge
     change = np.flatnonzero(inside[1:] != inside[:-1])
     low, high = np.log(above[change]), np.log(above[change + 1])
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        same = (_density_above(population, u, np.exp(middle)) > 0) == inside[change]
+        same = (_density_above(equations, u, np.exp(middle)) > 0) == inside[change]
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     found = np.exp((low + high) / 2)
     if inside[0]:
         found = np.concatenate([[0.0], found])
-    return floor(population, u) + found.reshape(-1, 2)
+    return floor(equations, u) + found.reshape(-1, 2)
 
 
-def _density_above(population, u, above: np.ndarray) -> np.ndarray:
-    return np.asarray(density(population, u, jnp.asarray(floor(population, u) + above)))
+def _density_above(equations, u, above: np.ndarray) -> np.ndarray:
+    return np.asarray(density(equations, u, jnp.asarray(floor(equations, u) + above)))
 
 
-def _least(population, u) -> float:
+def _least(equations, u) -> float:
     """Where the grid begins, above the floor."""
-    return float(bound(population, u)) * 10.0**-DECADES
+    return float(bound(equations, u)) * 10.0**-DECADES

@@ -10,7 +10,7 @@ order written,
     (XZ)_o = X_L Z_o + X_o Z_R,          (X^{-1})_o = -X_L^{-1} X_o X_R^{-1},
 
 so the corners of the unknowns solve a small linear system, and that of K follows (the
-population's `corner`). With the sign of a resolvent's derivative K_C = -K_o; where
+equations' `corner`). With the sign of a resolvent's derivative K_C = -K_o; where
 K = 1 - α + α G α,
 
     K_C = -( -α_o + α_L G_o α_R + α_L G_L α_o + α_o G_R α_R ).
@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from ..ingredients.filters import both_halves
-from .population import AbstractPopulation
+from .equations import OnePointEquations
 
 
 class TwoPointTable(eqx.Module):
@@ -50,16 +50,16 @@ class TwoPointTable(eqx.Module):
     identity: Inexact[Array, "halves k k"]
 
 
-def two_point_table(population: AbstractPopulation, states: Any) -> TwoPointTable:
+def two_point_table(equations: OnePointEquations, states: Any) -> TwoPointTable:
     """All two-point functions between the states at the nodes, which are stacked."""
-    left = right = jax.vmap(population.response)(states)
+    left = right = jax.vmap(equations.response)(states)
     halves = 1
     if jnp.iscomplexobj(states.alignment):
         conjugates = jax.tree.map(jnp.conj, left)
         right, halves = jax.tree.map(lambda *x: jnp.concatenate(x), left, conjugates), 2
 
     def pair(left, right):
-        return two_point(population, left, right, population.sources(left, right))
+        return two_point(equations, left, right, equations.sources(left, right))
 
     over_right = jax.vmap(pair, in_axes=(None, 0))
     tables = jax.vmap(over_right, in_axes=(0, None))(left, right)
@@ -77,14 +77,14 @@ def quadratic(weights: Inexact[Array, " k"], table: Inexact[Array, "halves k k"]
 
 
 def two_point(
-    population: AbstractPopulation, left: Any, right: Any, sources: tuple[Any, ...]
+    equations: OnePointEquations, left: Any, right: Any, sources: tuple[Any, ...]
 ) -> tuple[Inexact[Array, ""], ...]:
     """K_C between two responses for each source C; symmetric in the two, O(1)."""
     dtype = jnp.result_type(*jax.tree.leaves(left))
     sources = jax.tree.map(lambda x: x.astype(dtype), sources)
 
     def functional(source):
-        return -population.corner(left, right, source)
+        return -equations.corner(left, right, source)
 
     slopes = jax.grad(functional, holomorphic=jnp.issubdtype(dtype, jnp.complexfloating))
     coefficients = slopes(jax.tree.map(jnp.zeros_like, sources[0]))

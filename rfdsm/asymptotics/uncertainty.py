@@ -59,13 +59,14 @@ def _warn_if_constants_show(solution: Solution, problem: Problem) -> None:
     moved = constants_uncertainty(solution.errors, problem)
 
     def share(name):
-        return float(getattr(moved, name) / max(abs(getattr(solution.errors, name)), 1))
+        size = jnp.maximum(jnp.abs(getattr(solution.errors, name)), 1)
+        return float(jnp.max(getattr(moved, name) / size))
 
     name = max(INDEPENDENT, key=share)
     if not share(name) <= CONSTANTS_SHOW:
         warn(
             f"the activation's constants are good to {solution.constants_error:.1e} only, "
-            f"which moves {name} by about {float(getattr(moved, name)):.1e}: declare where "
+            f"which moves {name} by about {jnp.max(getattr(moved, name)):.1e}: declare where "
             "the function or its slope jumps (kinks=...), or rescale the preactivations."
         )
 

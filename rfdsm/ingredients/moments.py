@@ -30,7 +30,7 @@ from ..parameters.checks import (
     require,
     scalar,
 )
-from ..parameters.plain import from_description, to_description
+from ..parameters.plain import from_description, restored, to_description
 from .activations import AbstractActivation
 from .processes import AbstractProcess
 
@@ -258,13 +258,9 @@ class Moments(eqx.Module):
         process, described = about["process"], about["activation"]
         if process is not None:
             process = from_description("process", AbstractProcess, process)
-        if activation is None and described is not None:
-            if "function" in described:
-                raise ValueError(
-                    f"{path} was measured with a function of your own: give it, "
-                    "Moments.load(path, activation=...)."
-                )
-            activation = from_description("activation", AbstractActivation, described)
+        if described is not None:
+            what = "activation", AbstractActivation, described
+            activation = restored(*what, activation, f"Moments.load({path})")
         known = {"process": process, "activation": activation}
         of_halves = {n.removeprefix("halves."): x for n, x in arrays.items() if "." in n}
         arrays = {name: x for name, x in arrays.items() if "." not in name}

@@ -1,14 +1,39 @@
-"""Forward noising y = a x + √h z: what a process gives to both roads is (a, h)."""
+"""Forward noising y = a x + √h z: what a process gives to both roads is a `Noising`."""
 
 import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..parameters.checks import Condition, positive, require, scalar
 from ..parameters.numbers import number
+
+
+class Noising(eqx.Module):
+    """y = a x + √h z with z ~ N(0, I): what a process does to the data.
+
+    Attributes:
+        a: the factor on the data. h: the variance of the noise. Both are O(1).
+    """
+
+    a: Float[Array, ""]
+    h: Float[Array, ""]
+
+    def __call__(self, key: Array, x: Float[Array, "rows d"]):
+        """(y, z) with one fresh noise for each row of x."""
+        z = jax.random.normal(key, x.shape, x.dtype)
+        return self.of(x, z), z
+
+    def of(self, x: Float[Array, "*rows d"], z: Float[Array, "*rows d"]):
+        """y of points and their noises."""
+        return self.a * x + jnp.sqrt(self.h) * z
+
+    def variances(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
+        """σ_t = a²σ + h, the eigenvalues of the noised data."""
+        return self.a**2 * eigenvalues + self.h
 
 
 class AbstractProcess(eqx.Module):
@@ -20,6 +45,10 @@ class AbstractProcess(eqx.Module):
     @abc.abstractmethod
     def scales(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """(a, h): the factor on the data and the variance of the noise."""
+
+    def noising(self) -> Noising:
+        """`scales` as one object."""
+        return Noising(*self.scales())
 
     @abc.abstractmethod
     def domain(self) -> list[Condition]:

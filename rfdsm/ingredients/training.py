@@ -47,24 +47,65 @@ def _penalty() -> Any:
     return number(r"\lambda", "ridge", bounds=(1e-8, 10.0))
 
 
-class AbstractTraining(eqx.Module):
-    """A training rule of the linear read-out, given by its spectral filter."""
+def largest_learning_rate(rate: Any, largest: Any, lam: Any) -> Any:
+    """η = 2/(κ(λ_max + λ)), from which on gradient descent diverges."""
+    return 2 / (rate * (largest + lam))
+
+
+class AbstractFilter(eqx.Module):
+    """A spectral filter, as the theory and the simulation take it.
+
+    What it costs and needs it says by its nodes: each is one linear system. A filter of one
+    node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
+    largest eigenvalue is looked at. A filter of many training times has their axis in front.
+    """
 
     @abc.abstractmethod
-    def filter(self, x: Float[Array, " *shape"], rate: Any) -> Float[Array, " *shape"]:
+    def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
         """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2h/ψ_p."""
 
     @abc.abstractmethod
     def nodes(self, rate: Any) -> FilterNodes:
         """The same filter for the theory."""
 
+    @property
+    def systems(self) -> int:
+        """How many linear systems the filter is, its nodes: what a solve costs."""
+        nodes = jax.eval_shape(lambda rule: rule.nodes(jnp.ones(())), self)
+        return nodes.resolvents.shape[0]
+
     def reach(self, rate: Any) -> Any:
-        """The eigenvalue that all of U must stay under for the rule to converge; None: any."""
+        """The eigenvalue that all of U must stay under to converge; None: any."""
         return None
+
+    def divergence(self, rate: Any, largest: Any) -> str:
+        """What to say where the largest eigenvalue of U is not under the `reach`."""
+        kind, reach = type(self).__name__, self.reach(rate)
+        return f"{kind} diverges: U has the eigenvalue {largest:.6g}, the reach is {reach:.6g}."
 
     @abc.abstractmethod
     def domain(self) -> list[Condition]:
-        """The conditions under which the rule is defined, with their messages."""
+        """The conditions under which it is defined, with their messages."""
+
+
+class AbstractTraining(AbstractFilter):
+    """A training rule of the linear read-out, given by its spectral filter."""
+
+    def at_times(self, taus: Any, digits: float) -> AbstractFilter:
+        """The rule at many training times in place of its own, resolved to e^{-digits}.
+
+        Raises:
+            TypeError: the rule has no continuous training time.
+            ValueError: a time is negative or not finite.
+        """
+        raise TypeError(
+            f"a trajectory is of gradient flow, and training is {type(self).__name__}: take "
+            "training=rfdsm.GradientFlow(tau)."
+        )
+
+    def in_units(self, unit: Any) -> "AbstractTraining":
+        """The same rule where one unit of training time is `unit` times as long."""
+        return self
 
 
 class Ridge(AbstractTraining):
@@ -159,6 +200,15 @@ class GradientFlow(AbstractTraining):
         weights, loss_weights, error = at(tau) if taus is None else jax.vmap(at)(tau)
         return FilterNodes(-z, weights, loss_weights, self.lam, error)
 
+    def at_times(self, taus, digits):
+        taus = vector(taus, "taus")
+        valid, words = not_negative(taus, "training times")
+        require([(valid.all(), words)])
+        return Trajectory(self, taus, points_for(taus, digits))
+
+    def in_units(self, unit):
+        return GradientFlow(self.tau / unit, self.lam)
+
     def domain(self):
         hint = ": for tau → ∞ take Ridge(lam)"
         return [
@@ -167,13 +217,35 @@ class GradientFlow(AbstractTraining):
         ]
 
 
+class Trajectory(AbstractFilter):
+    """A gradient flow at many training times, which share their nodes.
+
+    Attributes:
+        flow: whose λ counts. taus: the times, shape (times,). count: of points on the contour.
+    """
+
+    flow: GradientFlow
+    taus: Float[Array, " times"]
+    count: int = eqx.field(static=True)
+
+    def filter(self, x, rate):
+        return jax.vmap(lambda tau: _flow(x, rate * tau, self.flow.lam))(self.taus)
+
+    def nodes(self, rate):
+        return self.flow.nodes(rate, self.taus, self.count)
+
+    def domain(self):
+        return [*self.flow.domain(), (finite(self.taus) & (self.taus >= 0), "")]
+
+
 class GradientDescent(AbstractTraining):
     r"""Gradient descent from A = 0: `steps` steps A -= η d² ∇L(A), on the loss with penalty λ.
 
     φ(x) = (1 - v^steps)/(x + λ) with v = 1 - κη(x + λ) and κ = 2h/ψ_p; at small η that is
     `GradientFlow(η·steps, λ)`. It converges where all |v| < 1, for η below 2/(κ(λ_max + λ)):
-    the theory refuses larger rates, and activations with E ϱ = μ0 ≠ 0, which have an eigenvalue
-    of about μ0² p and leave no stable rate as p grows.
+    larger rates are refused, by the theory with its own λ_max and in simulation with that of
+    the network. Activations with E ϱ = μ0 ≠ 0 have an eigenvalue of about μ0² p, which leaves
+    no stable rate as p grows: the theory refuses them.
 
     Args:
         steps: at least 1, an integer.
@@ -249,6 +321,16 @@ class GradientDescent(AbstractTraining):
     def reach(self, rate):
         return 2 / (rate * self.learning_rate) - self.lam
 
+    def divergence(self, rate, largest):
+        stable = largest_learning_rate(rate, largest, self.lam)
+        return (
+            f"learning_rate = {self.learning_rate:.6g} diverges: the largest stable one is "
+            f"{stable:.6g} here."
+        )
+
+    def in_units(self, unit):
+        return GradientDescent(self.steps, self.learning_rate / unit, self.lam)
+
     def _geometric(self, shrunk):
         """(1 - v^steps)/(1 - v) with 1 - v = `shrunk`."""
         started = jnp.abs(shrunk) > 1e-12
@@ -275,25 +357,6 @@ def _flow(x, time, lam):
     started = exponent > 1e-8
     safe = jnp.where(started, exponent, 1.0)
     return time * jnp.where(started, -jnp.expm1(-safe) / safe, 1 - exponent / 2)
-
-
-def training_times(training: AbstractTraining, taus: Any) -> Any:
-    """Checked training times of a trajectory, shape (times,).
-
-    Raises:
-        TypeError: the rule is not a `GradientFlow`.
-        ValueError: a time is negative or not finite.
-    """
-    if not isinstance(training, GradientFlow):
-        kind = type(training).__name__
-        raise TypeError(
-            f"a trajectory is of gradient flow, and training is {kind}: take "
-            "training=rfdsm.GradientFlow(tau)."
-        )
-    taus = vector(taus, "taus")
-    valid, words = not_negative(taus, "training times")
-    require([(valid.all(), words)])
-    return taus
 
 
 def points_for(taus: Any, digits: float) -> int:

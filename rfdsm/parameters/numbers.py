@@ -160,3 +160,16 @@ def text(value: Any) -> str:
 def counted(ratio: Any, d: int) -> int:
     """n = round(psi_n d), and likewise p: the integer that a ratio has in d dimensions."""
     return round(float(ratio) * d)
+
+
+def one_of(shorthand: str, number: Any, name: str, ingredient: Any, kind: type) -> Any:
+    """The ingredient, given as itself or by its one number.
+
+    Raises:
+        ValueError: both were given, or neither.
+    """
+    if number is not None and ingredient is not None:
+        raise ValueError(f"{shorthand} and {name} were both given: {name} holds {shorthand}.")
+    if number is None and ingredient is None:
+        raise ValueError(f"give {shorthand}=... or {name}=rfdsm.{kind.__name__}({shorthand}).")
+    return kind(number) if ingredient is None else ingredient

@@ -86,6 +86,28 @@ def from_description(name: str, base: type, description: dict[str, Any]) -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
+def restored(
+    name: str, base: type, description: dict[str, Any], given: Any, reader: str
+) -> Any:
+    """The ingredient that a file describes, of which a user's own function comes from outside.
+
+    Args:
+        name, base, description: as of `from_description`.
+        given: the ingredient itself, or None. reader: what reads the file, for the message.
+
+    Raises:
+        ValueError: it holds a function and is not given; as `from_description`.
+    """
+    if given is not None:
+        return given
+    if "function" in description:
+        raise ValueError(
+            f"the {name} is a function of your own, which no file holds: give it to {reader} "
+            f"as {name}=..."
+        )
+    return from_description(name, base, description)
+
+
 def to_json(value: Any) -> Any:
     """A number or (nested) list of numbers; infinity as "inf", which JSON lacks."""
     values = np.asarray(value).tolist()

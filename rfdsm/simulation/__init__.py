@@ -2,4 +2,5 @@
 
 from .experiment import FEATURES as FEATURES, Experiment as Experiment, experiment as experiment
 from .keys import key_of as key_of
-from .trial import eigenvalues as eigenvalues, simulate as simulate
+from .network import Network as Network
+from .trial import eigenvalues as eigenvalues, fit as fit, simulate as simulate

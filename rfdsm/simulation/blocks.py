@@ -1,4 +1,4 @@
-"""What a network is fed: noised points, preactivations, and blocks of them."""
+"""Blocks of noised points: what a network is fed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,6 @@ from jaxtyping import Array, Float
 from .._numerics.linalg import product
 
 BLOCK_ROWS = 4096  # points whose features are held at a time
-
-
-def noised(key: Array, x: Float[Array, "rows d"], a, h):
-    """(y, z) with y = a x + √h z and one fresh z ~ N(0, I) for each row of x."""
-    z = jax.random.normal(key, x.shape, x.dtype)
-    return a * x + jnp.sqrt(h) * z, z
 
 
 def preactivations(W: Float[Array, "p d"], y: Float[Array, "rows d"]) -> Float[Array, "p rows"]:

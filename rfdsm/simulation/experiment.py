@@ -1,34 +1,82 @@
-"""What is simulated: a model's ingredients at integer sizes."""
+"""What is simulated, a model's ingredients at integer sizes, and what a trial draws of it."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from ..errors import Sizes
+from ..ingredients.processes import Noising
+from ..ingredients.training import mode_rate
 from ..parameters.checks import is_traced, positive_integer
+from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures
 
 FEATURES = ("network", "gaussian")
+POINTS_PER_DIMENSION = 8  # measure an error, see `evaluate`
+
+
+class Draw(NamedTuple):
+    """The random numbers of a trial.
+
+    Attributes:
+        features: those of its network. x, x_test: training points, and others.
+        of_noise, of_test, of_memory, of_shared: keys of the noises, and of what features draw.
+    """
+
+    features: AbstractFeatures
+    x: Float[Array, "n d"]
+    x_test: Float[Array, "tests d"]
+    of_noise: Array
+    of_test: Array
+    of_memory: Array
+    of_shared: Array
 
 
 class Experiment(eqx.Module):
     """What is simulated: the ingredients, and what is static of a run.
 
     Attributes:
-        process, activation, sampler, training: ingredients; their numbers may be traced.
+        noising: y = a x + √h z.
+        activation, sampler, training: ingredients; all numbers may be traced.
         sigma_x2: the mean variance of the data.
         sizes: the integers; features: "network" or "gaussian".
     """
 
-    process: Any
+    noising: Noising
     activation: Any
     sampler: Any
     training: Any
     sigma_x2: Any
     sizes: Sizes = eqx.field(static=True)
     features: str = eqx.field(static=True)
+
+    @property
+    def rate(self) -> Float[Array, ""]:
+        """κ = 2h/ψ_p."""
+        return mode_rate(self.noising.h, self.sizes.psi_p)
+
+    def draw(self, key: Array) -> Draw:
+        """What one trial draws."""
+        sizes, sampler = self.sizes, self.sampler
+        of_W, of_data, *of_rest = jax.random.split(key, 5)
+        W = jax.random.normal(of_W, (sizes.p, sizes.d), self.noising.h.dtype)
+        tests = sampler.tests(sizes.n, POINTS_PER_DIMENSION * sizes.d)
+        x, x_test = sampler.split(of_data, sizes.n, tests)
+        features = self._features(jax.random.fold_in(of_W, 0), W)
+        return Draw(features, x, x_test, *of_rest, jax.random.fold_in(key, 0))
+
+    def _features(self, key, W) -> AbstractFeatures:
+        if self.features == "network":
+            return NetworkFeatures(self.activation, W)
+        shared = self.noising.a**2 * self.sigma_x2
+        constants = self.activation.constants(shared, self.noising.h)
+        v, s = jnp.sqrt(constants.v2), jnp.sqrt(constants.s2)
+        of_points = jax.random.normal(key, (self.sizes.n, self.sizes.p), W.dtype)
+        return GaussianFeatures(W, constants.b, v, s, of_points)
 
 
 def experiment(
@@ -57,7 +105,8 @@ def experiment(
     law = data.law()
     weights = law.weights if sizes.counts is None else np.asarray(sizes.counts) / sizes.d
     sigma_x2 = jnp.sum(weights * law.eigenvalues)
-    return Experiment(process, activation, sampler, training, sigma_x2, sizes, features)
+    ingredients = process.noising(), activation, sampler, training
+    return Experiment(*ingredients, sigma_x2, sizes, features)
 
 
 def _sizes(d, psi_n, psi_p, m, data) -> Sizes:

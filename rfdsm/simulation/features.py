@@ -1,29 +1,33 @@
-r"""The features of a trial: those of the network, or Gaussian ones with the same moments.
+r"""Features of noised points: those of a network, Gaussian ones with the same moments, any.
 
-A trial reads features of noised points y in three ways: of the pairs that it trains on, of
-training points with other noise, and of points that it has not seen.
+A network's features are read in three ways: of the pairs that it trains on, of training points
+with other noise, and of points that it has not seen.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
+from .._numerics.linalg import lower_product
+from ..ingredients.processes import Noising
 from .blocks import preactivations
-from .experiment import Experiment
-from .gram import Gram, lower_product
 from .mehler import noise_averages
 
 
-class AbstractTrialFeatures(eqx.Module):
-    """The features of one trial, p of them."""
+class AbstractFeatures(eqx.Module):
+    """f(y), p features of a noised point y."""
+
+    p: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def of(
-        self, key: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"] | None
+        self, key: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"] | None = None
     ) -> Float[Array, "p rows"]:
         """The features of noised points.
 
@@ -33,28 +37,39 @@ class AbstractTrialFeatures(eqx.Module):
                 of, None where they are copies of points not seen.
         """
 
-    @abc.abstractmethod
-    def averaged(self, x: Float[Array, "n d"], a, h) -> Gram:
-        """U and V of the training points x at m = ∞, with E|z|²/d = 1."""
+    def averages(
+        self, x: Float[Array, "n d"], noising: Noising, weight: Float[Array, " n"] | None = None
+    ) -> tuple[Float[Array, "p p"], Float[Array, "p p"], Float[Array, "p d"]]:
+        """Σ_i E_z f (E_z f)^T, Σ_i Cov_z f (lower triangles) and Σ_i E_z f z^T, exactly.
+
+        Args:
+            x: training points; weight: of each in the sums, 0 or 1 (None: all 1).
+
+        Raises:
+            NotImplementedError: features that are not averaged over noise but by draws of it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} have no exact average over noise.")
 
 
-class NetworkFeatures(AbstractTrialFeatures):
+class NetworkFeatures(AbstractFeatures):
     """f = ϱ(W y/√d)."""
 
     activation: Any
     W: Float[Array, "p d"]
 
+    @property
+    def p(self):
+        return self.W.shape[0]
+
     @eqx.filter_jit
-    def of(self, key, y, points):
+    def of(self, key, y, points=None):
         return self.activation(preactivations(self.W, y))
 
-    def averaged(self, x, a, h):
-        n = x.shape[0]
-        shared, fresh, cross = noise_averages(self.activation, self.W, x, a, h)
-        return Gram((shared + fresh) / n, cross / n, jnp.ones((), x.dtype))
+    def averages(self, x, noising, weight=None):
+        return noise_averages(self.activation, self.W, x, noising, weight)
 
 
-class GaussianFeatures(AbstractTrialFeatures):
+class GaussianFeatures(AbstractFeatures):
     r"""The Gaussian surrogate f_ij = b W y_ij/√d + v ω_i + s ω_ij (docs/theory.md section 3).
 
     ω_i, ω_ij ~ N(0, I_p) independent, ω_i shared by the copies of a training point. μ0 is left
@@ -72,9 +87,13 @@ class GaussianFeatures(AbstractTrialFeatures):
     s: Float[Array, ""]
     shared: Float[Array, "n p"]
 
-    def of(self, key, y, points):
+    @property
+    def p(self):
+        return self.W.shape[0]
+
+    def of(self, key, y, points=None):
         of_point, of_noise = jax.random.split(key)
-        shape, dtype = (y.shape[0], self.W.shape[0]), y.dtype
+        shape, dtype = (y.shape[0], self.p), y.dtype
         if points is None:
             shared = jax.random.normal(of_point, shape, dtype)
         else:
@@ -82,21 +101,33 @@ class GaussianFeatures(AbstractTrialFeatures):
         noise = jax.random.normal(of_noise, shape, dtype)
         return self.b * preactivations(self.W, y) + self.v * shared.T + self.s * noise.T
 
-    def averaged(self, x, a, h):
-        n, (p, d) = x.shape[0], self.W.shape
-        mean = self.b * a * preactivations(self.W, x) + self.v * self.shared.T
-        scaled = self.b * jnp.sqrt(h / d) * self.W
-        U = lower_product(mean) / n + lower_product(scaled) + self.s**2 * jnp.eye(p)
-        return Gram(U, self.b * jnp.sqrt(h) * self.W / jnp.sqrt(d), jnp.ones((), x.dtype))
+    def averages(self, x, noising, weight=None):
+        n, d = x.shape
+        mean = self.b * noising.a * preactivations(self.W, x) + self.v * self.shared.T
+        slope = self.b * jnp.sqrt(noising.h / d) * self.W  # of f in z
+        fresh = lower_product(slope) + self.s**2 * jnp.eye(self.p)
+        return lower_product(mean), n * fresh, n * slope
 
 
-def draw(key, experiment: Experiment, W) -> AbstractTrialFeatures:
-    """The features of a trial with weights W."""
-    if experiment.features == "network":
-        return NetworkFeatures(experiment.activation, W)
-    a, h = experiment.process.scales()
-    constants = experiment.activation.constants(a**2 * experiment.sigma_x2, h)
-    shared = jax.random.normal(key, (experiment.sizes.n, W.shape[0]), W.dtype)
-    return GaussianFeatures(
-        W, constants.b, jnp.sqrt(constants.v2), jnp.sqrt(constants.s2), shared
-    )
+class FunctionFeatures(AbstractFeatures):
+    """Features of any function y -> f(y), (rows, d) -> (rows, p), called with NumPy arrays."""
+
+    function: Callable[[np.ndarray], Any] = eqx.field(static=True)
+    p: int = eqx.field(static=True)
+
+    def of(self, key, y, points=None):
+        """f(y), shape (p, rows), checked.
+
+        Raises:
+            ValueError: what comes back is no finite real matrix with a row for each point.
+        """
+        y = np.asarray(y)
+        f = np.asarray(self.function(y))
+        if f.ndim != 2 or len(f) != len(y) or not np.issubdtype(f.dtype, np.floating):
+            raise ValueError(
+                f"the features must be a real matrix (rows, p) for noised points (rows, d): "
+                f"{y.shape} became {f.shape} of {f.dtype}."
+            )
+        if not np.all(np.isfinite(f)):
+            raise ValueError("the features of some noised points are NaN or infinite.")
+        return np.ascontiguousarray(f.T, y.dtype)

@@ -1,68 +1,145 @@
-r"""The two matrices of the fit, U = (1/N) Σ f f^T and V = (1/N) Σ f z^T, without the pairs.
+r"""What a fit reads: the pairs themselves, or U = (1/N) Σ f f^T and V = (1/N) Σ f z^T of them.
 
-For finite m they are accumulated in a stream over blocks of pairs: memory is p² plus one
-block of features. For m = ∞ the average over noise is exact (`mehler`).
+Either gives (U+λ)^{-1} V as one linear system, and the eigenvectors of U, in the form of the
+smaller matrix. For finite m, U and V are accumulated in a stream over blocks of pairs: memory
+is p² plus one block of features. For m = ∞ the average over noise is exact (`mehler`).
 """
 
-import itertools
+import abc
+import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from .._numerics.linalg import product
-from .blocks import BLOCK_ROWS, noised, stream
+from .._numerics.linalg import lower_product, product
+from ..ingredients.processes import Noising
+from .blocks import BLOCK_ROWS, stream
+from .features import AbstractFeatures
 
-BLOCKS = 4  # of a symmetric product of more than
-SMALL = 256  # rows
+
+class Modes(eqx.Module):
+    r"""The fit in the eigenbasis: φ(U) V = Σ_k φ(x_k) direction_k target_k^T.
+
+    Attributes:
+        eigenvalues: x_k >= 0 of U (or G), shape (k,), ascending.
+        directions: shape (p, k); targets: shape (k, d).
+        power: |V^T e_k|²/d of the normalised eigenvectors e_k of U, shape (k,).
+        noise: the mean of |z|²/d over the pairs.
+    """
+
+    eigenvalues: Float[Array, " k"]
+    directions: Float[Array, "p k"]
+    targets: Float[Array, "k d"]
+    power: Float[Array, " k"]
+    noise: Float[Array, ""]
+
+    def filtered(self, phi: Float[Array, " k"]) -> tuple[Float[Array, "p d"], Float[Array, ""]]:
+        """φ(U) V and the train loss, of the filter's values φ(x_k)."""
+        change = phi * (self.eigenvalues * phi - 2)
+        fitted = product(self.directions, phi[:, None] * self.targets)
+        return fitted, self.noise + jnp.sum(change * self.power)
 
 
-class Gram(eqx.Module):
-    """What a fit reads: the lower triangle of U, V, and the mean of |z|²/d over the pairs."""
+class AbstractEquations(eqx.Module):
+    """The normal equations of the read-out √h B, as one form of them."""
+
+    @abc.abstractmethod
+    def system(self, lam, weight) -> tuple[Float[Array, "p d"], Float[Array, ""]]:
+        """φ(U) V and the train loss, of the filter φ(x) = weight/(x + λ)."""
+
+    @abc.abstractmethod
+    def modes(self) -> Modes:
+        """The same equations in their eigenbasis, for any filter."""
+
+
+class Gram(AbstractEquations):
+    """The p×p form: the lower triangle of U, V, and the mean of |z|²/d over the pairs."""
 
     U: Float[Array, "p p"]
     V: Float[Array, "p d"]
     noise: Float[Array, ""]
 
+    def system(self, lam, weight):
+        # Of R = φ(U) V the loss is noise + tr R^T (UR - 2V)/d, and UR = weight V - λR.
+        R, d = weight * _solve(self.U, lam, self.V), self.V.shape[1]
+        change = (weight - 2) * jnp.sum(R * self.V) - lam * jnp.sum(R * R)
+        return R, self.noise + change / d
 
-def lower_product(F: Float[Array, "p rows"]) -> Float[Array, "p p"]:
-    """F F^T, of which only the lower triangle is to be read.
-
-    XLA has no symmetric rank-k update: of large products the blocks above the diagonal are
-    left 0, which saves a third of the time.
-    """
-    p = F.shape[0]
-    if p <= SMALL:
-        return product(F, F.T)
-    edges = np.linspace(0, p, BLOCKS + 1).astype(int)
-    strips = [
-        jnp.pad(product(F[a:b], F[:b].T), ((0, 0), (0, int(p - b))))
-        for a, b in itertools.pairwise(edges)
-    ]
-    return jnp.concatenate(strips)
+    def modes(self):
+        x, E = _eigh(self.U)
+        targets = product(E.T, self.V)
+        return Modes(x, E, targets, jnp.mean(targets**2, axis=1), self.noise)
 
 
-def pairs(key, features: Any, x: Float[Array, "n d"], start, size: int, a, h):
+class Pairs(AbstractEquations):
+    r"""The N×N form, for N < p: G = F^T F/N of the pairs' features f and noises z."""
+
+    f: Float[Array, "p N"]
+    z: Float[Array, "N d"]
+
+    def system(self, lam, weight):
+        # The residuals z - F^T R of the pairs are exactly (1-weight) z + weight λ (G+λ)^{-1} z.
+        count = len(self.z)
+        solved = _solve(lower_product(self.f.T) / count, lam, self.z)
+        residuals = (1 - weight) * self.z + weight * lam * solved
+        return weight * product(self.f, solved) / count, jnp.mean(residuals**2)
+
+    def modes(self):
+        # With G = Q x Q^T the eigenvectors of U are F Q/√(N x), and V = F Z/N.
+        count = len(self.z)
+        x, Q = _eigh(lower_product(self.f.T) / count)
+        targets = product(Q.T, self.z)
+        power = x / count * jnp.mean(targets**2, axis=1)
+        return Modes(x, product(self.f, Q) / count, targets, power, jnp.mean(self.z**2))
+
+
+def normal_equations(
+    key: Array, features: AbstractFeatures, x: Float[Array, "n d"], m: float, noising: Noising
+) -> AbstractEquations:
+    """The equations of m noises (∞: all of them) for each of the n points x."""
+    n = x.shape[0]
+    if math.isinf(m):
+        shared, fresh, cross = features.averages(x, noising)
+        return Gram((shared + fresh) / n, cross / n, jnp.ones((), x.dtype))
+    if n * m < features.p:
+        return Pairs(*pairs(key, features, x, 0, n * int(m), noising))
+    return streamed(key, features, x, int(m), noising)
+
+
+def pairs(key, features: AbstractFeatures, x, start, size: int, noising: Noising):
     """(f, z) of `size` pairs from number `start` on; pair k is a noise on point k mod n."""
     points = (start + jnp.arange(size)) % x.shape[0]
     key = jax.random.fold_in(key, start)
-    y, z = noised(key, x[points], a, h)
+    y, z = noising(key, x[points])
     return features.of(jax.random.fold_in(key, 0), y, points), z
 
 
-def streamed(key, features: Any, x, m: int, a, h) -> Gram:
+def streamed(key, features: AbstractFeatures, x, m: int, noising: Noising) -> Gram:
     """U and V over m noises for each of the n points x, `BLOCK_ROWS` pairs at a time."""
-    n, d = x.shape
-    p = features.W.shape[0]
+    (n, d), p = x.shape, features.p
 
-    def add(total, start, size):
-        f, z = pairs(key, features, x, start, size, a, h)
+    def add(total: Any, start, size):
+        f, z = pairs(key, features, x, start, size, noising)
         block = Gram(lower_product(f), product(f, z), jnp.sum(z * z))
         return jax.tree.map(jnp.add, total, block)
 
     zero = Gram(jnp.zeros((p, p), x.dtype), jnp.zeros((p, d), x.dtype), jnp.zeros((), x.dtype))
     total = stream(add, zero, n * m, BLOCK_ROWS)
     return Gram(total.U / (n * m), total.V / (n * m), total.noise / (n * m * d))
+
+
+def _eigh(lower) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
+    """(eigenvalues, eigenvectors) of a positive semidefinite matrix's lower triangle."""
+    vectors, values = jax.lax.linalg.eigh(lower, lower=True, symmetrize_input=False)
+    return jnp.maximum(values, 0), vectors
+
+
+def _solve(lower, lam, right):
+    """(A + λ)^{-1} right, for a positive definite A of which the lower triangle is read."""
+    diagonal = jnp.arange(lower.shape[0])
+    shifted = lower.at[diagonal, diagonal].add(lam)
+    factor = jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
+    return jax.scipy.linalg.cho_solve((factor, True), right)

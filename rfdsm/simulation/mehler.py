@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._numerics.linalg import product
+from .._numerics.linalg import lower_product, product
+from ..ingredients.processes import Noising
 from .blocks import preactivations, stream
-from .gram import lower_product
 
 TRUNCATION = 1e-4  # of the Mehler series, see `mehler_orders`
 MOST_ORDERS = 24
@@ -51,24 +51,24 @@ def mehler_orders(p: int, d: int) -> int:
 
 
 def noise_averages(
-    activation, W, x: Float[Array, "n d"], a, h, weight: Float[Array, " n"] | None = None
+    activation,
+    W: Float[Array, "p d"],
+    x: Float[Array, "n d"],
+    noising: Noising,
+    weight: Float[Array, " n"] | None = None,
 ) -> tuple[Float[Array, "p p"], Float[Array, "p p"], Float[Array, "p d"]]:
-    """Σ_i E_z f (E_z f)^T, Σ_i Cov_z f (their lower triangles) and Σ_i E_z f z^T, exactly.
-
-    Args:
-        x: the points; weight: of each in the sums, 0 or 1 (None: all 1).
-    """
+    """`AbstractFeatures.averages` of the features ϱ(W y/√d)."""
     (n, d), p = x.shape, W.shape[0]
     orders = mehler_orders(p, d)
     length = jnp.sqrt(jnp.sum(W * W, axis=1))
     unit = W / length[:, None]
     R = product(unit, unit.T)
-    scale = jnp.sqrt(h / d) * length
+    scale = jnp.sqrt(noising.h / d) * length
 
     def add(total, start, size):
         shared, fresh, first, square = total
         points = jax.lax.dynamic_slice_in_dim(x, start, size)
-        mean = a * preactivations(W, points)
+        mean = noising.a * preactivations(W, points)
         C, second = hermite_coefficients(activation, mean, scale, orders)
         if weight is not None:
             w = jax.lax.dynamic_slice_in_dim(weight, start, size)

@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._numerics.linalg import product
-from . import gram, mehler
+from .._numerics.linalg import lower_product, product
+from ..ingredients.processes import Noising
 from .blocks import BLOCK_ROWS
-from .features import NetworkFeatures as Network
+from .features import AbstractFeatures
 
 
 class Sums(eqx.Module):
@@ -52,37 +52,13 @@ class Sums(eqx.Module):
         return A - S_s / noises, S_s, np.asarray(self.cross) / self.count
 
 
-class Function(eqx.Module):
-    """Features of any function y -> f(y), (rows, d) -> (rows, p), called with NumPy arrays."""
-
-    function: Callable[[np.ndarray], Any] = eqx.field(static=True)
-
-    def of(self, key, y, points):
-        return self(y)
-
-    def __call__(self, y) -> np.ndarray:
-        """f(y), shape (p, rows), checked."""
-        y = np.asarray(y)
-        f = np.asarray(self.function(y))
-        if f.ndim != 2 or len(f) != len(y) or not np.issubdtype(f.dtype, np.floating):
-            raise ValueError(
-                f"the features must be a real matrix (rows, p) for noised points (rows, d): "
-                f"{y.shape} became {f.shape} of {f.dtype}."
-            )
-        if not np.all(np.isfinite(f)):
-            raise ValueError("the features of some noised points are NaN or infinite.")
-        return np.ascontiguousarray(f.T, y.dtype)
-
-
 def sums(
     key: Array,
-    features: Network | Function,
+    features: AbstractFeatures,
     X: np.ndarray,
     points: np.ndarray,
-    a: Any,
-    h: Any,
+    noising: Noising,
     noises: float,
-    p: int,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Sums:
     """The sums over some of the points X, in blocks.
@@ -91,19 +67,18 @@ def sums(
         key: for all the points together.
         X: all points, shape (N, d); points: the numbers of those to sum over.
         noises: K >= 2 per point, or infinity.
-        p: the number of features.
         advance: called with the number of points of each finished block.
     """
-    d, dtype = X.shape[1], X.dtype
+    p, d, dtype = features.p, X.shape[1], X.dtype
     shapes = (p, p), (p, p), (p, d)
     total = Sums(len(points), *(jnp.zeros(shape, dtype) for shape in shapes))
     for index, weight in _blocks(points, noises):
         x, weight = jnp.asarray(X[index]), weight.astype(dtype)
         if math.isinf(noises):
-            total = _add_exactly(total, features, x, weight, a, h)
+            total = _add_exactly(total, features, x, weight, noising)
         else:
-            y, z = _noised(key, x, index, a, h, int(noises))
-            total = _add(total, features.of(key, y, None), z, weight)
+            y, z = _noised(key, x, index, noising, int(noises))
+            total = _add(total, features.of(key, y), z, weight)
         jax.block_until_ready(total.cross)
         advance(int(weight.sum()))
     return total
@@ -111,19 +86,18 @@ def sums(
 
 def leverage(
     key: Array,
-    features: Network | Function,
+    features: AbstractFeatures,
     X: np.ndarray,
     resolvent: np.ndarray,
-    a: Any,
-    h: Any,
+    noising: Noising,
     noises: float,
     advance: Callable[[int], None] = lambda count: None,
 ) -> np.ndarray:
     """f̄^T Q̄ f̄ of every point, shape (N,)."""
     values = []
     for index, weight in _blocks(np.arange(len(X)), noises):
-        y, _ = _noised(key, jnp.asarray(X[index]), index, a, h, int(noises))
-        each = _leverage(features.of(key, y, None), resolvent, int(noises))
+        y, _ = _noised(key, jnp.asarray(X[index]), index, noising, int(noises))
+        each = _leverage(features.of(key, y), resolvent, int(noises))
         values.append(np.asarray(each)[weight > 0])
         advance(int(weight.sum()))
     return np.concatenate(values)
@@ -140,14 +114,14 @@ def _blocks(points: np.ndarray, noises: float):
 
 
 @partial(jax.jit, static_argnames="noises")
-def _noised(key, x, index, a, h, noises):
+def _noised(key, x, index, noising, noises):
     """(y, z) of so many noises for each point, (rows noises, d); a point's are in a row."""
 
     def of_point(i):
         return jax.random.normal(jax.random.fold_in(key, i), (noises, x.shape[1]), x.dtype)
 
     z = jax.vmap(of_point)(index)
-    y = a * x[:, None] + jnp.sqrt(h) * z
+    y = noising.of(x[:, None], z)
     return y.reshape(-1, x.shape[1]), z.reshape(-1, x.shape[1])
 
 
@@ -159,17 +133,15 @@ def _add(sums, f, z, weight):
     mean = jnp.mean(f.reshape(-1, len(weight), noises), axis=2)
     return Sums(
         sums.count,
-        sums.mean_square + gram.lower_product(mean),
-        sums.square + gram.lower_product(f) / noises,
+        sums.mean_square + lower_product(mean),
+        sums.square + lower_product(f) / noises,
         sums.cross + product(f, z) / noises,
     )
 
 
 @partial(jax.jit, donate_argnums=0)
-def _add_exactly(sums, features, x, weight, a, h):
-    shared, fresh, cross = mehler.noise_averages(
-        features.activation, features.W, x, a, h, weight
-    )
+def _add_exactly(sums, features, x, weight, noising):
+    shared, fresh, cross = features.averages(x, noising, weight)
     square = sums.square + shared + fresh
     return Sums(sums.count, sums.mean_square + shared, square, sums.cross + cross)
 

@@ -1,32 +1,30 @@
 """The simulation road: every error measured on real networks of finite size.
 
-Numbers and ingredients come in, `Errors` go out. One key per trial by `fold_in`: results depend
-on neither the number of trials beside a trial nor the order or device they run on.
+A trial draws, fits a network and measures it. One key per trial by `fold_in`: results depend on
+neither the number of trials beside a trial nor the order or device they run on.
 """
 
-import dataclasses
-import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from ..errors import FIELDS, Errors, Sizes
-from ..ingredients.training import Ridge, mode_rate
-from ..parameters.checks import positive_integer
-from . import evaluate, features, fit, gram
+from ..parameters.checks import is_traced, positive_integer
+from . import evaluate
 from .blocks import BLOCK_ROWS
-from .experiment import Experiment
+from .experiment import Draw, Experiment
+from .gram import AbstractEquations, normal_equations
+from .network import Network
+from .read_out import Trained, trained
 
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
 
 
-def simulate(
-    key: Array, experiment: Experiment, trials: int, taus: Array | None = None
-) -> Errors:
-    r"""What `RFDSM.simulate` (with `taus` `RFDSM.simulate_trajectory`) returns.
+def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
+    r"""What `RFDSM.simulate` returns; training times, if there are many, come first.
 
     Each trial draws W, n points and their noises, solves for its read-out exactly (U is p×p, or
     N×N of all N = n m pairs where that is smaller; m = ∞ by an exact average), and is measured
@@ -35,8 +33,24 @@ def simulate(
 
     Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
     variance of one trial.
+
+    Raises:
+        ValueError: the training rule diverges on the network of a trial. Traced, that is NaN.
     """
-    return _run(key, experiment, positive_integer(trials, "trials"), taus)
+    errors, largest = _run(key, experiment, positive_integer(trials, "trials"))
+    _require_stable(experiment, largest)
+    return errors
+
+
+def fit(key: Array, experiment: Experiment) -> Network:
+    """The network of the first trial of `simulate`.
+
+    Raises:
+        ValueError: as `simulate`.
+    """
+    network, largest = _fit(key, experiment)
+    _require_stable(experiment, largest)
+    return network
 
 
 def eigenvalues(key: Array, experiment: Experiment, trials: int = 1) -> Array:
@@ -45,110 +59,79 @@ def eigenvalues(key: Array, experiment: Experiment, trials: int = 1) -> Array:
 
 
 @partial(jax.jit, static_argnames="trials")
-def _run(key, experiment: Experiment, trials: int, taus) -> Errors:
-    a, h = experiment.process.scales()
-    sampler, sizes, shared = experiment.sampler, experiment.sizes, None
-    if trials > 1 and sampler.noised_variances(a, h) is not None:
-        points = max(evaluate.SHARED_AT_LEAST, evaluate.POINTS_PER_DIMENSION * sizes.d)
-        shared = evaluate.shared_points(jax.random.fold_in(key, 0), sampler, points, a, h)
+def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
+    sizes, shared = experiment.sizes, None
+    if trials > 1:
+        arguments = experiment.sampler, sizes.d, experiment.noising
+        shared = evaluate.shared_points(jax.random.fold_in(key, 0), *arguments)
 
     def trial(key):
-        return _trial(key, experiment, taus, shared)
+        drawn = experiment.draw(key)
+        network, train_loss, largest = _trained(drawn, experiment)
+        if train_loss.ndim == 0:
+            return evaluate.measured(network, train_loss, drawn, experiment, shared), largest
 
-    *fields, deviations = _over_trials(trial, key, sizes, trials)
+        def at(trained):
+            B, loss = trained
+            at_time = Network(network.features, B, network.noising)
+            found = evaluate.measured(at_time, loss, drawn, experiment, shared)
+            single = found.deviation.astype(jnp.float32)  # of all times they are many
+            return found._replace(deviation=single)
+
+        return jax.lax.map(at, (network.B, train_loss)), largest
+
+    (*fields, deviations), largest = _over_trials(trial, key, sizes, trials)
     bias2 = jnp.full_like(fields[0], jnp.nan)
     if shared is not None:
-        of_time = evaluate.bias2 if taus is None else jax.vmap(evaluate.bias2, 1, 1)
+        of_time = evaluate.bias2 if deviations.ndim == 3 else jax.vmap(evaluate.bias2, 1, 1)
         bias2 = of_time(deviations).astype(fields[0].dtype)
     # Trials come last.
     values = [jnp.moveaxis(value, 0, -1) for value in (*fields, bias2, fields[0] - bias2)]
-    return Errors(**dict(zip(FIELDS, values, strict=True)), sizes=sizes)
+    return Errors(**dict(zip(FIELDS, values, strict=True)), sizes=sizes), largest
+
+
+@jax.jit
+def _fit(key, experiment: Experiment) -> tuple[Network, Any]:
+    fitted = _trained(experiment.draw(_key_of_trial(key, 0)), experiment)
+    return fitted.network, fitted.largest
 
 
 @partial(jax.jit, static_argnames="trials")
 def _eigenvalues(key, experiment: Experiment, trials: int) -> Array:
     def trial(key):
-        drawn = _draw(key, experiment)
-        modes = _fitted(drawn, experiment, fit.modes_primal, fit.modes_dual)
-        missing = experiment.sizes.p - len(modes.eigenvalues)
-        return jnp.sort(jnp.pad(modes.eigenvalues, (missing, 0)))
+        found = _equations(experiment.draw(key), experiment).modes().eigenvalues
+        return jnp.sort(jnp.pad(found, (experiment.sizes.p - len(found), 0)))
 
     return _over_trials(trial, key, experiment.sizes, trials)
 
 
+def _trained(drawn: Draw, experiment: Experiment) -> Trained:
+    equations = _equations(drawn, experiment)
+    arguments = experiment.training, experiment.noising, experiment.rate
+    return trained(equations, drawn.features, *arguments)
+
+
+def _equations(drawn: Draw, experiment: Experiment) -> AbstractEquations:
+    arguments = drawn.features, drawn.x, experiment.sizes.m, experiment.noising
+    return normal_equations(drawn.of_noise, *arguments)
+
+
+def _require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | None) -> None:
+    """Raise where a trial's largest eigenvalue is not under the rule's reach; not if traced."""
+    if largest is None or is_traced(largest, experiment):
+        return
+    training, rate, worst = experiment.training, experiment.rate, jnp.max(largest)
+    if not worst < training.reach(rate):
+        raise ValueError(training.divergence(rate, worst))
+
+
 def _over_trials(trial, key, sizes: Sizes, trials: int):
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(1 + jnp.arange(trials))
+    keys = jax.vmap(partial(_key_of_trial, key))(jnp.arange(trials))
     return jax.lax.map(trial, keys, batch_size=_side_by_side(sizes, trials))
 
 
-class Draw(NamedTuple):
-    """The random numbers of a trial; `enough` points measure an error."""
-
-    features: Any
-    x: Array
-    x_test: Array
-    of_noise: Array
-    of_test: Array
-    of_memory: Array
-    enough: int
-
-
-def _draw(key, experiment: Experiment) -> Draw:
-    _, h = experiment.process.scales()
-    sizes, sampler = experiment.sizes, experiment.sampler
-    of_W, of_data, *of_rest = jax.random.split(key, 5)
-    enough = evaluate.POINTS_PER_DIMENSION * sizes.d
-    W = jax.random.normal(of_W, (sizes.p, sizes.d), h.dtype)
-    x, x_test = sampler.split(of_data, sizes.n, sampler.tests(sizes.n, enough))
-    drawn = features.draw(jax.random.fold_in(of_W, 0), experiment, W)
-    return Draw(drawn, x, x_test, *of_rest, enough)
-
-
-def _fitted(drawn: Draw, experiment: Experiment, primal, dual) -> Any:
-    """`dual` of the pairs where they are fewer than the features, else `primal` of U and V."""
-    (a, h), sizes = experiment.process.scales(), experiment.sizes
-    if math.isinf(sizes.m):
-        return primal(drawn.features.averaged(drawn.x, a, h))
-    pairs = drawn.of_noise, drawn.features, drawn.x, int(sizes.m), a, h
-    return dual(*pairs) if sizes.n * sizes.m < sizes.p else primal(gram.streamed(*pairs))
-
-
-def _trial(key, experiment: Experiment, taus, shared):
-    a, h = experiment.process.scales()
-    sizes, sampler, training = experiment.sizes, experiment.sampler, experiment.training
-    drawn = _draw(key, experiment)
-
-    def measured(B, train_loss):
-        score_error, test_loss = evaluate.losses(
-            drawn.of_test, drawn.features, B, sampler, drawn.x_test, a, h
-        )
-        memory = train_loss
-        if not math.isinf(sizes.m):
-            again = jnp.resize(jnp.arange(sizes.n), -(-drawn.enough // sizes.n) * sizes.n)
-            _, memory = evaluate.losses(
-                drawn.of_memory, drawn.features, B, sampler, drawn.x[again], a, h, again
-            )
-        deviation = jnp.zeros((0, sizes.d), h.dtype)
-        if shared is not None:
-            s = evaluate.score(drawn.features, B, jax.random.fold_in(key, 0), shared)
-            deviation = s - sampler.score(shared, a, h)
-        return score_error, test_loss, train_loss, memory, deviation
-
-    if isinstance(training, Ridge):
-        primal = partial(fit.ridge_primal, lam=training.lam, h=h)
-        dual = partial(fit.ridge_dual, lam=training.lam)
-        return measured(*_fitted(drawn, experiment, primal, dual))
-    modes = _fitted(drawn, experiment, fit.modes_primal, fit.modes_dual)
-    rate = mode_rate(h, sizes.psi_p)
-    if taus is None:
-        return measured(*modes.fit(training.filter(modes.eigenvalues, rate), h))
-
-    def at(tau):
-        phi = dataclasses.replace(training, tau=tau).filter(modes.eigenvalues, rate)
-        *errors, deviation = measured(*modes.fit(phi, h))
-        return *errors, deviation.astype(jnp.float32)  # of all times they are many
-
-    return jax.lax.map(at, taus)
+def _key_of_trial(key, number):
+    return jax.random.fold_in(key, 1 + number)
 
 
 def _side_by_side(sizes: Sizes, trials: int) -> int | None:

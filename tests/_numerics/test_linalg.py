@@ -1,11 +1,11 @@
-"""The inverse by block sweeps, and its derivative."""
+"""The inverse by block sweeps, and its derivative; symmetric products."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm._numerics.linalg import inverse, stacked
+from rfdsm._numerics.linalg import inverse, lower_product, stacked
 
 
 @pytest.mark.parametrize("size", [1, 5, 32, 70])
@@ -24,3 +24,11 @@ def test_the_inverse(size, turn):
 def test_stacked_trees():
     found = stacked([{"x": 1.0}, {"x": 2.0}])
     np.testing.assert_array_equal(found["x"], [1, 2])
+
+
+@pytest.mark.parametrize("p", [1, 37, 257, 300])
+def test_lower_product(p):
+    F = np.random.default_rng(0).normal(size=(p, 20))
+    np.testing.assert_allclose(
+        np.tril(lower_product(jnp.asarray(F))), np.tril(F @ F.T), atol=1e-13
+    )

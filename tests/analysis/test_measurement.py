@@ -13,8 +13,9 @@ import pytest
 
 import rfdsm
 from rfdsm import images
-from rfdsm.simulation import blocks as network, evaluate, fit, gram
 from rfdsm.simulation.features import NetworkFeatures
+from rfdsm.simulation.gram import normal_equations
+from rfdsm.simulation.read_out import trained as fitted
 
 T, SETS, FEW_POINTS_SETS = 0.1, 12, 36
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
@@ -33,36 +34,24 @@ def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
 
     `numbers` are ridges, or for gradient flow training times.
     """
-    a, h = rfdsm.OrnsteinUhlenbeck(T).scales()
+    noising = rfdsm.OrnsteinUhlenbeck(T).noising()
     features = NetworkFeatures(rfdsm.Tanh(), W)
     of_points, of_noise, of_test, of_memory = jax.random.split(key, 4)
     order = jax.random.permutation(of_points, len(X))
     x, rest = X[order[:n]], X[jnp.resize(order[n:], 8192)]
-    dual = not math.isinf(m) and n * m < len(W)
-    if not dual and math.isinf(m):
-        U = features.averaged(x, a, h)
-    elif not dual:
-        U = gram.streamed(of_noise, features, x, int(m), a, h)
-    if flow:
-        pairs = of_noise, features, x, int(m), a, h
-        modes = fit.modes_dual(*pairs) if dual else fit.modes_primal(U)
-        rate = 2 * h * X.shape[1] / len(W)
+    equations = normal_equations(of_noise, features, x, m, noising)
+    rate = 2 * noising.h * X.shape[1] / len(W)
 
-        def solve(tau):
-            return modes.fit(rfdsm.GradientFlow(tau).filter(modes.eigenvalues, rate), h)
-    elif dual:
-        solve = partial(fit.ridge_dual, of_noise, features, x, int(m), a, h)
-    else:
-        solve = partial(lambda U, lam: fit.ridge_primal(U, lam, h), U)
-
-    def loss(key, B, x):
-        y, z = network.noised(key, x, a, h)
-        return jnp.mean((jnp.sqrt(h) * evaluate.score(features, B, key, y) + z) ** 2)
+    def loss(key, network, x):
+        y, z = noising(key, x)
+        return jnp.mean((jnp.sqrt(noising.h) * network.score(key, y) + z) ** 2)
 
     def at(number):
-        B, train = solve(number)
+        training = rfdsm.GradientFlow(number) if flow else rfdsm.Ridge(number)
+        network, train, _ = fitted(equations, features, training, noising, rate)
         again = jnp.resize(jnp.arange(n), 8192)
-        return jnp.stack([loss(of_test, B, rest), train, loss(of_memory, B, x[again])])
+        memory = loss(of_memory, network, x[again])
+        return jnp.stack([loss(of_test, network, rest), train, memory])
 
     return jax.lax.map(at, numbers)
 

@@ -139,12 +139,12 @@ def test_a_bad_time_is_nan_in_value_and_derivative_and_spoils_no_other(model):
             "GradientF",
         ),
         (
-            lambda m: ridge(m).simulate_trajectory(jax.random.key(0), 8, [1.0]),
+            lambda m: ridge(m).simulate_trajectory(jax.random.key(0), 8, taus=[1.0]),
             TypeError,
             "GradientFlow",
         ),
         (
-            lambda m: m.simulate_trajectory(jax.random.key(0), 8, [-1.0]),
+            lambda m: m.simulate_trajectory(jax.random.key(0), 8, taus=[-1.0]),
             ValueError,
             "not negative",
         ),
@@ -165,7 +165,7 @@ def test_bad_calls_are_one_line(model, call, kind, words):
 def test_simulated_times_are_single_simulations(psi_p, m):
     """Primal, dual and exact; the same draws at each time."""
     model, key = flow(psi_p=psi_p, m=m), jax.random.key(3)
-    runs = model.simulate_trajectory(key, 8, [0.5, 20.0], trials=3)
+    runs = model.simulate_trajectory(key, 8, 3, [0.5, 20.0])
     assert runs.test_loss.shape == (2, 3) and runs.mean().test_loss.shape == (2,)
     for row, tau in enumerate((0.5, 20.0)):
         single = model.replace(**{"training.tau": tau}).simulate(key, 8, 3)
@@ -275,7 +275,7 @@ CASES = [(law, m, psi_p) for law in LAWS for m in (1, 4, math.inf) for psi_p in 
 
 def meets(law, m, psi_p, sizes, trials):
     model = flow(psi_p=psi_p, m=m, data=rfdsm.Gaussian(*LAWS[law]))
-    runs = [model.simulate_trajectory(jax.random.key(d), d, TAUS, trials) for d in sizes]
+    runs = [model.simulate_trajectory(jax.random.key(d), d, trials, TAUS) for d in sizes]
     assert_meets(runs, model.trajectory(TAUS))
 
 

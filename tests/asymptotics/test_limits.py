@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rfdsm
-from rfdsm.asymptotics.averaged import AveragedPopulation
+from rfdsm.asymptotics.averaged import AveragedEquations
 from rfdsm.asymptotics.equivalent import solve_unknowns
 from rfdsm.asymptotics.two_point import two_point
 
@@ -25,7 +25,7 @@ def population(problem):
     law = problem.data.law()
     sigma_x2 = jnp.sum(law.weights * law.eigenvalues)
     c = problem.activation.constants(a**2 * sigma_x2, h)
-    return AveragedPopulation(
+    return AveragedEquations(
         problem.psi_n, problem.psi_p, c.b**2 * a**2, c.b**2 * h, c.v2, c.s2,
         law.eigenvalues, law.weights, h, a**2 * law.eigenvalues + h,
     )  # fmt: skip

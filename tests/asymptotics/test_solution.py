@@ -11,7 +11,7 @@ import pytest
 from values import VALUES
 
 import rfdsm
-from rfdsm.asymptotics.averaged import AveragedPopulation
+from rfdsm.asymptotics.averaged import AveragedEquations
 from rfdsm.asymptotics.equivalent import solve_unknowns
 
 FIELDS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
@@ -61,7 +61,7 @@ def test_every_moderate_point_converges(atoms):
     solution = solve(*points(MODERATE, 50_000, atoms, seed=atoms))
     assert successes(solution).all()
     assert float(jnp.max(solution.residual)) < 1e-12
-    steps = AveragedPopulation.fixed_steps
+    steps = AveragedEquations.fixed_steps
     assert int(jnp.max(solution.steps)) <= (steps if atoms == 1 else steps + 2)
     for name in FIELDS:
         values = np.asarray(getattr(solution.errors, name))
@@ -89,7 +89,7 @@ def test_nearly_linear_features_converge():
         unknowns, _ = solve_unknowns(features, lam, u)
         return features.mismatch(features.state(unknowns, lam, u))
 
-    features = AveragedPopulation(
+    features = AveragedEquations(
         psi_n, psi_p, b2 * a2, b2 * h, nonlinear * a2**2, nonlinear * -np.expm1(-4 * t),
         sigma, weights, h, a2[:, None] * sigma + h[:, None],
     )  # fmt: skip
@@ -179,7 +179,7 @@ def test_resolvent_of_two_points_by_divided_differences():
 
     @jax.jit
     def of_pair(psi_n, psi_p, b2a2, b2h, v2, s2, u, lam1, lam2):
-        features = AveragedPopulation(
+        features = AveragedEquations(
             psi_n,
             psi_p,
             b2a2,

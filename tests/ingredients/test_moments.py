@@ -10,8 +10,9 @@ import pytest
 
 import rfdsm
 from rfdsm.asymptotics.equivalent import solve_unknowns
-from rfdsm.asymptotics.measured import MeasuredPopulation
+from rfdsm.asymptotics.measured import MeasuredEquations
 from rfdsm.simulation import moment_sums as stream
+from rfdsm.simulation.features import FunctionFeatures, NetworkFeatures
 
 P, D = 24, 8
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
@@ -273,7 +274,7 @@ def test_solver_in_extreme_places(classes):
 def test_start_and_newton_agree():
     """From far away Newton alone reaches the root that the quick steps find."""
     moments = random_moments(2, seed=7)
-    population = MeasuredPopulation(jnp.asarray(16.0), moments.rotated)
+    population = MeasuredEquations(jnp.asarray(16.0), moments.rotated)
     lam, u = jnp.asarray(1e-3), jnp.asarray(0.25)
     root, steps = solve_unknowns(population, lam, u)
     assert steps == 0
@@ -499,15 +500,14 @@ def test_exact_averages_are_the_integrals(samples):
 @pytest.mark.parametrize("noises", [2, 8, 32])
 def test_finitely_many_noises_leave_no_bias(problem, noises):
     """The mean over many measurements is the exact one, within four standard errors."""
-    features = stream.Network(problem.activation, jnp.asarray(weights(problem, 2)))
-    X, p = problem.data.X, 18
-    a, h = problem.process.scales()
+    features = NetworkFeatures(problem.activation, jnp.asarray(weights(problem, 2)))
+    X, noising = problem.data.X, problem.process.noising()
     points = np.arange(len(X))
-    exact = stream.sums(jax.random.key(0), features, X, points, a, h, math.inf, p).moments(
+    exact = stream.sums(jax.random.key(0), features, X, points, noising, math.inf).moments(
         math.inf
     )
     found = [
-        stream.sums(jax.random.key(i), features, X, points, a, h, noises, p).moments(noises)
+        stream.sums(jax.random.key(i), features, X, points, noising, noises).moments(noises)
         for i in range(40)
     ]
     for k, name in enumerate(("S_g", "S_s", "T")):
@@ -633,12 +633,12 @@ def test_features_of_a_function_are_those_of_the_network(problem):
     """The same W as a plain function gives the same moments: the noises are the points' own."""
     W = weights(problem, 7)
     X = problem.data.X
-    ours = stream.Network(problem.activation, jnp.asarray(W))
-    theirs = stream.Function(lambda y: np.tanh(y @ W.T / math.sqrt(X.shape[1])))
-    a, h = problem.process.scales()
+    ours = NetworkFeatures(problem.activation, jnp.asarray(W))
+    of_points = lambda y: np.tanh(y @ W.T / math.sqrt(X.shape[1]))  # noqa: E731
+    theirs, noising = FunctionFeatures(of_points, len(W)), problem.process.noising()
     for features in (ours, theirs):
         key, points = jax.random.key(8), np.arange(100)
-        found = stream.sums(key, features, X, points, a, h, 4, len(W)).moments(4)
+        found = stream.sums(key, features, X, points, noising, 4).moments(4)
         if features is ours:
             expected = found
     for x, y in zip(found, expected, strict=True):

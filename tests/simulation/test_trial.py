@@ -11,11 +11,21 @@ from scipy import special
 
 import rfdsm
 from rfdsm import simulation
-from rfdsm.simulation import blocks as network, evaluate, fit, gram, mehler, trial as road
+from rfdsm.ingredients.processes import Noising
+from rfdsm.simulation import (
+    blocks,
+    evaluate,
+    gram,
+    mehler,
+    network as networks,
+    trial as road,
+)
 from rfdsm.simulation.features import NetworkFeatures
+from rfdsm.simulation.read_out import trained
 
 A, H = math.exp(-0.2), -math.expm1(-0.4)
 a, h = jnp.asarray(A), jnp.asarray(H)
+NOISING = Noising(a, h)
 
 
 @pytest.fixture
@@ -29,15 +39,14 @@ def draws(n, p, d, seed=0):
     return keys[2], W, jax.random.normal(keys[1], (n, d))
 
 
+def averaged(activation, W, x):
+    """U and V of infinitely many noises."""
+    key, features = jax.random.key(0), NetworkFeatures(activation, W)
+    return gram.normal_equations(key, features, x, math.inf, NOISING)
+
+
 def lower(matrix):
     return np.tril(np.asarray(matrix))
-
-
-@pytest.mark.parametrize("p", [1, 37, 257, 300])
-def test_lower_product(p):
-    F = np.random.default_rng(0).normal(size=(p, 20))
-    got = gram.lower_product(jnp.asarray(F))
-    np.testing.assert_allclose(lower(got), lower(F @ F.T), atol=1e-13)
 
 
 def blocked_pairs(key, x, m, block):
@@ -58,7 +67,7 @@ def test_stream_is_the_sum_over_all_pairs(m, block, monkeypatch):
     """Blocks of several noises, of one, and of some of the points, with and without a rest."""
     monkeypatch.setattr(gram, "BLOCK_ROWS", block)
     key, W, x = draws(n=10, p=7, d=5)
-    got = gram.streamed(key, NetworkFeatures(jnp.tanh, W), x, m, a, h)
+    got = gram.streamed(key, NetworkFeatures(jnp.tanh, W), x, m, NOISING)
     y, z = blocked_pairs(key, x, m, block)
     f = np.tanh(y @ np.asarray(W).T / math.sqrt(5))
     np.testing.assert_allclose(lower(got.U), lower(f.T @ f / len(f)), rtol=1e-12)
@@ -71,10 +80,11 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
     B = jax.random.normal(key, (5, 7))
     expected = np.tanh(np.asarray(y @ W.T) / math.sqrt(5)) @ np.asarray(B).T
     for block in (4, 5, 100):
-        monkeypatch.setattr(evaluate, "BLOCK_ROWS", block)
-        np.testing.assert_allclose(
-            evaluate.score(NetworkFeatures(jnp.tanh, W), B, key, y), expected, rtol=1e-12
-        )
+        monkeypatch.setattr(networks, "BLOCK_ROWS", block)
+        network = rfdsm.Network(NetworkFeatures(jnp.tanh, W), B, NOISING)
+        np.testing.assert_allclose(network.score(key, y), expected, rtol=1e-12)
+        np.testing.assert_allclose(network(y), expected, rtol=1e-12)
+        np.testing.assert_allclose(network(y[0]), expected[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("lam", [1e-6, 1e-2, 1.0])
@@ -83,18 +93,26 @@ def test_both_forms_of_the_fit_minimise_the_loss(lam):
     n, m, p, d = 6, 2, 9, 4
     key, W, x = draws(n, p, d)
     y, z = blocked_pairs(key, x, m, n * m)
-    f = np.asarray(NetworkFeatures(jnp.tanh, W).of(key, jnp.asarray(y), None)).T
+    f = np.asarray(NetworkFeatures(jnp.tanh, W).of(key, jnp.asarray(y))).T
     U, V = f.T @ f / len(f), f.T @ z / len(f)
     B = -np.linalg.solve(U + lam * np.eye(p), V).T / math.sqrt(H)
-    loss = np.mean((math.sqrt(H) * f @ B.T + z) ** 2)
 
     of_gram = gram.Gram(jnp.asarray(lower(U)), jnp.asarray(V), jnp.asarray(np.mean(z**2)))
-    for got in (
-        fit.ridge_primal(of_gram, lam, h),
-        fit.ridge_dual(key, NetworkFeatures(jnp.tanh, W), x, m, a, h, lam),
-    ):
-        np.testing.assert_allclose(got[0], B, rtol=1e-7, atol=1e-9)
-        np.testing.assert_allclose(got[1], loss, rtol=1e-8)
+    features = NetworkFeatures(jnp.tanh, W)
+    of_pairs = gram.Pairs(*gram.pairs(key, features, x, 0, n * m, NOISING))
+    for form in of_gram, of_pairs:
+        for weight in 1.0, 0.7:  # φ(x) = weight/(x + λ)
+            fitted, got = form.system(lam, weight)
+            np.testing.assert_allclose(
+                -fitted.T / math.sqrt(H), weight * B, rtol=1e-7, atol=1e-9
+            )
+            residuals = math.sqrt(H) * f @ (weight * B).T + z
+            np.testing.assert_allclose(got, np.mean(residuals**2), rtol=1e-8)
+        training = rfdsm.Ridge(lam)
+        by_system = trained(form, features, training, NOISING, 1.0)
+        by_modes = form.modes().filtered(training.filter(form.modes().eigenvalues, 1.0))
+        np.testing.assert_allclose(by_system.network.B, B, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(-by_modes[0].T / math.sqrt(H), B, rtol=1e-6, atol=1e-8)
 
     # and the penalised loss of docs/theory.md section 1 is stationary there
     def penalised(B):
@@ -113,7 +131,7 @@ def test_a_trial_by_naive_numpy(psi_p):
     got = problem.simulate(key, d=d, trials=2)
     p, tests = got.sizes.p, 8 * d
     sampler = problem.data.at(d)
-    y0 = np.asarray(evaluate.shared_points(jax.random.fold_in(key, 0), sampler, 1024, a, h))
+    y0 = np.asarray(evaluate.shared_points(jax.random.fold_in(key, 0), sampler, d, NOISING))
     errors, deviations = [], []
     for trial in range(2):
         of = jax.random.split(jax.random.fold_in(key, 1 + trial), 5)
@@ -177,7 +195,7 @@ def two_dimensional(function, means, deviations, correlation):
 def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
     n, p, d = 3, 6, 40
     _, W, x = draws(n, p, d)
-    got = NetworkFeatures(activation, W).averaged(x, a, h)
+    got = averaged(activation, W, x)
     assert float(got.noise) == 1
     means = A * np.asarray(x @ W.T) / math.sqrt(d)
     lengths = np.linalg.norm(W, axis=1)
@@ -244,11 +262,11 @@ def test_kinks_that_share_a_panel_or_are_out_of_reach():
 
 def test_points_of_infinitely_many_noises_may_come_in_blocks(monkeypatch):
     _, W, x = draws(n=8, p=6, d=40)
-    whole = NetworkFeatures(rfdsm.Tanh(), W).averaged(x, a, h)
-    monkeypatch.setattr(mehler, "stream", lambda *of: network.stream(*of[:3], 3))
-    blocks = NetworkFeatures(rfdsm.Tanh(), W).averaged(x, a, h)
-    np.testing.assert_allclose(lower(blocks.U), lower(whole.U), rtol=1e-12)
-    np.testing.assert_allclose(blocks.V, whole.V, rtol=1e-12)
+    whole = averaged(rfdsm.Tanh(), W, x)
+    monkeypatch.setattr(mehler, "stream", lambda *of: blocks.stream(*of[:3], 3))
+    parts = averaged(rfdsm.Tanh(), W, x)
+    np.testing.assert_allclose(lower(parts.U), lower(whole.U), rtol=1e-12)
+    np.testing.assert_allclose(parts.V, whole.V, rtol=1e-12)
 
 
 @pytest.mark.parametrize("d, p", [(16, 64), (60, 120)])
@@ -266,10 +284,10 @@ def test_truncation_of_the_mehler_series(d, p, activation, monkeypatch):
         mean, scale = A * W @ x.T / math.sqrt(d), jnp.linalg.norm(W, axis=1) * math.sqrt(H / d)
         C, square = mehler.hermite_coefficients(activation, mean, scale, K)
         tau = jnp.max(jnp.mean(square - jnp.sum(C**2, 0), 1))
-        short = NetworkFeatures(activation, W).averaged(x, a, h)
+        short = averaged(activation, W, x)
         with monkeypatch.context() as patch:
             patch.setattr(mehler, "mehler_orders", lambda *_: 60)
-            long = NetworkFeatures(activation, W).averaged(x, a, h)
+            long = averaged(activation, W, x)
         return tau, math.sqrt(2) * jnp.linalg.norm(jnp.tril(short.U - long.U))
 
     draw = [draws(5, p, d, seed)[1:] for seed in range(4)]
@@ -321,7 +339,7 @@ def test_bias2_is_the_mean_over_pairs_of_different_trials():
 
 def test_shared_points_measure_linear_scores_exactly():
     sampler = rfdsm.Gaussian((1.9, 0.1)).at(6)
-    y = evaluate.shared_points(jax.random.key(0), sampler, 50, a, h)
+    y = evaluate.shared_points(jax.random.key(0), sampler, 6, NOISING)
     np.testing.assert_allclose(
         np.mean(y**2, 0), A**2 * np.repeat([1.9, 0.1], 3) + H, rtol=1e-12
     )

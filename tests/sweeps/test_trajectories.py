@@ -47,7 +47,7 @@ def test_networks_are_those_of_the_model(model, trained):
     key = jax.random.fold_in(jax.random.key(5), 8)
     key = jax.random.fold_in(key, zlib.crc32(np.array([np.inf, 1.3]).tobytes()))
     taus = trained.simulated_tau.values
-    again = of_line.simulate_trajectory(key, 8, taus, 3)
+    again = of_line.simulate_trajectory(key, 8, 3, taus)
     realised = of_line.at(again.sizes)
     assert float(realised.psi_n) == 1.25
     parts = {

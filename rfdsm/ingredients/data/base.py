@@ -5,7 +5,6 @@ the eigenvalue law ρ has weights w_k at eigenvalues σ_k (docs/theory.md sectio
 """
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...parameters.checks import WEIGHT_TOLERANCE, Condition, finite, is_traced
+from ..processes import Noising
 
 
 class AbstractSampler(eqx.Module):
@@ -33,11 +33,11 @@ class AbstractSampler(eqx.Module):
         """n training points and `tests` points that are not among them."""
 
     @abc.abstractmethod
-    def score(self, y: Float[Array, "rows d"], a: Any, h: Any) -> Float[Array, "rows d"]:
+    def score(self, y: Float[Array, "rows d"], noising: Noising) -> Float[Array, "rows d"]:
         """∇log P_t(y) of the noised law; NaN where it is unknown."""
 
     @abc.abstractmethod
-    def noised_variances(self, a: Any, h: Any) -> Float[Array, " d"] | None:
+    def noised_variances(self, noising: Noising) -> Float[Array, " d"] | None:
         """σ_t of each coordinate; None where the law is unknown."""
 
 

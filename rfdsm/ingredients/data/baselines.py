@@ -10,9 +10,8 @@ from .base import AbstractData
 
 def baselines(process: Any, data: AbstractData) -> Baselines:
     """The losses to hold errors against, for a process that noises the data."""
-    a, h = process.scales()
-    law = data.law()
-    noised = a**2 * law.eigenvalues + h
+    noising, law = process.noising(), data.law()
+    h, noised = noising.h, noising.variances(law.eigenvalues)
     isotropic = 1 - h / jnp.sum(law.weights * noised)
     linear = 1 - h * jnp.sum(law.weights / noised)
     best = linear if data.knows_score() else jnp.full_like(linear, jnp.nan)

@@ -29,11 +29,11 @@ class GaussianSampler(AbstractSampler):
         x = jax.random.normal(key, (n + tests, scale.shape[0]), scale.dtype) * scale[None, :]
         return x[:n], x[n:]
 
-    def score(self, y, a, h):
-        return -y / self.noised_variances(a, h)[None, :]
+    def score(self, y, noising):
+        return -y / self.noised_variances(noising)[None, :]
 
-    def noised_variances(self, a, h):
-        return a**2 * self.variances + h
+    def noised_variances(self, noising):
+        return noising.variances(self.variances)
 
 
 class Gaussian(AbstractData):

@@ -38,10 +38,10 @@ class PointSampler(AbstractSampler):
         X = jnp.asarray(self.X)
         return X[order[:n]], X[jnp.resize(order[n:], (tests,))]
 
-    def score(self, y, a, h):
+    def score(self, y, noising):
         return jnp.full_like(y, jnp.nan)
 
-    def noised_variances(self, a, h):
+    def noised_variances(self, noising):
         return None
 
 

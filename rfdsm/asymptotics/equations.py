@@ -1,7 +1,7 @@
-"""What the equations know of the features: the one interface that solver and formulas read.
+"""What the solver knows of the features: the one interface that it and the formulas read.
 
-The features enter by their second moments alone, and each way of knowing those is a
-population: averaged over the weights W (`averaged`), or measured (`measured`).
+The features enter by their second moments alone, and each way of knowing those gives one-point
+equations: averaged over the weights W (`averaged`), or measured (`measured`).
 """
 
 import abc
@@ -11,7 +11,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 
-class AbstractPopulation(eqx.Module):
+class OnePointEquations(eqx.Module):
     """The one-point equations of a kind of features, for k positive unknowns.
 
     Attributes:

@@ -1,0 +1,135 @@
+"""A trained network: the score that fit gives, and evaluation and users take."""
+
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._files.whole import whole_file
+from .._numerics.linalg import product
+from ..ingredients.activations import AbstractActivation
+from ..ingredients.processes import Noising
+from ..parameters.checks import float_array, is_traced
+from ..parameters.plain import restored, to_description
+from .blocks import BLOCK_ROWS
+from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures
+
+FORMAT = "rfdsm network 1"
+
+
+class Network(eqx.Module):
+    r"""A score network s(y) = B f(y), trained; a pytree.
+
+    Attributes:
+        features: f; of a random-features network ϱ(W y/√d), with its W.
+        B: the read-out, A/√p, shape (d, p); entries O(1/√p).
+        noising: y = a x + √h z, at which it was trained.
+
+    Example:
+        >>> import jax, rfdsm
+        >>> model = rfdsm.RFDSM(psi_n=8, psi_p=4, m=4, t=0.1, lam=1e-2)
+        >>> network = model.fit(jax.random.key(0), d=20)
+        >>> y = network.noising.a * jax.random.normal(jax.random.key(1), (1000, 20))
+        >>> network(y).shape
+        (1000, 20)
+    """
+
+    features: AbstractFeatures
+    B: Float[Array, "d p"]
+    noising: Noising
+
+    def __call__(self, y: Any, key: Array | None = None) -> Float[Array, "*rows d"]:
+        """The score at noised points, shape (d,) or (rows, d).
+
+        Args:
+            y: the points.
+            key: of what the Gaussian surrogate draws at y; a network draws nothing.
+
+        Raises:
+            ValueError: points of another dimension.
+        """
+        y, d = float_array(y, "y"), self.B.shape[0]
+        if y.ndim not in (1, 2) or y.shape[-1] != d:
+            raise ValueError(f"y must have shape ({d},) or (rows, {d}), got {y.shape}.")
+        rows = jnp.asarray(y, self.B.dtype).reshape(-1, d)
+        return self.score(jax.random.key(0) if key is None else key, rows).reshape(y.shape)
+
+    def score(
+        self, key: Array, y: Float[Array, "rows d"], points: Any = None
+    ) -> Float[Array, "rows d"]:
+        """s(y), a block of rows at a time; arguments as of `AbstractFeatures.of`."""
+
+        def one(row):
+            number, y, point = row
+            known = None if points is None else point[None]
+            f = self.features.of(jax.random.fold_in(key, number), y[None], known)
+            return product(self.B, f)[:, 0]
+
+        numbers = jnp.arange(len(y))
+        rows = numbers, y, numbers if points is None else points
+        return jax.lax.map(one, rows, batch_size=BLOCK_ROWS)
+
+    def save(self, path: Path | str) -> None:
+        """Write the network to a file, whole or not at all; `load` reads it back.
+
+        A line of JSON, then the arrays as Equinox serialises them. A user's own activation
+        function cannot be written: `load` takes it back.
+
+        Raises:
+            ValueError: a traced network.
+        """
+        if is_traced(self):
+            raise ValueError("save needs a concrete network: call it outside of jit.")
+        arrays = io.BytesIO()
+        eqx.tree_serialise_leaves(arrays, self)
+        activation = getattr(self.features, "activation", None)
+        about = {
+            "format": FORMAT,
+            "activation": activation and to_description(activation, whole=False),
+            "leaves": [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(self)],
+            "crc32": zlib.crc32(arrays.getbuffer()),
+        }
+        with whole_file(path) as partial, partial.open("wb") as file:
+            file.write(json.dumps(about).encode() + b"\n")
+            file.write(arrays.getbuffer())
+
+    @classmethod
+    def load(cls, path: Path | str, activation: AbstractActivation | None = None) -> "Network":
+        """Read what `save` wrote.
+
+        Args:
+            path: the file. activation: of the network, needed where it is a user's function.
+
+        Raises:
+            ValueError: not a file of a network, one that is damaged, its activation is a
+                function and not given, or float64 arrays without JAX's x64.
+        """
+        with Path(path).open("rb") as file:
+            head, arrays = file.readline(), file.read()
+        try:
+            about = json.loads(head)
+            known = isinstance(about, dict) and about.get("format") == FORMAT
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(f"{path} is not a file of a network: Network.save writes them.")
+        if zlib.crc32(arrays) != about["crc32"]:
+            raise ValueError(f"{path} is damaged, cut off perhaps: save the network again.")
+        leaves = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in about["leaves"]]
+        if any(leaf.dtype == np.float64 for leaf in leaves) and not jax.config.jax_enable_x64:
+            switch = "jax.config.update('jax_enable_x64', True)"
+            raise ValueError(f"{path} holds float64 numbers: {switch} before it is read.")
+        features: AbstractFeatures = GaussianFeatures(0, 0, 0, 0, 0)
+        if about["activation"] is not None:
+            what = "activation", AbstractActivation, about["activation"]
+            features = NetworkFeatures(restored(*what, activation, f"Network.load({path})"), 0)
+        blank = jax.tree.structure(cls(features, 0, Noising(0, 0)))
+        shapes = jax.tree.unflatten(blank, leaves)
+        return eqx.tree_deserialise_leaves(io.BytesIO(arrays), shapes)
