@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg.blas import ddot, dgemm, dsyrk
 from scipy.linalg.lapack import dposv
 
-from rfdsm.simulation.evaluate import POINTS_PER_DIMENSION, SHARED_AT_LEAST
+from rfdsm.simulation.experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST
 
 
 def features(W, y):

@@ -7,33 +7,41 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ..errors import Sizes
 from ..ingredients.processes import Noising
 from ..ingredients.training import mode_rate
 from ..parameters.checks import is_traced, positive_integer
-from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures
+from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FEATURES = ("network", "gaussian")
-POINTS_PER_DIMENSION = 8  # measure an error, see `evaluate`
+# A point measures |.|²/d with a relative error √(2/d), and the errors of two trials differ by
+# O(1/d): 8 d points measure to half of that, so that averages are limited by the trials.
+POINTS_PER_DIMENSION = 8
+SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2
 
 
 class Draw(NamedTuple):
-    """The random numbers of a trial.
+    """What a trial draws.
 
     Attributes:
-        features: those of its network. x, x_test: training points, and others.
-        of_noise, of_test, of_memory, of_shared: keys of the noises, and of what features draw.
+        features: of its network. x: the training points; key: of their noises.
+        y: noised points to measure on, shape (rows, d): `tests` copies of points left out,
+            `memories` of training points (at m = ∞ none), then what all trials share.
+        z: the noises of the first two kinds. keys: of what features draw at each y.
+        points: the numbers of the training points in y, -1 of others.
     """
 
     features: AbstractFeatures
     x: Float[Array, "n d"]
-    x_test: Float[Array, "tests d"]
-    of_noise: Array
-    of_test: Array
-    of_memory: Array
-    of_shared: Array
+    key: Array
+    y: Float[Array, "rows d"]
+    z: Float[Array, "own d"]
+    keys: Array
+    points: Int[Array, " rows"]
+    tests: int
+    memories: int
 
 
 class Experiment(eqx.Module):
@@ -59,15 +67,47 @@ class Experiment(eqx.Module):
         """κ = 2h/ψ_p."""
         return mode_rate(self.noising.h, self.sizes.psi_p)
 
-    def draw(self, key: Array) -> Draw:
-        """What one trial draws."""
-        sizes, sampler = self.sizes, self.sampler
-        of_W, of_data, *of_rest = jax.random.split(key, 5)
+    def shared_points(self, key: Array) -> Float[Array, "points d"] | None:
+        """Noised test points y for bias2, with exactly the right second moment per coordinate.
+
+        Their own fluctuation is not averaged over trials. The mean learned score is -κ_σ y to
+        leading order, diagonal in these coordinates (docs/theory.md section 4), and of such
+        scores the rescaled points measure every squared difference exactly. None where the law
+        of the data is unknown.
+        """
+        right = self.sampler.noised_variances(self.noising)
+        if right is None:
+            return None
+        of_data, of_noise = jax.random.split(key)
+        points = max(SHARED_AT_LEAST, POINTS_PER_DIMENSION * self.sizes.d)
+        y, _ = self.noising(of_noise, self.sampler.split(of_data, 0, points)[1])
+        return y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]
+
+    def draw(self, key: Array, shared: Float[Array, "points d"] | None = None) -> Draw:
+        """What one trial draws, beside the test points that all share."""
+        sizes, enough = self.sizes, POINTS_PER_DIMENSION * self.sizes.d
+        of_W, of_data, of_noise, of_test, of_memory = jax.random.split(key, 5)
         W = jax.random.normal(of_W, (sizes.p, sizes.d), self.noising.h.dtype)
-        tests = sampler.tests(sizes.n, POINTS_PER_DIMENSION * sizes.d)
-        x, x_test = sampler.split(of_data, sizes.n, tests)
-        features = self._features(jax.random.fold_in(of_W, 0), W)
-        return Draw(features, x, x_test, *of_rest, jax.random.fold_in(key, 0))
+        x, others = self.sampler.split(of_data, sizes.n, self.sampler.tests(sizes.n, enough))
+        times = 0 if math.isinf(sizes.m) else -(-enough // sizes.n)  # of each training point
+        test, z_test = self.noising(of_test, others)
+        memory, z_memory = self.noising(of_memory, jnp.tile(x, (times, 1)))
+        shared = test[:0] if shared is None else shared
+        y = test, memory, shared
+        of_y = (jax.random.fold_in(each, 0) for each in (of_test, of_memory, key))
+        unseen = jnp.full(len(test), -1), jnp.full(len(shared), -1)
+        points = unseen[0], jnp.tile(jnp.arange(sizes.n), times), unseen[1]
+        return Draw(
+            self._features(jax.random.fold_in(of_W, 0), W),
+            x,
+            of_noise,
+            jnp.concatenate(y),
+            jnp.concatenate([z_test, z_memory]),
+            jnp.concatenate([row_keys(k, len(rows)) for k, rows in zip(of_y, y, strict=True)]),
+            jnp.concatenate(points),
+            len(test),
+            len(memory),
+        )
 
     def _features(self, key, W) -> AbstractFeatures:
         if self.features == "network":

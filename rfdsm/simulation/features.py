@@ -20,6 +20,11 @@ from .blocks import preactivations
 from .mehler import noise_averages
 
 
+def row_keys(key: Array, rows: int) -> Array:
+    """A key for each of so many rows."""
+    return jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))
+
+
 class AbstractFeatures(eqx.Module):
     """f(y), p features of a noised point y."""
 
@@ -34,7 +39,7 @@ class AbstractFeatures(eqx.Module):
         Args:
             key: of what the features draw themselves.
             y: noised points; points: the numbers of the training points that they are copies
-                of, None where they are copies of points not seen.
+                of, negative where a point was not seen; None: none was.
         """
 
     def averages(
@@ -94,10 +99,9 @@ class GaussianFeatures(AbstractFeatures):
     def of(self, key, y, points=None):
         of_point, of_noise = jax.random.split(key)
         shape, dtype = (y.shape[0], self.p), y.dtype
-        if points is None:
-            shared = jax.random.normal(of_point, shape, dtype)
-        else:
-            shared = self.shared[points]
+        shared = jax.random.normal(of_point, shape, dtype)
+        if points is not None:
+            shared = jnp.where(points[:, None] < 0, shared, self.shared[points])
         noise = jax.random.normal(of_noise, shape, dtype)
         return self.b * preactivations(self.W, y) + self.v * shared.T + self.s * noise.T
 

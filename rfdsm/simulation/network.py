@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._files.whole import whole_file
 from .._numerics.linalg import product
@@ -19,7 +19,7 @@ from ..ingredients.processes import Noising
 from ..parameters.checks import float_array, is_traced
 from ..parameters.plain import restored, to_description
 from .blocks import BLOCK_ROWS
-from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures
+from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FORMAT = "rfdsm network 1"
 
@@ -59,22 +59,19 @@ class Network(eqx.Module):
         if y.ndim not in (1, 2) or y.shape[-1] != d:
             raise ValueError(f"y must have shape ({d},) or (rows, {d}), got {y.shape}.")
         rows = jnp.asarray(y, self.B.dtype).reshape(-1, d)
-        return self.score(jax.random.key(0) if key is None else key, rows).reshape(y.shape)
+        keys = row_keys(jax.random.key(0) if key is None else key, len(rows))
+        return self.score(keys, rows, jnp.full(len(rows), -1)).reshape(y.shape)
 
     def score(
-        self, key: Array, y: Float[Array, "rows d"], points: Any = None
+        self, keys: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"]
     ) -> Float[Array, "rows d"]:
-        """s(y), a block of rows at a time; arguments as of `AbstractFeatures.of`."""
+        """s(y), a block of rows at a time, each with its key; see `AbstractFeatures.of`."""
 
         def one(row):
-            number, y, point = row
-            known = None if points is None else point[None]
-            f = self.features.of(jax.random.fold_in(key, number), y[None], known)
-            return product(self.B, f)[:, 0]
+            key, y, point = row
+            return product(self.B, self.features.of(key, y[None], point[None]))[:, 0]
 
-        numbers = jnp.arange(len(y))
-        rows = numbers, y, numbers if points is None else points
-        return jax.lax.map(one, rows, batch_size=BLOCK_ROWS)
+        return jax.lax.map(one, (keys, y, points), batch_size=BLOCK_ROWS)
 
     def save(self, path: Path | str) -> None:
         """Write the network to a file, whole or not at all; `load` reads it back.

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float
 
 from ..errors import FIELDS, Errors, Sizes
 from ..parameters.checks import is_traced, positive_integer
-from . import evaluate
 from .blocks import BLOCK_ROWS
+from .evaluate import bias2, measured
 from .experiment import Draw, Experiment
 from .gram import AbstractEquations, normal_equations
 from .network import Network
@@ -60,34 +60,31 @@ def eigenvalues(key: Array, experiment: Experiment, trials: int = 1) -> Array:
 
 @partial(jax.jit, static_argnames="trials")
 def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
-    sizes, shared = experiment.sizes, None
-    if trials > 1:
-        arguments = experiment.sampler, sizes.d, experiment.noising
-        shared = evaluate.shared_points(jax.random.fold_in(key, 0), *arguments)
+    shared = experiment.shared_points(jax.random.fold_in(key, 0)) if trials > 1 else None
 
     def trial(key):
-        drawn = experiment.draw(key)
+        drawn = experiment.draw(key, shared)
         network, train_loss, largest = _trained(drawn, experiment)
         if train_loss.ndim == 0:
-            return evaluate.measured(network, train_loss, drawn, experiment, shared), largest
+            return measured(network, train_loss, drawn, experiment.sampler), largest
 
-        def at(trained):
-            B, loss = trained
+        def at(B, loss):
             at_time = Network(network.features, B, network.noising)
-            found = evaluate.measured(at_time, loss, drawn, experiment, shared)
+            found = measured(at_time, loss, drawn, experiment.sampler)
             single = found.deviation.astype(jnp.float32)  # of all times they are many
             return found._replace(deviation=single)
 
-        return jax.lax.map(at, (network.B, train_loss)), largest
+        return jax.lax.map(lambda time: at(*time), (network.B, train_loss)), largest
 
-    (*fields, deviations), largest = _over_trials(trial, key, sizes, trials)
-    bias2 = jnp.full_like(fields[0], jnp.nan)
+    (*fields, deviations), largest = _over_trials(trial, key, experiment.sizes, trials)
+    pairs = jnp.full_like(fields[0], jnp.nan)
     if shared is not None:
-        of_time = evaluate.bias2 if deviations.ndim == 3 else jax.vmap(evaluate.bias2, 1, 1)
-        bias2 = of_time(deviations).astype(fields[0].dtype)
+        of_time = bias2 if deviations.ndim == 3 else jax.vmap(bias2, 1, 1)
+        pairs = of_time(deviations).astype(fields[0].dtype)
     # Trials come last.
-    values = [jnp.moveaxis(value, 0, -1) for value in (*fields, bias2, fields[0] - bias2)]
-    return Errors(**dict(zip(FIELDS, values, strict=True)), sizes=sizes), largest
+    values = [jnp.moveaxis(value, 0, -1) for value in (*fields, pairs, fields[0] - pairs)]
+    errors = Errors(**dict(zip(FIELDS, values, strict=True)), sizes=experiment.sizes)
+    return errors, largest
 
 
 @jax.jit
@@ -113,7 +110,7 @@ def _trained(drawn: Draw, experiment: Experiment) -> Trained:
 
 def _equations(drawn: Draw, experiment: Experiment) -> AbstractEquations:
     arguments = drawn.features, drawn.x, experiment.sizes.m, experiment.noising
-    return normal_equations(drawn.of_noise, *arguments)
+    return normal_equations(drawn.key, *arguments)
 
 
 def _require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | None) -> None:

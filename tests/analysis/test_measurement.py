@@ -44,7 +44,7 @@ def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
 
     def loss(key, network, x):
         y, z = noising(key, x)
-        return jnp.mean((jnp.sqrt(noising.h) * network.score(key, y) + z) ** 2)
+        return jnp.mean((jnp.sqrt(noising.h) * network(y) + z) ** 2)
 
     def at(number):
         training = rfdsm.GradientFlow(number) if flow else rfdsm.Ridge(number)

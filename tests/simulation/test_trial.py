@@ -82,7 +82,6 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
     for block in (4, 5, 100):
         monkeypatch.setattr(networks, "BLOCK_ROWS", block)
         network = rfdsm.Network(NetworkFeatures(jnp.tanh, W), B, NOISING)
-        np.testing.assert_allclose(network.score(key, y), expected, rtol=1e-12)
         np.testing.assert_allclose(network(y), expected, rtol=1e-12)
         np.testing.assert_allclose(network(y[0]), expected[0], rtol=1e-12)
 
@@ -131,7 +130,7 @@ def test_a_trial_by_naive_numpy(psi_p):
     got = problem.simulate(key, d=d, trials=2)
     p, tests = got.sizes.p, 8 * d
     sampler = problem.data.at(d)
-    y0 = np.asarray(evaluate.shared_points(jax.random.fold_in(key, 0), sampler, d, NOISING))
+    y0 = np.asarray(problem._experiment(d, "network").shared_points(jax.random.fold_in(key, 0)))
     errors, deviations = [], []
     for trial in range(2):
         of = jax.random.split(jax.random.fold_in(key, 1 + trial), 5)
@@ -338,8 +337,8 @@ def test_bias2_is_the_mean_over_pairs_of_different_trials():
 
 
 def test_shared_points_measure_linear_scores_exactly():
-    sampler = rfdsm.Gaussian((1.9, 0.1)).at(6)
-    y = evaluate.shared_points(jax.random.key(0), sampler, 6, NOISING)
+    two = rfdsm.RFDSM(2, 1, 1, t=0.2, lam=1, data=rfdsm.Gaussian((1.9, 0.1)))
+    y = two._experiment(6, "network").shared_points(jax.random.key(0))
     np.testing.assert_allclose(
         np.mean(y**2, 0), A**2 * np.repeat([1.9, 0.1], 3) + H, rtol=1e-12
     )
