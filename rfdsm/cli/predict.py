@@ -20,6 +20,7 @@ from .console import note, out, require_writable, stages, table
 
 LINES = (1.0, 4.0, math.inf)
 COUNT = 24  # points of a grid, unless told
+NETWORKS = options.Networks("--verify", {"trials": 12, "points": 4}, least=2)
 
 
 @options.of_model(several=("m",), without=("psi_n", "law", "eigenvalues", "weights"))
@@ -46,11 +47,7 @@ def predict(
         int | None, typer.Option(help="Classes of points; as many as needed unless told.")
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws of the features' weights: a band.")] = 1,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Train networks on the data, and compare.")
-    ] = False,
-    trials: Annotated[int, typer.Option(help="Networks at each point of --verify.")] = 12,
-    marks: Annotated[int, typer.Option("--points", help="Points of --verify, a line.")] = 4,
+    verify: NETWORKS.told("Train networks on the data too, at points of each line") = None,
     seed: options.Seed = 0,
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
@@ -71,13 +68,7 @@ def predict(
             raise ValueError(f"--{name} must be at least {least}, got {count}.")
     if classes is not None and 2 * classes > len(data.X):
         raise ValueError(f"--classes {classes} are too many for {len(data.X)} points.")
-    networks = {"trials": trials, "points": marks} if verify else None
-    (grid,) = over.values()
-    if verify and (trials < 2 or not 1 <= marks <= len(grid)):
-        raise ValueError(
-            f"--trials takes at least 2 and --points 1 to the grid's {len(grid)}, got "
-            f"{trials} and {marks}."
-        )
+    networks = NETWORKS.read(verify)
     asked, costs = (model, over, lines), {"draws": draws, "classes": classes}
     estimate = prediction.estimate(*asked, **costs, simulate=networks)
 
@@ -93,7 +84,7 @@ def predict(
     words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
-    if verify:
+    if networks:
         out.print("\ntheory against trained networks:", deviations(found))
     print("\n".join(["", *summary(found)]))
 

@@ -18,9 +18,9 @@ from ...tuning import at_least, at_most, over_times
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
 from .. import options
-from .settings import FREE
+from .settings import FREE, NETWORKS
 
-STARTS, WIDTHS, TRIALS = 256, 5, 8  # unless told
+STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
 
 
@@ -237,13 +237,6 @@ def _shown(names: Sequence[str] | None, free: Mapping[str, Any]) -> tuple[str, .
 
 def _networks(asked: Any, points: Points | None) -> tuple[int | None, int] | None:
     """Dimension and trials to verify with."""
-    if asked is None:
-        return None
-    needed, example = ({"d"}, "d=64,trials=8") if points is None else (
-        set(), "trials=8 (d is the data's)"
-    )  # fmt: skip
-    trials = asked.get("trials", TRIALS)
-    if {*asked} - {"trials"} != needed or trials < 2:
-        got = ",".join(f"{name}={value}" for name, value in asked.items())
-        raise ValueError(f"--verify takes {example}, at least 2 trials, got {got}.")
-    return asked.get("d"), trials
+    usual = {"trials": NETWORKS.usual["trials"]} if points is not None else NETWORKS.usual
+    found = NETWORKS._replace(usual=usual).read(asked)
+    return found and (found.get("d"), found["trials"])

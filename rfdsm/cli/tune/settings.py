@@ -17,6 +17,7 @@ from .. import options
 
 WITHOUT = ("law",)  # of a model's options: the data are DATA, or Gaussian
 FREE = tuple(x for x, name in options.names().items() if not declared(RFDSM)[name].fixed)
+NETWORKS = options.Networks("--verify", {"d": 64, "trials": 8}, least=2)
 TABLES = ("free", "at_least", "at_most", "budget", "verify")
 
 
@@ -145,10 +146,13 @@ def _limits(value: Any, option: str) -> dict[str, float]:
     return limits
 
 
-def _counts(value: Any, option: str) -> dict[str, int]:
+def _networks(value: Any, option: str) -> dict[str, list[int]]:
     """Of "d=64,trials=8" or a table."""
-    value = value.split(",") if isinstance(value, str) else value
-    return {name: _integer(x, f"{option} {name}") for name, x in _table(value, option).items()}
+    if isinstance(value, Mapping):
+        value = [f"{name}={x}" for name, x in value.items()]
+    return options.assigned(
+        ",".join(value) if isinstance(value, list) else _text(value, option)
+    )
 
 
 def _names(value: Any, option: str) -> tuple[str, ...]:
@@ -202,7 +206,9 @@ SETTINGS = {
     "starts": Setting(_integer, "Starts of the search; 256."),
     "widths": Setting(_integer, "Values of a free psi_p that DATA are measured at; 5."),
     "verify": Setting(
-        _counts, "Train networks there and beside: d=64,trials=8; DATA: trials=8."
+        _networks,
+        f"Train networks there and beside: {NETWORKS.example}; on DATA, whose d is its own: "
+        "trials=8.",
     ),
     "landscape": Setting(_names, "One or two free numbers for the figure: psi_p,lam."),
     "file": Setting(None, "A TOML file of options by their names; options override."),
