@@ -130,5 +130,5 @@ def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     assert code == 0
     files = {path.name for path in Path(tmp_path / "new" / "place").iterdir()}
     assert files == {"gaussian.png", "digits.png", "summary.txt"}
-    for word in ("peaks at psi_p", "p = n", "differ by", "Gaussian", "measured"):
+    for word in ("peaks at psi_p", "p = n", "differs by", "Gaussian", "measured"):
         assert word in out
