@@ -61,8 +61,8 @@ class AbstractActivation(eqx.Module):
         """
 
 
-class AbstractSmoothActivation(AbstractActivation):
-    """An elementwise function without kinks."""
+class Smooth(eqx.Module):
+    """What an activation without kinks derives from too."""
 
     kinks: ClassVar[tuple[float, ...]] = ()
 

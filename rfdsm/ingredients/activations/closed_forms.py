@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ...parameters.checks import finite, is_traced, require, scalar, vector
 from ...parameters.numbers import number
 from ...parameters.scales import LINEAR
-from .base import AbstractActivation, AbstractSmoothActivation, Constants, floats, split
+from .base import AbstractActivation, Constants, Smooth, floats, split
 
 
 class ReLU(AbstractActivation):
@@ -60,7 +60,7 @@ class LeakyReLU(AbstractActivation):
         return _leaky_relu(self.slope, *floats(shared, fresh))
 
 
-class Erf(AbstractSmoothActivation):
+class Erf(Smooth, AbstractActivation):
     r"""erf x = (2/√π) ∫_0^x e^{-u²} du; the arcsine kernel (Williams, 1997).
 
     With w = 1 + 2Γ², sin B = 2 shared/w and sin(B + D) = 2Γ²/w, b = 2/√(πw),
@@ -93,7 +93,7 @@ class Erf(AbstractSmoothActivation):
         return _closed_form(jnp.zeros_like(b), b, v2, s2)
 
 
-class Sin(AbstractSmoothActivation):
+class Sin(Smooth, AbstractActivation):
     r"""sin x; E ϱϱ' = e^{-Γ²} sinh(shared), b = e^{-Γ²/2}, and with m = shared + fresh/2
 
     v² = e^{-Γ²}(sinh(shared) - shared)
@@ -115,7 +115,7 @@ class Sin(AbstractSmoothActivation):
         return _closed_form(jnp.zeros_like(b), b, v2, s2)
 
 
-class Cos(AbstractSmoothActivation):
+class Cos(Smooth, AbstractActivation):
     r"""cos x; E ϱϱ' = e^{-Γ²} cosh(shared), μ0 = e^{-Γ²/2}, b = 0, and
 
     v² = e^{-fresh}(1 - e^{-shared})²/2
@@ -133,7 +133,7 @@ class Cos(AbstractSmoothActivation):
         return _closed_form(mu0, jnp.zeros_like(mu0), v2, s2)
 
 
-class GELU(AbstractSmoothActivation):
+class GELU(Smooth, AbstractActivation):
     r"""xΦ(x) = x/2 + x erf(x/√2)/2, exactly; b = 1/2.
 
     Differentiating the arcsine kernel of erf(x/√2) gives, with W = 1 + Γ², t = shared and
@@ -166,7 +166,7 @@ class GELU(AbstractSmoothActivation):
         )
 
 
-class Polynomial(AbstractSmoothActivation):
+class Polynomial(Smooth, AbstractActivation):
     r"""Σ_n p_n x^n; c_k = Γ^k e_k with e_k = Σ_j p_{k+2j} (k+2j)!/(2^j j! √k!) Γ^{2j}.
 
     μ0 = e_0, b = e_1, and by c_k² r^k = e_k² shared^k

@@ -12,10 +12,10 @@ from jaxtyping import Array
 
 from ...parameters.checks import float_array, is_traced, require
 from . import table as _table
-from .base import AbstractActivation, AbstractSmoothActivation, Constants, floats, split
+from .base import AbstractActivation, Constants, Smooth, floats, split
 
 
-class Tanh(AbstractSmoothActivation):
+class Tanh(Smooth, AbstractActivation):
     """tanh x; constants from a table, good to 1e-13 up to Γ = 10, out of range beyond 16."""
 
     def __call__(self, x):
@@ -25,7 +25,7 @@ class Tanh(AbstractSmoothActivation):
         return _from_table(_tanh_table(), *floats(shared, fresh))
 
 
-class Sigmoid(AbstractSmoothActivation):
+class Sigmoid(Smooth, AbstractActivation):
     """1/(1 + e^{-x}) = (1 + tanh(x/2))/2; constants from the table of tanh, up to Γ = 32."""
 
     def __call__(self, x):
@@ -38,7 +38,7 @@ class Sigmoid(AbstractSmoothActivation):
         return Constants(mu0, tanh.b / 4, tanh.v2 / 4, tanh.s2 / 4, tanh.error / 4)
 
 
-class SiLU(AbstractSmoothActivation):
+class SiLU(Smooth, AbstractActivation):
     """x/(1 + e^{-x}) = x/2 + x tanh(x/2)/2; the even part from a table, up to Γ = 16."""
 
     def __call__(self, x):
