@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import NEED_TRUE_SCORE
 from ...ingredients.data import Samples
 from ...model import RFDSM
+from ...parameters.checks import positive_integer
 from ...parameters.numbers import Number, declared, numbers
 from ...sweeps.prediction import Points, load
 from ...tuning import at_least, at_most, over_times
@@ -99,22 +100,21 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         free, widths = _measured(free, model, settings.get("widths", WIDTHS), points)
         model = model.replace(psi_p=widths[len(widths) // 2])
     asked = Plan(
-        model,
-        free,
-        error,
-        times,
-        (*starmap(at_least, least.items()), *starmap(at_most, most.items())),
-        settings.get("budget"),
-        settings.get("starts", STARTS),
-        _shown(settings.get("landscape"), free),
-        _networks(settings.get("verify"), points),
-        widths,
-        "{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
-        settings.get("seed", 0),
+        model=model,
+        free=free,
+        error=error,
+        times=times,
+        subject_to=(*starmap(at_least, least.items()), *starmap(at_most, most.items())),
+        budget=settings.get("budget"),
+        starts=settings.get("starts", STARTS),
+        shown=_shown(settings.get("landscape"), free),
+        verify=_networks(settings.get("verify"), points),
+        widths=widths,
+        about="{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
+        seed=settings.get("seed", 0),
     )
     # What `tune`, or networks to verify with, would refuse later.
-    if asked.starts < 1:
-        raise ValueError(f"--starts must be at least 1, got {asked.starts}.")
+    positive_integer(asked.starts, "--starts")
     problem_of(*asked.arguments[:-1])
     if asked.verify:
         about = numbers(model)
