@@ -199,8 +199,8 @@ def model(
 
     fields = {name: value(name) for name in own_numbers(RFDSM)}
     for owner, base in ingredients(RFDSM).items():
-        dotted = {name: x for name, x in numbers.items() if name.startswith(f"{owner}.")}
-        inside = {name.partition(".")[2]: x for name, x in dotted.items()}
+        parts = {name.partition("."): x for name, x in numbers.items()}
+        inside = {name: x for (of, _, name), x in parts.items() if of == owner and name}
         if KINDS[owner] in given:
             made = read(base, given[KINDS[owner]], spelled(KINDS[owner]))
             kind = type(made)
