@@ -4,7 +4,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from ..parameters.checks import float_array, is_traced, positive_integer
 from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
-from ..simulation.features import FunctionFeatures, NetworkFeatures
+from ..simulation.features import AbstractFeatures, FunctionFeatures, NetworkFeatures
 from ..simulation.mehler import mehler_orders
 from .few_points import warn_of_few_points
 
@@ -100,7 +100,8 @@ def measure(
         if W is None:
             W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
         features = NetworkFeatures(model.activation, jnp.asarray(W))
-        return _measure(features, X, model, of_noise, noises, classes, halves, report)
+        seen = _Seen(features, X, model, report or _to_standard_error)
+        return _measure(seen, of_noise, noises, classes, halves)
 
     if draws is None:
         return one(key, halves, W)
@@ -163,89 +164,95 @@ def measure_features(
             "noises must be a number: features of a function have no exact average."
         )
     p = len(FunctionFeatures(function, 0).of(key, X[:2]))
-    features = FunctionFeatures(function, p)
-    model = RFDSM(
-        psi_n=psi_n,
-        psi_p=p / X.shape[1],
-        m=m,
-        process=process,
-        training=Ridge(1e-2) if training is None else training,
-    )
-    moments = _measure(features, X, model, key, noises, classes, halves, report)
-    return moments.without_activation()
+    training = Ridge(1e-2) if training is None else training
+    model = RFDSM(psi_n, p / X.shape[1], m, process=process, training=training)
+    seen = _Seen(FunctionFeatures(function, p), X, model, report or _to_standard_error)
+    return _measure(seen, key, noises, classes, halves).without_activation()
 
 
-def _measure(features, X, model, key, noises, classes, halves, report) -> Moments:
-    (N, d), p = X.shape, features.p
-    n = float(model.psi_n) * d
-    report = report or (
-        lambda at: at.said and print(f"rfdsm: {at}", file=sys.stderr, flush=True)
-    )
+class _Seen(NamedTuple):
+    """Features of the points X, shape (N, d), noised as the model says."""
+
+    features: AbstractFeatures
+    X: np.ndarray
+    model: RFDSM
+    report: Report
+
+    def sums(self, key, parts, noises, title) -> list[_stream.Sums]:
+        """The sums over each part of the points."""
+        advance = over_time(self.report, title, sum(map(len, parts)), "points")
+        about = self.model.process.noising(), noises, advance
+        return [_stream.sums(key, self.features, self.X, part, *about) for part in parts]
+
+    def leverage(self, key_sums, key, order) -> np.ndarray:
+        """Of every point, in the one-class solution of the first points of an order."""
+        pilot = [order[: max(PILOT, 4 * self.features.p)]]
+        (sums,) = self.sums(key_sums, pilot, LEVERAGE_NOISES, "first estimate")
+        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), self.model)
+        advance = over_time(self.report, "leverage", len(self.X), "points")
+        about = self.model.process.noising(), LEVERAGE_NOISES, advance
+        return _stream.leverage(key, self.features, self.X, resolvent, *about)
+
+    def moments(self, sums, noises, population, halves=None) -> Moments:
+        """The moments of sums over each class of so many points."""
+        S_g, S_s, T = map(np.stack, zip(*(each.moments(noises) for each in sums), strict=True))
+        counts = np.array([each.count for each in sums], self.X.dtype)
+        weights = counts / counts.sum()
+        if len(sums) == 1:
+            S_g, S_s, T, weights = S_g[0], S_s[0], T[0], None
+        about = self.model.process, self.model.activation, weights, population
+        return Moments(S_g, S_s, T, *about, halves=halves)
+
+
+def _measure(seen: _Seen, key, noises, classes, halves) -> Moments:
+    N, n = len(seen.X), _training_points(seen, noises, classes)
+    halves = N < HALVES_BELOW * max(n, seen.features.p) if halves is None else halves
+    _announce(seen, noises, classes, halves)
+    of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
+    parts = [order]
+    if classes != 1:
+        leverage = seen.leverage(of_pilot, of_leverage, order)
+        parts = _by_leverage(order, leverage[order], classes, seen.report)
+    if not halves:
+        return seen.moments(seen.sums(of_moments, parts, noises, "moments"), noises, N)
+    # Random order within each class, of which the halves are then random halves.
+    split = [half for part in parts for half in np.array_split(part, 2)]
+    sums = seen.sums(of_moments, split, noises, "moments")
+    of_halves = sums[::2], sums[1::2]
+    kept = _stack([seen.moments(each, noises, N / 2) for each in of_halves])
+    whole = [jax.tree.map(operator.add, *both) for both in zip(*of_halves, strict=True)]
+    moments = seen.moments(whole, noises, N, kept)
+    warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
+    return moments
+
+
+def _training_points(seen: _Seen, noises, classes) -> float:
+    """n = psi_n d, once what cannot be measured is refused."""
+    N, d = seen.X.shape
+    n = float(seen.model.psi_n) * d
     if not n < N:
         raise ValueError(
-            f"psi_n = {model.psi_n:g} asks for {n:g} training points of {N}, and one at least "
+            f"psi_n = {n / d:g} asks for {n:g} training points of {N}, and one at least "
             f"must be left out: lower psi_n below {N / d:.4g}."
         )
     if not math.isinf(noises):
         positive_integer(noises, "noises", 2)
-    if classes is not None:
-        positive_integer(classes, "classes", 1)
-        if 2 * classes > N:
-            raise ValueError(f"{classes} classes are too many for {N} points.")
-    if halves is None:
-        halves = N < HALVES_BELOW * max(n, p)
-    of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
-    _announce(report, N, p, d, noises, classes, halves)
-    noising = model.process.noising()
+    if classes is not None and 2 * positive_integer(classes, "classes") > N:
+        raise ValueError(f"{classes} classes are too many for {N} points.")
+    return n
 
-    def sums_of(parts, key, noises, title):
-        advance = over_time(report, title, sum(map(len, parts)), "points")
-        return [
-            _stream.sums(key, features, X, part, noising, noises, advance) for part in parts
-        ]
 
-    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
-    parts = [order]
-    if classes != 1:
-        pilot = [order[: max(PILOT, 4 * p)]]
-        (sums,) = sums_of(pilot, of_pilot, LEVERAGE_NOISES, "first estimate")
-        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), model)
-        advance = over_time(report, "leverage", N, "points")
-        leverage = _stream.leverage(
-            of_leverage, features, X, resolvent, noising, LEVERAGE_NOISES, advance
-        )
-        if classes is None:
-            spread = float(np.std(leverage) / np.mean(leverage))
-            classes = max(1, min(CLASSES, N // LEAST_IN_CLASS)) if spread > SPREAD else 1
-            report(
-                Progress(
-                    f"the points' leverage varies by {100 * spread:.0f} % of its mean: "
-                    f"{classes} class{'es' if classes > 1 else ''}"
-                )
-            )
-        # Random order within each class, of which the halves are then random halves.
-        ranked = leverage[order]
-        by_leverage = np.array_split(np.argsort(ranked, kind="stable"), classes)
-        parts = [order[np.sort(places)] for places in by_leverage]
-
-    def build(sums, population, halves=None):
-        moments = [np.stack(x) for x in zip(*(s.moments(noises) for s in sums), strict=True)]
-        counts = np.array([s.count for s in sums], X.dtype)
-        weights = counts / counts.sum()
-        if len(sums) == 1:
-            moments, weights = [each[0] for each in moments], None
-        about = model.process, model.activation, weights, population
-        return Moments(*moments, *about, halves=halves)
-
-    if not halves:
-        return build(sums_of(parts, of_moments, noises, "moments"), N)
-    split = [half for part in parts for half in np.array_split(part, 2)]
-    sums = sums_of(split, of_moments, noises, "moments")
-    pairs = zip(sums[::2], sums[1::2], strict=True)
-    whole = [jax.tree.map(operator.add, *both) for both in pairs]
-    moments = build(whole, N, _stack([build(sums[i::2], N / 2) for i in (0, 1)]))
-    warn_of_few_points(model.replace(psi_p=moments.psi_p), moments)
-    return moments
+def _by_leverage(order, leverage, classes: int | None, report: Report) -> list[np.ndarray]:
+    """Classes of points of like leverage, each in their order; None: how many is chosen."""
+    if classes is None:
+        spread = float(np.std(leverage) / np.mean(leverage))
+        classes = max(1, min(CLASSES, len(order) // LEAST_IN_CLASS)) if spread > SPREAD else 1
+        told = f"{classes} class{'es' if classes > 1 else ''}"
+        varies = f"the points' leverage varies by {100 * spread:.0f} % of its mean"
+        report(Progress(f"{varies}: {told}"))
+    ranked = np.argsort(leverage, kind="stable")
+    return [order[np.sort(places)] for places in np.array_split(ranked, classes)]
 
 
 def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
@@ -269,8 +276,9 @@ def _stack(each: list[Moments]) -> Moments:
     return Moments(**stacked, **kept)
 
 
-def _announce(report, N, p, d, noises, classes, halves) -> None:
+def _announce(seen: _Seen, noises, classes, halves) -> None:
     """Say what time and memory the work takes, where it is long."""
+    (N, d), p = seen.X.shape, seen.features.p
     each = 1 if classes == 1 else CLASSES if classes is None else classes
     memory = 8 * p * p * each * (12 if halves else 4) + 8 * _stream.BLOCK_ROWS * 3 * p
     if math.isinf(noises):
@@ -282,9 +290,10 @@ def _announce(report, N, p, d, noises, classes, halves) -> None:
         seconds += N * LEVERAGE_NOISES * p * (FEATURE + 2 * d / progress.FLOPS)
     if seconds > progress.LONG:
         how = "exact averages over noise" if math.isinf(noises) else f"{noises:g} noises each"
-        report(
-            Progress(
-                f"measuring {p} features on {N} points, {how}: about {seconds:.0f} s and "
-                f"{memory / 2**30:.2g} GiB"
-            )
-        )
+        needs = f"about {seconds:.0f} s and {memory / 2**30:.2g} GiB"
+        seen.report(Progress(f"measuring {p} features on {N} points, {how}: {needs}"))
+
+
+def _to_standard_error(at: Progress) -> None:
+    if at.said:
+        print(f"rfdsm: {at}", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 Bad input is one line on standard error and exit code 2, a failed solve one line and 1.
 """
 
+import sys
 import warnings
 
 import jax
@@ -11,6 +12,7 @@ import typer
 from ..errors import NotConverged
 from . import curve, demo, doctor, point, predict, spectrum, train, tune
 from .console import fail, show_warning
+from .deprecated import renewed
 
 app = typer.Typer(
     add_completion=False,
@@ -28,7 +30,7 @@ def run() -> None:
     jax.config.update("jax_enable_x64", True)
     warnings.showwarning = show_warning
     try:
-        app()
+        app(renewed(sys.argv[1:]))
     except (ValueError, TypeError) as error:
         fail(error, 2)
     except OSError as error:

@@ -8,11 +8,11 @@ from .. import sweeps
 from ..sweeps import axes
 from . import options, words
 
+ERRORS = "test_loss,train_loss,memorization_loss"
+NETWORKS = options.Networks("--simulate", {"d": 48, "trials": 8, "points": 6})
 
-@options.of_model(
-    several=("m",),
-    beside=options.of_curves(points=6, errors="test_loss,train_loss,memorization_loss"),
-)
+
+@options.of_model(several=("m",), beside=options.of_curves(NETWORKS, ERRORS))
 def curve(
     swept: Annotated[
         list[str],
@@ -46,5 +46,4 @@ def curve(
     model = options.model(
         given | first, lambda option: f"{option} is missing: {name} alone is swept."
     )
-    asked = beside | {"points": 6}
-    words.answer(sweeps.curve, model, {name: grid}, lines, asked, words.least_losses)
+    words.answer(sweeps.curve, model, {name: grid}, lines, beside, NETWORKS, words.least_losses)

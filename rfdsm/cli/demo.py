@@ -9,7 +9,7 @@ import typer
 
 from .. import sweeps
 from .._files.whole import whole_file
-from ..errors import LABELS, LOSSES
+from ..errors import LOSSES
 from ..model import RFDSM
 from ..progress import Progress, Report
 from ..sweeps import prediction
@@ -121,10 +121,4 @@ def _of_gaussian(found: Any, model: RFDSM, folder: Path) -> list[str]:
         f"p = 8 n. From psi_p = {x[np.argmax(memory < linear)]:.3g} on, training points are "
         f"denoised better than the best linear score can ({linear:.3g}): memorisation."
     )
-    for name in LOSSES:
-        gaps = np.abs(words.deviation(found, name))
-        told.append(
-            f"  {LABELS[name]}: network and theory differ by {np.median(gaps):.1f} % in the "
-            f"median, {np.max(gaps):.0f} % at most."
-        )
-    return told
+    return told + words.agreement(found, LOSSES)

@@ -6,9 +6,10 @@ one line that names the option.
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -45,12 +46,68 @@ def names() -> dict[str, str]:
     return {name.rpartition(".")[2]: name for name in single}
 
 
-def of_curves(points: int, errors: str) -> dict[str, tuple[Any, Any]]:
-    """Options of commands on curves, for `of_model`; their usual points of networks, errors."""
-    simulate = typer.Option(help=f"Simulate too: d=48,trials=8,points={points}.")
+class Networks(NamedTuple):
+    """The option that asks for networks, by one text in every command: d=48,trials=8,points=6.
+
+    Attributes:
+        option: --simulate or --verify.
+        usual: the keys that have a meaning for the command, and their numbers where they are
+            left out; d never is, its number is an example. Without d it is the data's own.
+        least: of trials. dimensions: how many may be given, as in d=80,160.
+    """
+
+    option: str
+    usual: Mapping[str, int]
+    least: int = 1
+    dimensions: int = 1
+
+    @property
+    def example(self) -> str:
+        """The text with all keys."""
+        return ",".join(f"{name}={value}" for name, value in self.usual.items())
+
+    def told(self, help: str) -> Any:
+        """The option as typer takes it: its text, which `read` reads."""
+        return Annotated[str | None, typer.Option(self.option, help=f"{help}: {self.example}.")]
+
+    def read(self, given: str | Mapping[str, list[int]] | None) -> dict[str, Any] | None:
+        """The numbers by key, of d a list where it may be several; None: not asked for.
+
+        Args:
+            given: the text, or what `assigned` made of it.
+
+        Raises:
+            ValueError: another key, not an integer, too small a one, too many, or no d.
+        """
+        if given is None:
+            return None
+        found = assigned(given) if isinstance(given, str) else given
+        for name, values in found.items():
+            least = self.least if name == "trials" else 1
+            most = self.dimensions if name == "d" else 1
+            if name not in self.usual:
+                self._refuse(f"{name!r} is none of these")
+            if not len(values) == len({*values}) <= most:
+                self._refuse(f"{name} is one{' or two' if most > 1 else ''}, got {values}")
+            if min(values) < least:
+                self._refuse(f"{name} must be at least {least}, got {min(values)}")
+        if "d" in self.usual and "d" not in found:
+            self._refuse("d is missing")
+        numbers = {name: values[0] for name, values in found.items()}
+        if self.dimensions > 1:
+            numbers["d"] = sorted(found["d"])
+        return {**self.usual, **numbers}
+
+    def _refuse(self, why: str) -> NoReturn:
+        own = "" if "d" in self.usual else " (d is the data's own)"
+        raise ValueError(f"{self.option} takes {self.example}{own}: {why}.")
+
+
+def of_curves(networks: Networks, errors: str) -> dict[str, tuple[Any, Any]]:
+    """Options of commands on curves, for `of_model`; their networks, and usual errors."""
     shown = typer.Option(help=f"Errors to show, of {', '.join(FIELDS)}.")
     return {
-        "simulate": (Annotated[str | None, simulate], None),
+        "simulate": (networks.told("Simulate too"), None),
         "seed": (Seed, 0),
         "errors": (Annotated[str, shown], errors),
         "out_file": (FigureFile, None),
@@ -142,8 +199,8 @@ def model(
 
     fields = {name: value(name) for name in own_numbers(RFDSM)}
     for owner, base in ingredients(RFDSM).items():
-        dotted = {name: x for name, x in numbers.items() if name.startswith(f"{owner}.")}
-        inside = {name.partition(".")[2]: x for name, x in dotted.items()}
+        parts = {name.partition("."): x for name, x in numbers.items()}
+        inside = {name: x for (of, _, name), x in parts.items() if of == owner and name}
         if KINDS[owner] in given:
             made = read(base, given[KINDS[owner]], spelled(KINDS[owner]))
             kind = type(made)
@@ -185,49 +242,19 @@ def lists(texts: list[str] | None, option: str) -> list[float]:
     return [number for text in texts or () for number in read_numbers(text, option)]
 
 
-def networks(text: str | None, d: int, **rest: int) -> dict[str, int]:
-    """The numbers of "d=48,trials=8,points=6"; empty where none was asked for.
-
-    Args:
-        text: given to --simulate.
-        d: an example.
-        rest: the other numbers, as they are where the text leaves them out.
-    """
-    if text is None:
-        return {}
-    found = _assigned(text)
-    numbers = rest | {name: values[0] for name, values in found.items()}
-    once = all(len(values) == 1 for values in found.values())
-    if not once or set(numbers) != {"d", *rest} or min(numbers.values()) < 1:
-        example = ",".join(f"{name}={value}" for name, value in {"d": d, **rest}.items())
-        raise ValueError(
-            f"--simulate takes positive integers {example} (all but d may be left out), "
-            f"got {text!r}."
-        )
-    return numbers
-
-
-def dimensions(text: str | None) -> tuple[list[int], int]:
-    """The one or two dimensions, ascending, and the trials of "d=80,160,trials=32"."""
-    if text is None:
-        return [], 0
-    found = {"trials": [32]} | _assigned(text)
-    if set(found) != {"d", "trials"} or len(found["trials"]) != 1 or len(found["d"]) > 2:
-        raise ValueError(
-            f"--simulate takes one or two dimensions, d=80 or d=80,160, and trials=32, "
-            f"got {text!r}."
-        )
-    return sorted(found["d"]), *found["trials"]
-
-
-def _assigned(text: str) -> dict[str, list[int]]:
-    """The integers of "d=80,160,trials=32" by name; "" is the name of what is none of these."""
+def assigned(text: str) -> dict[str, list[int]]:
+    """The integers of "d=80,160,trials=32" by key; what is none of these is a key itself."""
     found: dict[str, list[int]] = {}
     name = ""
     for part in text.split(","):
         key, equals, value = part.rpartition("=")
         name = key.strip() if equals else name
-        if not value.strip().lstrip("+-").isdecimal():
-            name, value = "", "0"
-        found.setdefault(name, []).append(int(value))
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if name and number.is_integer():
+            found.setdefault(name, []).append(int(number))
+        else:
+            found[part] = []
     return found

@@ -15,26 +15,25 @@ from . import console, options
 from .console import out, stages
 from .words import of_errors
 
+NETWORKS = options.Networks("--simulate", {"d": 80, "trials": 32}, dimensions=2)
+
 
 @options.of_model()
 def point(
     given: dict[str, Any],
-    simulate: Annotated[
-        str | None,
-        typer.Option(help="Simulate too: d=80 or d=80,160 (extrapolated), trials=32."),
-    ] = None,
+    simulate: NETWORKS.told("Simulate too, at one d or two (d=80,160: extrapolated)") = None,
     seed: options.Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Every error at one point, from theory and, if asked, from simulation."""
     model = options.model(given)
-    dimensions, trials = options.dimensions(simulate)
+    asked = NETWORKS.read(simulate) or {"d": []}
     runs = []
     with stages("simulate") as report:
-        step = Steps(report, len(dimensions))
-        for d in dimensions:
+        step = Steps(report, len(asked["d"]))
+        for d in asked["d"]:
             key = jax.random.fold_in(jax.random.key(seed), d)
-            runs.append(model.simulate(key, d, trials))
+            runs.append(model.simulate(key, d, asked["trials"]))
             step(f"d = {d}")
     # Rounding to integers moves the ratios: theory is compared where the simulation was.
     told = _results(model.at(runs[-1].sizes) if runs else model, runs)

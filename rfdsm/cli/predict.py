@@ -13,6 +13,7 @@ from ..analysis.points import describe
 from ..errors import LABELS, LOSSES
 from ..ingredients.data import Samples
 from ..model import RFDSM
+from ..parameters.checks import positive_integer
 from ..parameters.numbers import counted, declared, text
 from ..sweeps import axes, prediction
 from . import options, words
@@ -20,6 +21,7 @@ from .console import note, out, require_writable, stages, table
 
 LINES = (1.0, 4.0, math.inf)
 COUNT = 24  # points of a grid, unless told
+NETWORKS = options.Networks("--verify", {"trials": 12, "points": 4}, least=2)
 
 
 @options.of_model(several=("m",), without=("psi_n", "law", "eigenvalues", "weights"))
@@ -46,11 +48,7 @@ def predict(
         int | None, typer.Option(help="Classes of points; as many as needed unless told.")
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws of the features' weights: a band.")] = 1,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Train networks on the data, and compare.")
-    ] = False,
-    trials: Annotated[int, typer.Option(help="Networks at each point of --verify.")] = 12,
-    marks: Annotated[int, typer.Option("--points", help="Points of --verify, a line.")] = 4,
+    verify: NETWORKS.told("Train networks on the data too, at points of each line") = None,
     seed: options.Seed = 0,
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
@@ -67,17 +65,11 @@ def predict(
     model, over, lines = question(data.X, against, given, n)
     measured = {"draws": draws, "noises": noises, "classes": classes}
     for (name, count), least in zip(measured.items(), (1, 2, 1), strict=True):
-        if count is not None and count < least:
-            raise ValueError(f"--{name} must be at least {least}, got {count}.")
+        if count is not None:
+            positive_integer(count, f"--{name}", least)
     if classes is not None and 2 * classes > len(data.X):
         raise ValueError(f"--classes {classes} are too many for {len(data.X)} points.")
-    networks = {"trials": trials, "points": marks} if verify else None
-    (grid,) = over.values()
-    if verify and (trials < 2 or not 1 <= marks <= len(grid)):
-        raise ValueError(
-            f"--trials takes at least 2 and --points 1 to the grid's {len(grid)}, got "
-            f"{trials} and {marks}."
-        )
+    networks = NETWORKS.read(verify)
     asked, costs = (model, over, lines), {"draws": draws, "classes": classes}
     estimate = prediction.estimate(*asked, **costs, simulate=networks)
 
@@ -93,7 +85,7 @@ def predict(
     words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
-    if verify:
+    if networks:
         out.print("\ntheory against trained networks:", deviations(found))
     print("\n".join(["", *summary(found)]))
 
@@ -111,31 +103,16 @@ def question(
         ValueError: numbers out of their domain, no point left out, a number given twice.
     """
     N, d = X.shape
-    name, equals, text = against.partition("=")
-    about = declared(RFDSM)
-    free = {  # of the measurement, and no ratio: psi_n is swept as n
-        short: full
-        for short, full in options.names().items()
-        if not (about[full].measured or about[full].count or about[full].fixed)
-    }
-    if name not in (axes.POINTS, *free):
-        raise ValueError(
-            f"--against takes {', '.join((axes.POINTS, *free))}, alone or as in n=32:512:24, "
-            f"got {against!r}."
-        )
+    name, grid = _swept(against, N, d)
     if ({axes.POINTS: n} | given).get(name) not in (None, []):
         raise ValueError(f"{name} is swept, --{name} gives it again: leave one out.")
-    grid = axes.grid(name, text if equals else _usual_grid(name, free.get(name), N, d))
-    middle = grid[len(grid) // 2]
-    numbers = {**given, "m": sorted(given["m"] or LINES)}
-    lines = None if name in numbers else {"m": numbers["m"]}  # where m itself is swept
-    numbers["m"] = numbers["m"][len(numbers["m"]) // 2]
+    several = sorted(given["m"] or LINES)
+    lines = None if name == "m" else {"m": several}
+    numbers = given | {"m": several[len(several) // 2]} | {name: grid[len(grid) // 2]}
     if name == axes.POINTS:
-        n = middle
+        n, largest = numbers.pop(name), grid[-1]
     else:
-        numbers[name] = middle
-        n = max(1, min(2 * d, N // 4)) if n is None else n
-    largest = grid[-1] if name == axes.POINTS else n
+        n = largest = max(1, min(2 * d, N // 4)) if n is None else n
     if not largest < N:
         raise ValueError(
             f"n = {largest:g} training points of {N}: one at least must be left out."
@@ -149,13 +126,26 @@ def question(
     return options.model(numbers, t=0.1, lam=1e-2, data=Samples(X)), {name: grid}, lines
 
 
-def _usual_grid(name: str, full: str | None, N: int, d: int) -> str:
-    if full is None:
+def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:
+    """The number that is swept, and its values: the usual ones where none are given."""
+    name, equals, text = against.partition("=")
+    about = declared(RFDSM)
+    free = {  # of the measurement, and no ratio: psi_n is swept as n
+        short: about[full]
+        for short, full in options.names().items()
+        if not (about[full].measured or about[full].count or about[full].fixed)
+    }
+    if name not in (axes.POINTS, *free):
+        raise ValueError(
+            f"--against takes {', '.join((axes.POINTS, *free))}, alone or as in n=32:512:24, "
+            f"got {against!r}."
+        )
+    if name == axes.POINTS:
         low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N / 2)
     else:
-        low, high = declared(RFDSM)[full].bounds or (1e-3, 1.0)
+        low, high = free[name].bounds or (1e-3, 1.0)
         low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
-    return f"{low}:{high}:{COUNT}"
+    return name, axes.grid(name, text if equals else f"{low}:{high}:{COUNT}")
 
 
 def deviations(found: Any) -> Table:

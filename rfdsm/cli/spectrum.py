@@ -14,11 +14,13 @@ from ..simulation import FEATURES
 from . import console, options, words
 from .console import out, require_writable, stages
 
+NETWORKS = options.Networks("--simulate", {"d": 100, "trials": 2})
+
 
 @options.of_model(without=("tau", "lam", "steps", "learning_rate", "training"))
 def spectrum(
     given: dict[str, Any],
-    simulate: Annotated[str | None, typer.Option(help="Simulate too: d=100,trials=2.")] = None,
+    simulate: NETWORKS.told("Simulate too") = None,
     features: Annotated[
         str, typer.Option(help="Simulated: network, or gaussian for the surrogate.")
     ] = "network",
@@ -30,7 +32,7 @@ def spectrum(
     # Everything that can be refused is refused before the work.
     model = options.model(given, **{"training.lam": 1.0})  # U does not depend on training
     model = model.replace(training=GradientFlow(1.0))
-    networks = options.networks(simulate, d=100, trials=2)
+    networks = NETWORKS.read(simulate)
     if features not in FEATURES:
         raise ValueError(f"--features takes {' or '.join(FEATURES)}, got {features!r}.")
     if networks:

@@ -9,12 +9,13 @@ from ..sweeps import axes
 from . import options, words
 
 ERRORS = "score_error,test_loss,train_loss,memorization_loss"
+NETWORKS = options.Networks("--simulate", {"d": 48, "trials": 8, "points": 10})
 
 
 @options.of_model(
     several=("psi_n", "m"),
     without=("tau", "steps", "learning_rate", "training"),
-    beside=options.of_curves(points=10, errors=ERRORS),
+    beside=options.of_curves(NETWORKS, ERRORS),
 )
 def train(
     tau: Annotated[
@@ -39,7 +40,7 @@ def train(
     taus = axes.grid("tau", tau)
     first = {name: several[0] for name, several in (values | {"tau": taus}).items()}
     model, lines = options.model(given | first), {name: values[name]}
-    words.answer(sweeps.train, model, taus, lines, beside | {"points": 10}, _summary)
+    words.answer(sweeps.train, model, taus, lines, beside, NETWORKS, _summary)
 
 
 def _summary(found: Any) -> list[str]:

@@ -79,24 +79,24 @@ def answer(
     over: Any,
     lines: Mapping[str, Any] | None,
     asked: Mapping[str, Any],
+    networks: options.Networks,
     summary: Callable[[Any], list[str]],
 ) -> None:
     """What `curve` and `train` do with their model.
 
     Args:
         solve: of `sweeps`. model, over, lines: as it takes them.
-        asked: by `options.of_curves`. summary: lines of text on the data set.
+        asked: by `options.of_curves`, networks by `networks`.
+        summary: lines of text on the data set.
     """
     shown, seed = options.error_names(asked["errors"]), asked["seed"]
-    networks = (
-        options.networks(asked["simulate"], d=48, trials=8, points=asked["points"]) or None
-    )
+    simulate = networks.read(asked["simulate"])
     axis = over if isinstance(over, Mapping) else {"tau": over}
-    sweeps.curves.checked(model, axis, lines, networks, seed)
+    sweeps.curves.checked(model, axis, lines, simulate, seed)
     files = asked["out_file"], asked["data_file"]
     console.require_writable(*files)
     with console.stages(solve.__name__) as report:
-        found = solve(model, over, lines, simulate=networks, seed=seed, report=report)
+        found = solve(model, over, lines, simulate=simulate, seed=seed, report=report)
     keep(found, lambda draw: draw.curve_figure(found, shown, log_y=asked["log_y"]), *files)
     console.out.print(errors_table(found, shown))
     print("\n".join(["", *summary(found), *agreement(found, shown)]))

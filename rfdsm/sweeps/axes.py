@@ -106,8 +106,8 @@ def markers(along: Axis, d: int, points: int) -> np.ndarray:
     x = along.x
     if d < 1 or not 1 <= points <= len(x):
         raise ValueError(
-            f"--simulate takes d of at least 1 and points from 1 to the grid's "
-            f"{len(x)}, got d = {d}, points = {points}."
+            f"networks take d of at least 1 and points from 1 to the grid's {len(x)}, got "
+            f"d = {d}, points = {points}."
         )
     # The middles of equal parts: the far end, the dearest to simulate, adds the least.
     middles = (np.arange(points) + 0.5) / points * (len(x) - 1)

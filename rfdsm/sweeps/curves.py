@@ -16,8 +16,8 @@ from ..analysis.records import about, about_runs
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..progress import Report, Steps, silent
-from .axes import Axis, axis, realised
-from .networks import Networks, networks, simulated
+from .axes import axis, realised
+from .networks import Networks, calls, networks, simulated
 from .theory import Lines, lines_of, theory
 
 UNKNOWN = Timescales(Times(np.nan, np.nan), Times(np.nan, np.nan))
@@ -60,14 +60,13 @@ def curve(
         >>> dict(found.sizes)
         {'m': 2, 'psi_p': 3}
     """
-    along, of_lines, asked = checked(model, over, lines, simulate, seed)
-    step = Steps(report, 1 + (asked.steps(of_lines, along) if asked else 0))
-    variables = theory(of_lines, along, moments)
+    of_lines, asked = checked(model, over, lines, simulate, seed)
+    step = Steps(report, 1 + calls(asked, of_lines))
+    variables = theory(of_lines, moments)
     step("theory")
-    if asked is not None:
-        variables |= simulated(asked, of_lines, along, moments, step)
-    title = f"random-features denoising score matching over {along.name}"
-    return labelled(of_lines, along, variables, title, asked)
+    variables |= simulated(asked, of_lines, moments, step)
+    title = f"random-features denoising score matching over {of_lines.along.name}"
+    return labelled(of_lines, variables, title, asked)
 
 
 def train(
@@ -92,11 +91,10 @@ def train(
     Raises:
         TypeError: another training rule. ValueError, NotConverged: as `curve`.
     """
-    along, of_lines, asked = checked(model, {"training.tau": taus}, lines, simulate, seed)
-    along = along._replace(name="tau")
-    total = 1 + len(of_lines.models) + (asked.steps(of_lines, along) if asked else 0)
-    step = Steps(report, total)
-    variables = theory(of_lines, along)
+    of_lines, asked = checked(model, {"training.tau": taus}, lines, simulate, seed)
+    of_lines = of_lines._replace(along=of_lines.along._replace(name="tau"))
+    step = Steps(report, 1 + len(of_lines.models) + calls(asked, of_lines))
+    variables = theory(of_lines)
     step("theory")
     solved = np.any(variables["status"][1] == 0, axis=-1)
     times = []
@@ -108,10 +106,9 @@ def train(
             values = [getattr(getattr(each, way), name) for each in times]
             words = {"kind": "timescales", "long_name": f"{name} by the {way}"}
             variables[f"{name}_by_{way}"] = of_lines.dims, of_lines.shaped(values), words
-    if asked is not None:
-        variables |= simulated(asked, of_lines, along, None, step)
+    variables |= simulated(asked, of_lines, None, step)
     title = "random-features denoising score matching over training time"
-    return labelled(of_lines, along, variables, title, asked)
+    return labelled(of_lines, variables, title, asked)
 
 
 def checked(
@@ -120,21 +117,20 @@ def checked(
     lines: Mapping[str, Any] | None,
     simulate: Mapping[str, Any] | None,
     seed: int,
-) -> tuple[Axis, Lines, Networks | None]:
+) -> tuple[Lines, Networks | None]:
     """What a curve is asked for; everything that can be refused is refused here."""
     along = axis(model, over)
     of_lines = lines_of(model, along, axis(model, lines) if lines else None)
-    asked = None if simulate is None else networks(simulate, seed, of_lines, along)
-    return along, of_lines, asked
+    return of_lines, None if simulate is None else networks(simulate, seed, of_lines)
 
 
 def labelled(
-    lines: Lines, along: Axis, variables: dict[str, Any], title: str, asked: Networks | None
+    lines: Lines, variables: dict[str, Any], title: str, asked: Networks | None
 ) -> Any:
     """Variables as an `xarray.Dataset`, of which every coordinate describes itself."""
     import xarray as xr
 
-    model = lines.models[0]
+    model, along = lines.models[0], lines.along
     words = {"label": along.about.title, "spacing": "log" if along.log else "linear"}
     coordinates = {along.name: (along.name, along.x, words)}
     attributes = about(model, title) | {"axis": along.name}

@@ -11,8 +11,8 @@ from ..ingredients.moments import Moments
 from ..parameters.numbers import text
 from ..progress import Steps
 from ..simulation import key_of
-from .axes import Axis, markers
-from .theory import TRAINING_TIME, Lines
+from .axes import markers
+from .theory import Lines
 
 
 class Networks(NamedTuple):
@@ -29,35 +29,34 @@ class Networks(NamedTuple):
     x: np.ndarray
     seed: int = 0
 
-    def steps(self, lines: Lines, along: Axis) -> int:
-        """How many calls of `simulate` there will be."""
-        return len(lines.models) * (1 if along.full == TRAINING_TIME else len(self.x))
+
+def calls(asked: Networks | None, lines: Lines) -> int:
+    """How many calls of `simulate` there will be."""
+    return 0 if asked is None else len(lines.models) * (1 if lines.flow else len(asked.x))
 
 
-def networks(asked: dict[str, Any], seed: int, lines: Lines, along: Axis) -> Networks:
+def networks(asked: dict[str, Any], seed: int, lines: Lines) -> Networks:
     """The checked networks of {"d": 48, "trials": 8, "points": 6}, or with "at": values.
 
     Raises:
         ValueError: what d cannot realise, as `RFDSM.simulate`; computes nothing.
     """
-    given = dict(asked)
-    model = lines.models[0]
-    d = model.data.dimension(given.pop("d", None))
+    given, along = dict(asked), lines.along
+    d = lines.models[0].data.dimension(given.pop("d", None))
     trials = given.pop("trials", 8)
     at = given.pop("at", None)
     x = markers(along, d, given.pop("points", 6)) if at is None else np.asarray(at, float)
     if given:
         raise ValueError(f"networks take d, trials, points or at, got {', '.join(given)} too.")
     for each in lines.models:
-        there = each if along.full == TRAINING_TIME else along.place(each, x[0])
+        there = each if lines.flow else along.place(each, x[0])
         jax.eval_shape(lambda key, m=there: m.simulate(key, d, trials), jax.random.key(0))
     return Networks(d, trials, x, seed)
 
 
 def simulated(
-    asked: Networks,
+    asked: Networks | None,
     lines: Lines,
-    along: Axis,
     moments: Moments | None,
     step: Steps,
     names: tuple[str, ...] = FIELDS,
@@ -70,12 +69,14 @@ def simulated(
     a point only: it is the same whatever stands beside it.
 
     Args:
-        asked: the networks. lines, along, moments: the theory to compare with.
+        asked: the networks; None: nothing. lines, moments: the theory to compare with.
         step: called with the name of each finished point, of a trajectory of each line.
         names: of the errors.
         gaussian: tell the Gaussian theory too, where there are moments.
     """
-    flow, number = along.full == TRAINING_TIME, lines.number
+    if asked is None:
+        return {}
+    flow, along, number = lines.flow, lines.along, lines.number
     told = ["mean", "standard_error", "theory"] + ["gaussian_theory"] * gaussian
     found: dict[str, list] = {suffix: [] for suffix in told}
     for i, line in enumerate(lines.models):

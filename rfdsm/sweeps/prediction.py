@@ -18,7 +18,7 @@ from ..model import RFDSM
 from ..parameters.numbers import counted
 from ..progress import FLOPS, LONG, Report, Steps, silent
 from .curves import checked, labelled
-from .networks import simulated
+from .networks import calls, simulated
 from .theory import theory
 
 COMPILE = 3.0  # seconds for networks of a new shape
@@ -86,19 +86,18 @@ def predict(
     Raises:
         ValueError, NotConverged: as `curve` and `measure`.
     """
-    along, of_lines, asked = checked(model, over, lines, simulate, seed)
-    step = Steps(report, 2 + (asked.steps(of_lines, along) if asked else 0))
+    of_lines, asked = checked(model, over, lines, simulate, seed)
+    step = Steps(report, 2 + calls(asked, of_lines))
     measured = {"classes": classes, "draws": draws if draws > 1 else None, "report": report}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
         moments = measure(model, jax.random.key(seed), noises, **measured)
     step("moments")
-    variables = theory(of_lines, along, moments, kind=MEASURED)
-    variables |= theory(of_lines, along, suffix="_gaussian", kind=GAUSSIAN)
+    variables = theory(of_lines, moments, kind=MEASURED)
+    variables |= theory(of_lines, suffix="_gaussian", kind=GAUSSIAN)
     step("theory")
-    if asked is not None:
-        variables |= simulated(asked, of_lines, along, moments, step, LOSSES, gaussian=True)
-    found = labelled(of_lines, along, variables, "losses predicted on data points", asked)
+    variables |= simulated(asked, of_lines, moments, step, LOSSES, gaussian=True)
+    found = labelled(of_lines, variables, "losses predicted on data points", asked)
     points, d = model.data.X.shape
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
     numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
@@ -126,19 +125,19 @@ def estimate(
     Args:
         model, over, lines, draws, classes, simulate: as of `predict`.
     """
-    along, of_lines, asked = checked(model, over, lines, simulate, 0)
+    of_lines, asked = checked(model, over, lines, simulate, 0)
     d, classes = model.data.X.shape[1], classes or 1
     p = counted(model.psi_p, d)
-    solves = len(of_lines.models) * len(along.x) * draws
+    solves = len(of_lines.models) * len(of_lines.along.x) * draws
     seconds = COMPILE + solves * (0.02 + 3e-9 * p**3 * (1 + classes / 6))
     text = f"solving {solves} points of {p} features: about {seconds:.0f} s"
     training = 0.0
     if asked is not None:
         for line, x in product(of_lines.models, asked.x):
-            there = along.place(line, x)
+            there = of_lines.along.place(line, x)
             pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
             training += COMPILE + asked.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
-        count = asked.steps(of_lines, along) * asked.trials
+        count = calls(asked, of_lines) * asked.trials
         text += f"; training {count} networks: about {training:.0f} s"
     memory = 8 * p**2 * draws * (2 * classes + 3 + 4 * classes)
     return f"{text}; {memory / 2**30:.2g} GiB" if seconds + training > LONG else None

@@ -15,19 +15,23 @@ from ..ingredients.moments import Moments
 from ..model import RFDSM
 from .axes import Axis
 
-TRAINING_TIME = "training.tau"  # along it one contour serves all points
-
 
 class Lines(NamedTuple):
     """The models of the lines, at the axis' first point, and the number in which they differ.
 
     Attributes:
-        models: one for each line; values: of the number, ascending.
-        number: None for one line without a number of its own.
+        models: one for each line, by ascending values of the number.
+        along: the axis. number: None for one line without a number of its own.
     """
 
     models: tuple[RFDSM, ...]
+    along: Axis
     number: Axis | None = None
+
+    @property
+    def flow(self) -> bool:
+        """Whether they run over training time, where one contour serves all points."""
+        return self.along.full == "training.tau"
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -58,12 +62,11 @@ def lines_of(model: RFDSM, along: Axis, number: Axis | None) -> Lines:
     for each in models:
         for end in (along.x[-1], along.x[0]):  # concrete numbers, whose errors are one line
             along.place(each, end)
-    return Lines(tuple(along.place(each, along.x[0]) for each in models), number)
+    return Lines(tuple(along.place(each, along.x[0]) for each in models), along, number)
 
 
 def theory(
     lines: Lines,
-    along: Axis,
     moments: Moments | None = None,
     *,
     suffix: str = "",
@@ -75,7 +78,7 @@ def theory(
     the weights the errors are the mean, and `test_loss_spread` and so on the deviation.
 
     Args:
-        lines, along: what is solved.
+        lines: what is solved.
         moments: measured ones to solve with; the Gaussian theory of the data without.
         suffix: of the variables' names; kind: of theory, see `_files.labelled`.
 
@@ -85,8 +88,7 @@ def theory(
     Raises:
         NotConverged: not one point was solved.
     """
-    solve = _trajectories if along.full == TRAINING_TIME else _points
-    solution, linear = solve(lines, along, moments)
+    solution, linear = (_trajectories if lines.flow else _points)(lines, moments)
     status, errors, spread = codes(solution.status), solution.errors, None
     if moments is not None and moments.draws is not None:
         status = status.max(axis=-1)
@@ -94,10 +96,10 @@ def theory(
         errors = jax.tree.map(lambda x: np.mean(x, axis=-1), errors)
     if not np.any(status == 0):
         raise NotConverged(
-            f"no value of {along.name} was solved ({STATUSES[int(status.flat[0])]}): check its "
-            "range and the other numbers."
+            f"no value of {lines.along.name} was solved ({STATUSES[int(status.flat[0])]}): "
+            "check its range and the other numbers."
         )
-    dims = (*lines.dims, along.name)
+    dims = (*lines.dims, lines.along.name)
 
     def variable(name, values, **attributes):
         about = {"kind": kind} | ({"column": name} if suffix else {}) | attributes
@@ -120,10 +122,9 @@ def theory(
     return found
 
 
-def _points(lines: Lines, along: Axis, moments):
+def _points(lines: Lines, moments):
     """The solution at every point of every line, and the best linear score's loss."""
-
-    first, number = lines.models[0], lines.number
+    first, along, number = lines.models[0], lines.along, lines.number
 
     def solve(line, x, moments):
         model = first if number is None else number.place(first, line)
@@ -142,7 +143,8 @@ def _points(lines: Lines, along: Axis, moments):
     return everywhere(line_numbers, jnp.asarray(along.x), moments)
 
 
-def _trajectories(lines: Lines, along: Axis, moments):
-    solutions = [m.solve_trajectory(along.x, moments=moments) for m in lines.models]
-    linear = [np.full(len(along.x), float(m.baselines().linear)) for m in lines.models]
+def _trajectories(lines: Lines, moments):
+    taus = lines.along.x
+    solutions = [m.solve_trajectory(taus, moments=moments) for m in lines.models]
+    linear = [np.full(len(taus), float(m.baselines().linear)) for m in lines.models]
     return stacked(solutions), np.stack(linear)

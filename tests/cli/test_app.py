@@ -70,8 +70,16 @@ def test_point_takes_every_ingredient(capsys):
         ("--weights .5,.5", "one weight"),
         ("--simulate 80", "d=80"),
         ("--simulate d=10,20,40", "one or two"),
-        ("--simulate d=20,trials=0", "trials"),
-        ("--simulate d=0", "d "),
+        ("--simulate d=20,20", "one or two, got [20, 20]"),
+        ("--simulate d=20,trials=0", "trials must be at least 1, got 0"),
+        ("--simulate d=20,trials=2,4", "trials is one, got [2, 4]"),
+        ("--simulate d=0", "d must be at least 1, got 0"),
+        ("--simulate d=-3", "d must be at least 1, got -3"),
+        ("--simulate d=20,-3", "d must be at least 1, got -3"),
+        ("--simulate d=20,trials=1.5", "'trials=1.5' is none of these"),
+        ("--simulate d=inf", "'d=inf' is none of these"),
+        ("--simulate d=20,points=2", "--simulate takes d=80,trials=32: 'points' is none"),
+        ("--simulate trials=2", "d is missing"),
         ("--m 2.5 --simulate d=20", "integer"),
     ],
 )
@@ -122,5 +130,5 @@ def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     assert code == 0
     files = {path.name for path in Path(tmp_path / "new" / "place").iterdir()}
     assert files == {"gaussian.png", "digits.png", "summary.txt"}
-    for word in ("peaks at psi_p", "p = n", "differ by", "Gaussian", "measured"):
+    for word in ("peaks at psi_p", "p = n", "differs by", "Gaussian", "measured"):
         assert word in out

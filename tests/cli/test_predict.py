@@ -63,7 +63,7 @@ def test_text_figure_and_dataset(prediction, tmp_path):
 def test_the_command(path, capsys, tmp_path):
     files = {suffix: tmp_path / "new" / f"p{suffix}" for suffix in MAGIC}
     arguments = ("predict", path, *QUICK, "--against", "n=10:60:4", "--m", "1,inf")
-    extra = ("--verify", "--trials", "2", "--points", "1", "--data", str(tmp_path / "p.csv"))
+    extra = ("--verify", "trials=2,points=1", "--data", str(tmp_path / "p.csv"))
     code, out, err = call(capsys, *arguments, "--out", str(files[".png"]), *extra)
     assert code == 0 and all(line.startswith("rfdsm: ") for line in err.splitlines())
     for part in (
@@ -73,6 +73,39 @@ def test_the_command(path, capsys, tmp_path):
         assert part in out
     assert files[".png"].read_bytes().startswith(MAGIC[".png"])
     assert (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "old, told, new",
+    [
+        ("--verify --trials 3 --points=1", "trials=3,points=1", "--verify trials=3,points=1"),
+        ("--points 1 --verify", "trials=12,points=1", "--verify points=1"),
+        ("--trials 3", "trials=3,points=4", ""),  # did nothing without --verify
+    ],
+)
+def test_old_spellings_work_and_name_the_new_one(
+    path, capsys, tmp_path, monkeypatch, old, told, new
+):
+    def fast(model, over, lines, *, simulate, **_):
+        return seen.append(simulate) or results.predicted()
+
+    seen = []
+    monkeypatch.setattr(computing, "predict", fast)
+    asked = (*QUICK, "--against", "n=10:60:4", "--m", "1")
+    code, out, err = call(capsys, "predict", *old.split(), path, *asked)
+    warning, _, rest = err.partition("\n")
+    assert code == 0 and warning.startswith("rfdsm: warning: predict --")
+    assert warning.endswith(f" is an old spelling: take --verify {told}.")
+    assert call(capsys, "predict", path, *asked, *new.split()) == (0, out, rest)
+    assert seen[0] == seen[1]
+
+
+def test_old_spellings_fail_as_the_new_ones_do(path, capsys):
+    for old, told in (("--trials 1", "at least 2, got 1"), ("--points x", "'points=x' is")):
+        code, out, err = call(capsys, "predict", path, "--verify", *old.split())
+        warning, error = err.splitlines()
+        assert (code, out) == (2, "") and "old spelling" in warning and told in error
+    assert call(capsys, "predict", path, "--verify", "trials=2", "--points", "1")[0] == 2
 
 
 @pytest.mark.parametrize("against", ["m=1:4:3", "lam"])
@@ -170,9 +203,19 @@ def write(folder):
         ("good.npy --noises 1", "--noises"),
         ("good.npy --classes 0", "--classes"),
         ("good.npy --classes 30", "--classes"),
-        ("good.npy --verify --trials 1", "--trials"),
-        ("good.npy --verify --points 99", "--points"),
-        ("good.npy --verify --m 2.5", "integer m"),
+        ("good.npy --verify trials=1", "trials must be at least 2, got 1"),
+        ("good.npy --verify trials=-3", "trials must be at least 2, got -3"),
+        ("good.npy --verify points=0", "points must be at least 1"),
+        ("good.npy --verify points=99", "points from 1 to the grid's 24"),
+        (
+            "good.npy --verify d=8",
+            "takes trials=12,points=4 (d is the data's own): 'd' is none",
+        ),
+        ("good.npy --verify size=2", "'size' is none of these"),
+        ("good.npy --verify trials=many", "'trials=many' is none of these"),
+        ("good.npy --verify trials=2,4", "trials is one, got [2, 4]"),
+        ("good.npy --verify 3", "'3' is none of these"),
+        ("good.npy --verify trials=2 --m 2.5", "integer m"),
         ("good.npy --out a.jpg", ".png or .svg or .pdf"),
         ("good.npy --data a.json", ".nc or .csv"),
     ],

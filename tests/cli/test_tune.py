@@ -94,7 +94,10 @@ def test_a_file_takes_every_setting(tmp_path):
     )
     found = settings.read(tmp_path / "all.toml")
     assert found["free"] == {"psi_p": None, "training.tau": None} and found["m"] == math.inf
-    assert found["landscape"] == ("training.tau",) and found["verify"] == {"d": 8, "trials": 4}
+    assert found["landscape"] == ("training.tau",) and found["verify"] == {
+        "d": [8],
+        "trials": [4],
+    }
     assert found["eigenvalues"] == [1.5, 0.5] and found["as_is"] is True
 
 
@@ -364,8 +367,11 @@ REST = "--psi-n 4 --psi-p 16 --m 2 --t 0.2"
         (f"{REST} {LAM} --landscape psi_p", "--landscape takes one or two"),
         (f"{REST} {LAM} --landscape lam,lam", "--landscape takes one or two"),
         (f"{REST} {LAM} --verify trials=3", "--verify takes d=64,trials=8"),
-        (f"{REST} {LAM} --verify d=8,trials=1", "at least 2 trials"),
-        (f"{REST} {LAM} --verify d=8.5", "takes an integer"),
+        (f"{REST} {LAM} --verify d=8,trials=1", "trials must be at least 2, got 1"),
+        (f"{REST} {LAM} --verify d=-3", "d must be at least 1, got -3"),
+        (f"{REST} {LAM} --verify d=8,16", "d is one, got [8, 16]"),
+        (f"{REST} {LAM} --verify d=8,points=2", "'points' is none of these"),
+        (f"{REST} {LAM} --verify d=8.5", "'d=8.5' is none of these"),
         (f"{REST} {LAM} --m 2.5 --verify d=8", "integer m"),
         (f"{REST} {LAM} --starts 0", "--starts"),
         (f"{REST} {LAM} --as-is", "--as-is is of DATA"),

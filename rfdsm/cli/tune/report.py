@@ -17,6 +17,8 @@ from ..words import of_errors
 from .request import Plan, short
 
 LISTED = 5  # local optima
+PLAIN = ("value", "numbers", "multipliers", "active", "first_order", "second_order", "starts",
+         "error_bar")  # of `Tuned`, that are plain JSON  # fmt: skip
 STATIONARY, FLAT = 1e-6, 1e-6  # first and second order that count as 0
 
 
@@ -155,20 +157,13 @@ def report(
     return {
         "objective": asked.error,
         "over_times": asked.times,
-        "value": tuned.value,
-        "numbers": tuned.numbers,
+        **{name: getattr(tuned, name) for name in PLAIN},
         "bounds": {name: variables.bounds(name) for name in tuned.numbers},
         "errors": tuned.errors.to_dict(),
         "constraints": list(_constraints(tuned).values()),
-        "multipliers": tuned.multipliers,
-        "active": tuned.active,
-        "first_order": tuned.first_order,
-        "second_order": tuned.second_order,
         "optima": [{"value": o.value, "numbers": o.numbers} for o in tuned.optima],
-        "starts": tuned.starts,
         "integer": whole
         and {"value": whole.value, "numbers": whole.numbers, "errors": whole.errors.to_dict()},
-        "error_bar": tuned.error_bar,
         "sampling_error": None if sampled is None else sampled.share(tuned.errors),
         "verification": networks,
         "model": to_plain(tuned.model, whole=False),

@@ -12,15 +12,16 @@ import numpy as np
 from ...errors import NEED_TRUE_SCORE
 from ...ingredients.data import Samples
 from ...model import RFDSM
+from ...parameters.checks import positive_integer
 from ...parameters.numbers import Number, declared, numbers
 from ...sweeps.prediction import Points, load
 from ...tuning import at_least, at_most, over_times
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
 from .. import options
-from .settings import FREE
+from .settings import FREE, NETWORKS
 
-STARTS, WIDTHS, TRIALS = 256, 5, 8  # unless told
+STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
 
 
@@ -99,22 +100,21 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         free, widths = _measured(free, model, settings.get("widths", WIDTHS), points)
         model = model.replace(psi_p=widths[len(widths) // 2])
     asked = Plan(
-        model,
-        free,
-        error,
-        times,
-        (*starmap(at_least, least.items()), *starmap(at_most, most.items())),
-        settings.get("budget"),
-        settings.get("starts", STARTS),
-        _shown(settings.get("landscape"), free),
-        _networks(settings.get("verify"), points),
-        widths,
-        "{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
-        settings.get("seed", 0),
+        model=model,
+        free=free,
+        error=error,
+        times=times,
+        subject_to=(*starmap(at_least, least.items()), *starmap(at_most, most.items())),
+        budget=settings.get("budget"),
+        starts=settings.get("starts", STARTS),
+        shown=_shown(settings.get("landscape"), free),
+        verify=_networks(settings.get("verify"), points),
+        widths=widths,
+        about="{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
+        seed=settings.get("seed", 0),
     )
     # What `tune`, or networks to verify with, would refuse later.
-    if asked.starts < 1:
-        raise ValueError(f"--starts must be at least 1, got {asked.starts}.")
+    positive_integer(asked.starts, "--starts")
     problem_of(*asked.arguments[:-1])
     if asked.verify:
         about = numbers(model)
@@ -237,13 +237,6 @@ def _shown(names: Sequence[str] | None, free: Mapping[str, Any]) -> tuple[str, .
 
 def _networks(asked: Any, points: Points | None) -> tuple[int | None, int] | None:
     """Dimension and trials to verify with."""
-    if asked is None:
-        return None
-    needed, example = ({"d"}, "d=64,trials=8") if points is None else (
-        set(), "trials=8 (d is the data's)"
-    )  # fmt: skip
-    trials = asked.get("trials", TRIALS)
-    if {*asked} - {"trials"} != needed or trials < 2:
-        got = ",".join(f"{name}={value}" for name, value in asked.items())
-        raise ValueError(f"--verify takes {example}, at least 2 trials, got {got}.")
-    return asked.get("d"), trials
+    usual = {"trials": NETWORKS.usual["trials"]} if points is not None else NETWORKS.usual
+    found = NETWORKS._replace(usual=usual).read(asked)
+    return found and (found.get("d"), found["trials"])

@@ -1,6 +1,6 @@
 """What `rfdsm tune` is asked for: from options, and from a TOML file by the same names.
 
-Each name has one reader, which takes the text of an option and the value of a file alike.
+Each name has one reader, of its option's text; the value of a file is written as that first.
 """
 
 import tomllib
@@ -17,6 +17,7 @@ from .. import options
 
 WITHOUT = ("law",)  # of a model's options: the data are DATA, or Gaussian
 FREE = tuple(x for x, name in options.names().items() if not declared(RFDSM)[name].fixed)
+NETWORKS = options.Networks("--verify", {"d": 64, "trials": 8}, least=2)
 TABLES = ("free", "at_least", "at_most", "budget", "verify")
 
 
@@ -34,7 +35,27 @@ def read(path: Path) -> dict[str, Any]:
     for name in found:
         if name not in READERS:
             raise ValueError(f"{path.name} has {name!r}: the names are {', '.join(READERS)}.")
-    return checked(found)
+    return checked({name: _written(value) for name, value in found.items()})
+
+
+def _written(value: Any) -> str | list[str]:
+    """A value of a file as on the command line: of a list, or a table, a text for each."""
+    if isinstance(value, Mapping):
+        return [f"{name}={':'.join(_texts(x))}" for name, x in _flat(value)]
+    return _texts(value) if isinstance(value, list) else str(value)
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(each) for each in (value if isinstance(value, list) else [value])]
+
+
+def _flat(table: Mapping[str, Any], above: str = ""):
+    """The values of a table, and by dotted names those of the tables in it."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,15 +92,13 @@ def _text(value: Any, option: str) -> str:
 
 
 def _flag(value: Any, option: str) -> bool:
-    if not isinstance(value, bool):
+    if str(value) not in ("True", "False"):
         raise ValueError(f"{option} takes true or false, got {value!r}.")
-    return value
+    return str(value) == "True"
 
 
 def _number(value: Any, option: str) -> float:
     try:
-        if isinstance(value, bool):
-            raise ValueError
         return float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{option} takes a number, got {value!r}.") from None
@@ -93,69 +112,48 @@ def _integer(value: Any, option: str) -> int:
 
 
 def _numbers(value: Any, option: str) -> list[float]:
-    if isinstance(value, str):
-        return read_numbers(value, option)
-    return [_number(x, option) for x in (value if isinstance(value, list) else [value])]
+    return read_numbers(",".join(_texts(value)), option)
 
 
-def _table(value: Any, option: str) -> dict[str, Any]:
-    """Values by name, of ["psi_p=0.1:100", "m"] or of a table (in tables: dotted names)."""
-    if isinstance(value, Mapping):
-        items = list(_flat(value))
-    else:
-        parts = [_text(x, option) for x in (value if isinstance(value, list) else [value])]
-        split = (part.partition("=") for part in parts)
-        items = [(name, x if sign else None) for name, sign, x in split]
-    table = {full(name): x for name, x in items}
+def _table(value: Any, option: str) -> dict[str, str]:
+    """The texts of ["psi_p=0.1:100", "m"] by name; "" where there is none."""
+    items = [each.partition("=")[::2] for each in _texts(value)]
+    table = {full(name): text for name, text in items}
     if len(table) < len(items):
         raise ValueError(f"{option} was given twice for one name.")
     return table
 
 
-def _flat(table: Mapping[str, Any], above: str = ""):
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield above + name, value
-
-
 def _free(value: Any, option: str) -> dict[str, tuple[float, float] | None]:
-    return {name: _bounds(x, name, option) for name, x in _table(value, option).items()}
-
-
-def _bounds(value: Any, name: str, option: str) -> tuple[float, float] | None:
-    if value in (None, "", []):
-        return None
-    try:
-        low, high = map(float, value.split(":") if isinstance(value, str) else value)
-        return low, high
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{option} takes a name and bounds, as in {option} {name}=0.1:100, got {value!r}."
-        ) from None
+    """Bounds by name; None: the usual ones."""
+    table = _table(value, option)
+    found: dict[str, tuple[float, float] | None] = dict.fromkeys(table)
+    for name, text in table.items():
+        try:
+            if text:
+                low, high = map(float, text.split(":"))
+                found[name] = low, high
+        except ValueError:
+            raise ValueError(
+                f"{option} takes a name and bounds, as in {option} {name}=0.1:100, "
+                f"got {text!r}."
+            ) from None
+    return found
 
 
 def _limits(value: Any, option: str) -> dict[str, float]:
-    limits = {}
-    for name, x in _table(value, option).items():
-        if x is None:
-            raise ValueError(f"{option} takes a name and a number, as in {name}=0.5.")
-        limits[name] = _number(x, f"{option} {name}")
-    return limits
+    table = _table(value, option)
+    if not all(table.values()):
+        raise ValueError(f"{option} takes a name and a number, as in train_loss=0.5.")
+    return {name: _number(text, f"{option} {name}") for name, text in table.items()}
 
 
-def _counts(value: Any, option: str) -> dict[str, int]:
-    """Of "d=64,trials=8" or a table."""
-    value = value.split(",") if isinstance(value, str) else value
-    return {name: _integer(x, f"{option} {name}") for name, x in _table(value, option).items()}
+def _networks(value: Any, option: str) -> dict[str, list[int]]:
+    return options.assigned(",".join(_texts(value)))
 
 
 def _names(value: Any, option: str) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list):
-        raise ValueError(f"{option} takes names, got {value!r}.")
-    return tuple(full(_text(name, option)) for name in names)
+    return tuple(full(name) for name in ",".join(_texts(value)).split(","))
 
 
 class Setting(NamedTuple):
@@ -202,7 +200,9 @@ SETTINGS = {
     "starts": Setting(_integer, "Starts of the search; 256."),
     "widths": Setting(_integer, "Values of a free psi_p that DATA are measured at; 5."),
     "verify": Setting(
-        _counts, "Train networks there and beside: d=64,trials=8; DATA: trials=8."
+        _networks,
+        f"Train networks there and beside: {NETWORKS.example}; on DATA, whose d is its own: "
+        "trials=8.",
     ),
     "landscape": Setting(_names, "One or two free numbers for the figure: psi_p,lam."),
     "file": Setting(None, "A TOML file of options by their names; options override."),

@@ -12,7 +12,7 @@ is written in `shared` and `fresh` so that nothing cancels; else `quadrature` ha
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -59,6 +59,12 @@ class AbstractActivation(eqx.Module):
             shared: a² σx² >= 0, the variance common to the copies of a data point.
             fresh: h > 0, the variance that each noise adds.
         """
+
+
+class Smooth(eqx.Module):
+    """What an activation without kinks derives from too."""
+
+    kinks: ClassVar[tuple[float, ...]] = ()
 
 
 def floats(shared: Any, fresh: Any) -> tuple[Array, Array]:

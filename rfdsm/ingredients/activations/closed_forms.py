@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ...parameters.checks import finite, is_traced, require, scalar, vector
 from ...parameters.numbers import number
 from ...parameters.scales import LINEAR
-from .base import AbstractActivation, Constants, floats, split
+from .base import AbstractActivation, Constants, Smooth, floats, split
 
 
 class ReLU(AbstractActivation):
@@ -60,15 +60,13 @@ class LeakyReLU(AbstractActivation):
         return _leaky_relu(self.slope, *floats(shared, fresh))
 
 
-class Erf(AbstractActivation):
+class Erf(Smooth, AbstractActivation):
     r"""erf x = (2/√π) ∫_0^x e^{-u²} du; the arcsine kernel (Williams, 1997).
 
     With w = 1 + 2Γ², sin B = 2 shared/w and sin(B + D) = 2Γ²/w, b = 2/√(πw),
 
         v² = (2/π)(B - sin B),   s² = (2/π)(D - sin(B+D) + sin B)
     """
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jax.lax.erf(x)
@@ -95,14 +93,12 @@ class Erf(AbstractActivation):
         return _closed_form(jnp.zeros_like(b), b, v2, s2)
 
 
-class Sin(AbstractActivation):
+class Sin(Smooth, AbstractActivation):
     r"""sin x; E ϱϱ' = e^{-Γ²} sinh(shared), b = e^{-Γ²/2}, and with m = shared + fresh/2
 
     v² = e^{-Γ²}(sinh(shared) - shared)
     s² = e^{-Γ²}(2 sinh(fresh/2) - fresh) + (1 - e^{-fresh})(1 - e^{-m})²/2
     """
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jnp.sin(x)
@@ -119,14 +115,12 @@ class Sin(AbstractActivation):
         return _closed_form(jnp.zeros_like(b), b, v2, s2)
 
 
-class Cos(AbstractActivation):
+class Cos(Smooth, AbstractActivation):
     r"""cos x; E ϱϱ' = e^{-Γ²} cosh(shared), μ0 = e^{-Γ²/2}, b = 0, and
 
     v² = e^{-fresh}(1 - e^{-shared})²/2
     s² = (1 - e^{-fresh})(1 - e^{-2 shared - fresh})/2
     """
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jnp.cos(x)
@@ -139,7 +133,7 @@ class Cos(AbstractActivation):
         return _closed_form(mu0, jnp.zeros_like(mu0), v2, s2)
 
 
-class GELU(AbstractActivation):
+class GELU(Smooth, AbstractActivation):
     r"""xΦ(x) = x/2 + x erf(x/√2)/2, exactly; b = 1/2.
 
     Differentiating the arcsine kernel of erf(x/√2) gives, with W = 1 + Γ², t = shared and
@@ -149,8 +143,6 @@ class GELU(AbstractActivation):
 
     v² is its growth from 0 to shared and s² from there to Γ²; μ0 = Γ²/√(2πW).
     """
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jax.nn.gelu(x, approximate=False)
@@ -174,7 +166,7 @@ class GELU(AbstractActivation):
         )
 
 
-class Polynomial(AbstractActivation):
+class Polynomial(Smooth, AbstractActivation):
     r"""Σ_n p_n x^n; c_k = Γ^k e_k with e_k = Σ_j p_{k+2j} (k+2j)!/(2^j j! √k!) Γ^{2j}.
 
     μ0 = e_0, b = e_1, and by c_k² r^k = e_k² shared^k
@@ -190,7 +182,6 @@ class Polynomial(AbstractActivation):
     """
 
     coefficients: Float[Array, " n"] = number("p_n", "coefficients", many=True)
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __init__(self, coefficients: Any):
         self.coefficients = vector(coefficients, "coefficients")

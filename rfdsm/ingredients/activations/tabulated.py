@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,13 +12,11 @@ from jaxtyping import Array
 
 from ...parameters.checks import float_array, is_traced, require
 from . import table as _table
-from .base import AbstractActivation, Constants, floats, split
+from .base import AbstractActivation, Constants, Smooth, floats, split
 
 
-class Tanh(AbstractActivation):
+class Tanh(Smooth, AbstractActivation):
     """tanh x; constants from a table, good to 1e-13 up to Γ = 10, out of range beyond 16."""
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jnp.tanh(x)
@@ -27,10 +25,8 @@ class Tanh(AbstractActivation):
         return _from_table(_tanh_table(), *floats(shared, fresh))
 
 
-class Sigmoid(AbstractActivation):
+class Sigmoid(Smooth, AbstractActivation):
     """1/(1 + e^{-x}) = (1 + tanh(x/2))/2; constants from the table of tanh, up to Γ = 32."""
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jax.nn.sigmoid(x)
@@ -42,10 +38,8 @@ class Sigmoid(AbstractActivation):
         return Constants(mu0, tanh.b / 4, tanh.v2 / 4, tanh.s2 / 4, tanh.error / 4)
 
 
-class SiLU(AbstractActivation):
+class SiLU(Smooth, AbstractActivation):
     """x/(1 + e^{-x}) = x/2 + x tanh(x/2)/2; the even part from a table, up to Γ = 16."""
-
-    kinks: ClassVar[tuple[float, ...]] = ()
 
     def __call__(self, x):
         return jax.nn.silu(x)
