@@ -395,8 +395,14 @@ def test_results_do_not_depend_on_how_many_trials_run_at_once(model, monkeypatch
         np.testing.assert_allclose(x, y, rtol=1e-9)
 
 
-def test_single_precision_where_asked(model):
-    """Other draws, the same errors on average."""
+@pytest.mark.parametrize(
+    "training",
+    [rfdsm.Ridge(1e-2), rfdsm.GradientFlow(3.0, 1e-3), rfdsm.GradientDescent(9, 0.2)],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_single_precision_where_asked(model, training):
+    """Other draws, the same errors on average, whatever the rule."""
+    model = model.replace(training=training)
     single = jax.tree.map(lambda x: x.astype(np.float32), model)
     single = single.simulate(jax.random.key(0), d=16, trials=40)
     double = model.simulate(jax.random.key(0), d=16, trials=40)
