@@ -74,6 +74,10 @@ class AbstractFilter(eqx.Module):
         nodes = jax.eval_shape(lambda rule: rule.nodes(jnp.ones(())), self)
         return nodes.resolvents.shape[0]
 
+    def flops(self, size: Any) -> Any:
+        """Operations of a fit once its matrix is made: of the factor, or the eigenvectors."""
+        return (1 / 3 if self.systems == 1 else 9.0) * size**3
+
     def reach(self, rate: Any) -> Any:
         """The eigenvalue that all of U must stay under to converge; None: any."""
         return None
