@@ -1,13 +1,13 @@
-"""Local optima: the rows of a search that ended at one, and which of them are different."""
+"""Local optima, and which of them are different."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from ..errors import Errors
 from ..model import RFDSM
-from .search import Ends, Rows
+from .descent import End, Evaluation
 from .variables import Variables
 
 STATIONARY = 1e-4  # a larger projected gradient is not an optimum, unless nothing else is found
@@ -21,11 +21,14 @@ class Optimum(NamedTuple):
     Attributes:
         value: of the objective. numbers: of the free variables, by name.
         goals: what the constraints bound, in their order.
-        errors: of the road; None where it is theory.
+        errors: of the model, where the search has read them; else None.
         first_order: largest component of the Lagrangian's projected gradient, relative to the
             objective, in coordinates of the unit box.
-        z, low, high, bounds: coordinates, and the row that led there.
-        multipliers, gradient, jacobian: of the scaled problem of `tuning.search`.
+        z: coordinates in the unit box, shape (k,). free: which were not held, shape (k,).
+        bounds: of the constraints, shape (constraints,).
+        multipliers: λ of f + Σ λ g with the g of `problem.residuals`, shape (constraints,).
+        gradient, jacobian: of f and of g, shapes (k,), (constraints, k).
+        hessian: of f + Σ λ g, shape (k, k), 0 in what is held.
         path, path_values, path_violations: of all evaluations on the way.
     """
 
@@ -35,12 +38,12 @@ class Optimum(NamedTuple):
     errors: Errors | None
     first_order: float
     z: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    free: np.ndarray
     bounds: np.ndarray
     multipliers: np.ndarray
     gradient: np.ndarray
     jacobian: np.ndarray
+    hessian: np.ndarray
     path: np.ndarray
     path_values: np.ndarray
     path_violations: np.ndarray
@@ -51,12 +54,13 @@ class Optimum(NamedTuple):
         equal = abs(self.value - other.value) <= SAME_VALUE * abs(other.value)
         return distance <= SAME_PLACE or equal
 
-    def after(self, other: "Optimum") -> "Optimum":
-        """This optimum at the end of the way of another, from where its search began."""
-        names = ("path", "path_values", "path_violations")
-        return self._replace(
-            **{n: np.concatenate([getattr(other, n), getattr(self, n)]) for n in names}
+    def after(self, way: Sequence[Evaluation]) -> "Optimum":
+        """This optimum at the end of a way to where its search began."""
+        parts = zip(
+            _path(way), (self.path, self.path_values, self.path_violations), strict=True
         )
+        z, values, violations = map(np.concatenate, parts)
+        return self._replace(path=z, path_values=values, path_violations=violations)
 
     def errors_at(self, model: RFDSM) -> Errors:
         """The errors of this optimum, whose model is given."""
@@ -67,49 +71,39 @@ class Optimum(NamedTuple):
         return f"Optimum({self.value:.9g} at {numbers})"
 
 
-def optimum(variables: Variables, scale: float, ends: Ends, rows: Rows, row: int) -> Optimum:
-    """One row's end, of an objective of this scale."""
-    steps = int(ends.evaluations[row])
-    value = float(ends.value[row])
-    relative = scale / max(abs(value), 1e-300)
+def _path(way: Sequence[Evaluation]) -> tuple[np.ndarray, ...]:
+    return tuple(map(np.array, zip(*((at.z, at.f, at.violation) for at in way), strict=True)))
+
+
+def optimum(variables: Variables, end: End, bounds: np.ndarray, free: np.ndarray) -> Optimum:
+    """The optimum at an end."""
+    at = end.at
+    path, values, violations = _path(end.way)
     return Optimum(
-        value=value,
-        numbers=variables.numbers(ends.z[row]),
-        goals=ends.goals[row],
-        errors=jax.tree.map(lambda values: values[row], ends.errors),
-        first_order=float(ends.stationarity[row]) * relative,
-        z=ends.z[row],
-        low=rows.low[row],
-        high=rows.high[row],
-        bounds=rows.bounds[row],
-        multipliers=ends.multipliers[row],
-        gradient=ends.gradient[row],
-        jacobian=ends.jacobian[row],
-        path=ends.path[row, :steps],
-        path_values=ends.path_values[row, :steps],
-        path_violations=ends.path_violations[row, :steps],
+        value=at.f,
+        numbers=variables.numbers(at.z),
+        goals=at.seen.values[1:],
+        errors=at.seen.errors,
+        first_order=end.stationarity / max(abs(at.f), 1e-300),
+        z=at.z,
+        free=free,
+        bounds=bounds,
+        multipliers=end.multipliers,
+        gradient=at.df,
+        jacobian=at.dg,
+        hessian=end.hessian,
+        path=path,
+        path_values=values,
+        path_violations=violations,
     )
 
 
-def distinct(
-    variables: Variables, scale: float, ends: Ends, rows: Rows, good: np.ndarray
-) -> list[Optimum]:
-    """The different optima of feasible rows, the best first."""
-    order = np.flatnonzero(good)[np.argsort(ends.value[good], kind="stable")]
-    kept: list[Optimum] = []
-    for row in order:
-        here = optimum(variables, scale, ends, rows, row)
-        if kept and not (ends.done[row] and here.first_order <= STATIONARY):
-            continue  # on the way to an optimum, and worse than one
-        if all(not here.close_to(other) for other in kept):
-            kept.append(here)
-    return kept
-
-
-def distinct_of(found: list[Optimum]) -> list[Optimum]:
-    """Optima without those that an earlier, better one is close to."""
+def distinct(found: Sequence[Optimum]) -> list[Optimum]:
+    """The different optima among some, the best first."""
     kept: list[Optimum] = []
     for each in sorted(found, key=lambda o: o.value):
-        if all(not each.close_to(other) for other in kept):
+        # What is on the way to an optimum, and worse than one, is none.
+        on_the_way = kept and each.first_order > STATIONARY
+        if not on_the_way and all(not each.close_to(other) for other in kept):
             kept.append(each)
     return kept
