@@ -2,11 +2,12 @@ r"""One start's way down: SciPy's SLSQP in the unit box, and a finish with secon
 
 Minimise f(z) subject to g_j(z) <= 0, z in the unit box. SLSQP (Kraft, "A software package for
 sequential quadratic programming", 1988) finds the valley from exact first derivatives. Along a
-curved constraint it creeps, so Newton's steps on the conditions of optimality end it: with H the
-second derivatives of the Lagrangian, A the normals of what holds with equality, d minimises
+curved constraint it creeps, so Newton's steps on the conditions of optimality end it: with H
+the second derivatives of the Lagrangian, A the normals of what holds with equality, d minimises
 ∇f·d + d·H·d/2 subject to A d = -g. Knows functions, nothing of models.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-TOLERANCE, EVALUATIONS = 1e-7, 60  # of SLSQP, on f and g; at most; 5 to 15 are usual
-STEPS, SHARES = 20, (1.0, 0.5, 0.2, 0.05)  # of Newton's at most; of each that are tried
+TOLERANCE, EVALUATIONS = 1e-7, 30  # of SLSQP, on f and g; at most; 5 to 15 are usual
+STEPS, SHARES = 12, (1.0, 0.5, 0.2, 0.05)  # of Newton's at most; of each that are tried
 LONGEST = 0.2  # of them, in the unit box
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
 STATIONARY, EXACT = 1e-9, 1e-11  # projected gradient over f, and violation: an optimum
@@ -50,7 +51,7 @@ class Evaluation(NamedTuple):
     @property
     def finite(self) -> bool:
         """Whether f, g and their derivatives are."""
-        return all(np.all(np.isfinite(x)) for x in (self.f, self.df, self.g, self.dg))
+        return math.isfinite(self.f + self.df.sum() + self.g.sum() + self.dg.sum())
 
     def walls(self) -> tuple[np.ndarray, np.ndarray]:
         """All that is not to be positive, g and then -z and z - 1, and the derivatives."""
@@ -88,13 +89,16 @@ class _Abandoned(Exception):
 
 
 def side_by_side(
-    evaluate: Callable[[np.ndarray], Sequence], runs: Sequence[Callable[[Callable], Any]]
+    evaluate: Callable[[np.ndarray], Sequence],
+    runs: Sequence[Callable[[Callable], Any]],
+    advance: Callable[[int], Any],
 ) -> list:
     """The results of runs whose questions are answered together, a round at a time.
 
     Args:
         evaluate: from points, shape (rows, k), to a sequence of answers.
         runs: functions of `ask`, which is `evaluate` to each; every one in its own thread.
+        advance: called each round with the number of runs that have ended.
     """
     asked: SimpleQueue = SimpleQueue()
     answers: list[SimpleQueue] = [SimpleQueue() for _ in runs]
@@ -118,6 +122,7 @@ def side_by_side(
             heard = dict(asked.get() for _ in range(waiting))
             questions = {i: z for i, z in sorted(heard.items()) if z is not None}
             waiting = len(questions)
+            advance(len(runs) - waiting)
             try:
                 found = evaluate(np.concatenate([*questions.values()])) if waiting else []
             except BaseException:
@@ -136,7 +141,6 @@ def slsqp(
     free: np.ndarray,
     scale: float,
     tolerance: float = TOLERANCE,
-    leave: Callable[[Evaluation], bool] = lambda at: False,
 ) -> list[Evaluation]:
     """All evaluations of one run, its start the first.
 
@@ -144,7 +148,6 @@ def slsqp(
         ask: from points, shape (rows, k), to their evaluations.
         start: where all is finite. free: which coordinates move, shape (k,).
         scale: the size of the objective. tolerance: on f over that and on g.
-        leave: told each point that was gone to, whether to give up there.
     """
     from scipy import optimize  # takes longer to import than all of the package
 
@@ -160,7 +163,7 @@ def slsqp(
 
     def slope(x):  # asked for only where a step was taken
         here = at(x)
-        if not here.finite or len(way) > EVALUATIONS or leave(here):
+        if not here.finite or len(way) > EVALUATIONS:
             raise _Stopped
         return here.df[free] / scale
 

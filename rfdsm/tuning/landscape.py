@@ -139,7 +139,7 @@ def path(tuned: Tuned) -> dict[str, np.ndarray]:
     or one that went too far out.
     """
     trace, best = tuned.trace, tuned.optima[0]
-    weight = abs(best.value) + 2 * float(np.sum(best.multipliers))
+    weight = abs(best.value) + 2 * float(np.sum(best.end.multipliers))
     merit = trace.value + weight * trace.violation
     merit = np.where(np.isfinite(merit), merit, np.inf)
     before = np.minimum.accumulate(np.concatenate([[np.inf], merit[:-1]]))

@@ -30,9 +30,9 @@ def active(problem: Problem, best: Optimum) -> tuple[str, ...]:
 
 def worths(problem: Problem, best: Optimum) -> dict[str, float]:
     """What loosening each constraint and active bound by a unit is worth."""
-    worth = best.multipliers / scales(best.bounds)
+    worth = best.end.multipliers / scales(best.bounds)
     told = dict(zip(labels(problem, best.bounds), worth.tolist(), strict=True))
-    slopes = np.abs(_slopes(best) / problem.variables.slopes(best.z))
+    slopes = np.abs(best.slopes / problem.variables.slopes(best.z))
     bounds = _active_bounds(problem, best).items()
     return told | {name: float(slopes[i]) for name, i in bounds}
 
@@ -43,7 +43,7 @@ def second_order(problem: Problem, best: Optimum) -> float:
     along = tangent(normals)
     if not along.size:
         return math.inf
-    H = along @ best.hessian[np.ix_(free, free)] @ along.T
+    H = along @ best.end.hessian[np.ix_(free, free)] @ along.T
     if not np.all(np.isfinite(H)):
         return math.nan
     return float(np.linalg.eigvalsh(H)[0] / max(abs(best.value), 1e-300))
@@ -62,7 +62,7 @@ def drift(problem: Problem, best: Optimum, which: int) -> dict[str, float]:
         return dict.fromkeys(names, 0.0)
     free, normals = _left_free(problem, best)
     count = len(normals)
-    H = best.hessian[np.ix_(free, free)]
+    H = best.end.hessian[np.ix_(free, free)]
     K = np.block([[H, normals.T], [normals, np.zeros((count, count))]])
     right = np.zeros(len(K))
     row = len(free) + int(np.sum(touching[:which]))
@@ -78,7 +78,7 @@ def drift(problem: Problem, best: Optimum, which: int) -> dict[str, float]:
 
 def sensitivity(problem: Problem, best: Optimum) -> RFDSM:
     """The derivative of the optimal value in the numbers of the model."""
-    return _sensitivity(problem, best.z, best.multipliers / scales(best.bounds))
+    return _sensitivity(problem, best.z, best.end.multipliers / scales(best.bounds))
 
 
 @eqx.filter_jit
@@ -92,16 +92,11 @@ def _sensitivity(problem, z, worth):
     return jax.grad(lagrangian)(problem.model)
 
 
-def _slopes(best: Optimum) -> np.ndarray:
-    """The Lagrangian's gradient."""
-    return best.gradient + best.multipliers @ best.jacobian
-
-
 def _left_free(problem: Problem, best: Optimum) -> tuple[np.ndarray, np.ndarray]:
     """The variables that no bound holds, and the active constraints' normals in them."""
     held = list(_active_bounds(problem, best).values())
     free = np.setdiff1d(np.flatnonzero(best.free), held)
-    return free, best.jacobian[_touching(problem, best)][:, free]
+    return free, best.end.at.dg[_touching(problem, best)][:, free]
 
 
 def _touching(problem: Problem, best: Optimum) -> np.ndarray:
@@ -112,7 +107,7 @@ def _touching(problem: Problem, best: Optimum) -> np.ndarray:
 def _active_bounds(problem: Problem, best: Optimum) -> dict[str, int]:
     """The bounds of variables that the optimum is pushed against, by name."""
     lifting = LIFTING * max(abs(best.value), 1e-300)
-    slopes, variables = _slopes(best), problem.variables
+    slopes, variables = best.slopes, problem.variables
     told = {}
     for i in np.flatnonzero(best.free):
         low, high = variables.bounds(name := variables.names[i])

@@ -147,7 +147,8 @@ def tuned(problem: Problem, found: list[Optimum], starts: int, report: Report) -
         )
         error_bar = None if share is None else share * best.value
     names = problem.variables.names
-    path = [problem.variables.numbers(z) for z in best.path]
+    way = best.end.way
+    path = [problem.variables.numbers(at.z) for at in way]
     return Tuned(
         model=model,
         errors=best.errors_at(model),
@@ -160,8 +161,8 @@ def tuned(problem: Problem, found: list[Optimum], starts: int, report: Report) -
         optima=tuple(found),
         trace=Trace(
             {name: np.array([step[name] for step in path]) for name in names},
-            best.path_values,
-            best.path_violations,
+            np.array([at.f for at in way]),
+            np.array([at.violation for at in way]),
         ),
         integer=whole,
         starts=starts,

@@ -161,16 +161,16 @@ def scales(bounds: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def explored(problem: Problem, z, bounds, scale):
+def explored(problem: Problem, z, bounds, sizes, scale):
     """Where the user's optimiser leads starts z, shape (rows, k), and its way there.
 
-    It descends the objective over `scale` with a quadratic penalty on the constraints.
+    It descends the objective over `scale` with a quadratic penalty on the constraints, whose
+    distance to their bounds is over `sizes`.
 
     Returns:
         The points gone to, shape (rows, steps, k).
     """
     senses = jnp.array([float(c.sense) for c in problem.constraints])
-    sizes = jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
 
     def merit(z):
         value, *goals = problem.goals(problem.point(z))

@@ -2,25 +2,26 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..model import RFDSM
 from ..parameters.numbers import value_of
 from ..progress import Progress, Report
-from .descent import Evaluation, finish, lowest, side_by_side, slsqp
+from .descent import TOUCHING, Evaluation, finish, lowest, side_by_side, slsqp
 from .optima import Optimum, distinct, optimum
-from .problem import Problem, evaluate, explored
+from .problem import Problem, evaluate, explored, scales
 from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
 GAUSSIAN_STARTS = 64  # which are found from at most so many
-FOLLOWED, TOGETHER = 16, 8  # starts that are followed, of all that are screened; at once
-SAME_END = 0.01  # distance in the unit box to an end, at which a start counts as led there
+FOLLOWED = 16  # starts that are followed, of all that are screened
+# Of ends this close in the unit box, or in their values (relative: the floor of a flat valley),
+SAME_PLACE, SAME_FLOOR = 1e-2, 1e-5  # Newton's steps follow the best only.
 HOPELESS = 1e-2  # a violation that Newton's steps do not mend
 FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
 SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
@@ -43,6 +44,27 @@ class Case(NamedTuple):
     bounds: np.ndarray
     free: np.ndarray
     starts: Sequence[Evaluation]
+
+    def hopeful(self, at: Evaluation) -> bool:
+        """Whether a start is solved, and all that its free variables do not move holds."""
+        fixed = np.all(at.dg[:, self.free] == 0, axis=1)
+        return at.finite and not np.any(fixed & (at.g > TOUCHING))
+
+    def apart(self, ways: Iterable[list[Evaluation]]) -> list[list[Evaluation]]:
+        """The best of the ways that lead to one place or floor, and none far out."""
+        ends = [(lowest(way, self.free), way) for way in ways]
+        ends.sort(key=lambda end: (end[0].violation > FEASIBLE, end[0].f))
+        kept: list[tuple[Evaluation, list[Evaluation]]] = []
+
+        def known(at):
+            near = (np.max(np.abs(at.z - other.z)) <= SAME_PLACE for other, _ in kept)
+            level = (abs(at.f - other.f) <= SAME_FLOOR * abs(at.f) for other, _ in kept)
+            return any(near) or any(level)
+
+        for at, way in ends:
+            if at.violation <= HOPELESS and not known(at):
+                kept.append((at, way))
+        return [way for _, way in kept]
 
 
 def case_at(
@@ -68,10 +90,11 @@ def solve(
     if problem.road is not None:
         points = _gaussian_optima(problem, bounds, points, report)
     report(Progress("start", 0, len(points)))
-    case = case_at(problem, points, bounds)
-    ways = None
+    case, ways = case_at(problem, points, bounds), None
     if problem.optimizer is not None:
-        ways = np.asarray(explored(problem, points, bounds, _scale(case.starts)))
+        ways = np.asarray(
+            explored(problem, points, bounds, scales(bounds), scale_of(case.starts))
+        )
         case = case_at(problem, ways[:, -1], bounds)
     case = case._replace(starts=promising(case.starts, FOLLOWED))
     (found,) = local(problem, [case], report)
@@ -80,7 +103,8 @@ def solve(
     if not found:
         raise Infeasible("feasible points were found, but no optimum among them.")
     if ways is not None:  # the way of the best begins where its start did
-        row = np.argmin(np.abs(ways[:, -1] - found[0].path[0]).max(axis=1))
+        begun = found[0].end.way[0].z
+        row = np.argmin(np.abs(ways[:, -1] - begun).max(axis=1))
         found[0] = found[0].after(case_at(problem, ways[row], bounds).starts)
     return found
 
@@ -90,83 +114,48 @@ def local(
 ) -> list[list[Optimum]]:
     """The feasible optima that each case's starts lead to, the best first.
 
-    All cases' starts advance side by side; who comes near a known end of its case is given up.
+    All starts of all cases advance side by side.
     """
-    scale = _scale([start for case in cases for start in case.starts])
-    found: list[list[Optimum]] = [[] for _ in cases]
-    most = max(len(case.starts) for case in cases)
-    for first in range(0, most, TOGETHER):
-        report(Progress(stage, first, most))
-        waves = [_starts(case, found[i], first) for i, case in enumerate(cases)]
-        ways = _asking(problem, cases, waves, partial(_way, found, scale))
-        ends = _asking(problem, cases, map(_apart, cases, ways), partial(_end, scale))
-        for i, case in enumerate(cases):
-            good = [end for end in ends[i] if end.at.violation <= FEASIBLE]
-            new = [optimum(problem.variables, end, case.bounds, case.free) for end in good]
-            found[i] = distinct([*found[i], *new])
-    report(Progress(stage, most, most))
-    return found
+    scale = scale_of([start for case in cases for start in case.starts])
+    starts = [(i, at) for i, case in enumerate(cases) for at in case.starts if case.hopeful(at)]
 
+    def down(ask, case, start):
+        return slsqp(ask, start, case.free, scale)
 
-def _asking(problem, cases, waves, run) -> list[list]:
-    """`run(ask, i, case, each)` for each of every case's wave, all side by side."""
+    def final(ask, case, way):
+        return finish(ask, way, case.free, scale)
 
-    def asked(ask, i, case, each):
-        bounds = case.bounds
-        return run(lambda z: [problem.evaluation(s, bounds) for s in ask(z)], i, case, each)
-
-    of = [(i, each) for i, wave in enumerate(waves) for each in wave]
-    runs = [partial(asked, i=i, case=cases[i], each=each) for i, each in of]
-    results = side_by_side(partial(evaluate, problem), runs)
-    return [
-        [r for (j, _), r in zip(of, results, strict=True) if i == j] for i in range(len(cases))
+    ways = _ask(problem, cases, starts, down, report, stage)
+    apart = [
+        (i, way)
+        for i, case in enumerate(cases)
+        for way in case.apart(w for j, w in ways if j == i)
     ]
+    found: list[list[Optimum]] = [[] for _ in cases]
+    for i, end in _ask(problem, cases, apart, final, report, stage):
+        if end.at.violation <= FEASIBLE:
+            found[i].append(optimum(problem.variables, end, cases[i].bounds, cases[i].free))
+    return [distinct(optima) for optima in found]
 
 
-def _near(found: Sequence[Optimum], at: Evaluation) -> bool:
-    return any(np.max(np.abs(o.z - at.z)) <= SAME_END for o in found)
+def _ask(problem, cases, items, run, report, stage) -> list[tuple[int, Any]]:
+    """`run(ask, case, item)` of numbered cases' items, all side by side; numbered likewise."""
 
+    def asked(ask, i, item):
+        case = cases[i]
+        return run(lambda z: [problem.evaluation(s, case.bounds) for s in ask(z)], case, item)
 
-def _starts(case: Case, found: Sequence[Optimum], first: int) -> list[Evaluation]:
-    """The next starts, without those that are near an end, or cannot be mended.
-
-    What no free variable moves must hold already (a budget of what is held).
-    """
-
-    def hopeless(at):
-        return np.any(
-            np.all(at.dg[:, case.free] == 0, axis=1) & (at.violation > FEASIBLE) & (at.g > 0)
-        )
-
-    starts = case.starts[first : first + TOGETHER]
-    return [at for at in starts if at.finite and not hopeless(at) and not _near(found, at)]
-
-
-def _way(found, scale, ask, i, case, start) -> list[Evaluation]:
-    if not case.free.any():
-        return [start]
-    known = tuple(found[i])
-    return slsqp(ask, start, case.free, scale, leave=lambda at: _near(known, at))
-
-
-def _end(scale, ask, i, case, way):
-    return finish(ask, way, case.free, scale)
-
-
-def _apart(case: Case, ways: Sequence[list[Evaluation]]) -> list[list[Evaluation]]:
-    """Ways to different places, and not to hopeless ones."""
-    kept: list[tuple[Evaluation, list[Evaluation]]] = []
-    ends = [(lowest(way, case.free), way) for way in ways]
-    for at, way in sorted(ends, key=lambda end: (end[0].violation > FEASIBLE, end[0].f)):
-        near = any(np.max(np.abs(at.z - other.z)) <= SAME_END for other, _ in kept)
-        if not near and at.violation <= HOPELESS:
-            kept.append((at, way))
-    return [way for _, way in kept]
+    results = side_by_side(
+        partial(evaluate, problem),
+        [partial(asked, i=i, item=item) for i, item in items],
+        lambda done: report(Progress(stage, done, len(items))),
+    )
+    return [(i, result) for (i, _), result in zip(items, results, strict=True)]
 
 
 def promising(starts: Sequence[Evaluation], count: int) -> list[Evaluation]:
     """The best starts that are apart from each other."""
-    scale = _scale(starts)
+    scale = scale_of(starts)
     good = sorted(
         (at for at in starts if at.finite), key=lambda at: at.f / scale + at.violation
     )
@@ -178,7 +167,7 @@ def promising(starts: Sequence[Evaluation], count: int) -> list[Evaluation]:
     return kept
 
 
-def _scale(starts: Sequence[Evaluation]) -> float:
+def scale_of(starts: Sequence[Evaluation]) -> float:
     """The objective's size at some starts."""
     sizes = [abs(at.f) for at in starts if math.isfinite(at.f)]
     if not sizes:
@@ -261,16 +250,15 @@ def _rescued(problem: Problem, case: Case, report: Report) -> Case:
         nothing = at._replace(g=at.g[:0], dg=at.dg[:0], seen=at)
         return nothing._replace(f=float(over @ over), df=2 * over @ at.dg)
 
-    def run(ask, i, case, start):
+    def run(ask, case, start):
         ways = [broken(start)]
         for _ in range(3):  # what it knows of curvature may be wrong
             asked = lambda z: [broken(at) for at in ask(z)]  # noqa: E731
             ways += slsqp(asked, lowest(ways, case.free), case.free, 1.0, 1e-20)[1:]
         return min((at.seen for at in ways if at.finite), key=lambda at: at.violation)
 
-    report(Progress("feasible points", 0, len(case.starts)))
-    (reached,) = _asking(problem, [case], [_starts(case, [], 0)], run)
-    report(Progress("feasible points", len(case.starts), len(case.starts)))
+    starts = [(0, at) for at in case.starts if case.hopeful(at)]
+    reached = [at for _, at in _ask(problem, [case], starts, run, report, "feasible points")]
     if not any(at.violation <= HOPELESS for at in reached):
         raise Infeasible(_in_the_way(problem, reached, case.bounds))
     return case._replace(starts=sorted(reached, key=lambda at: at.violation))
