@@ -18,6 +18,7 @@ import numpy as np
 
 TOLERANCE, EVALUATIONS = 1e-7, 30  # of SLSQP, on f and g; at most; 5 to 15 are usual
 STEPS, SHARES = 12, (1.0, 0.5, 0.2, 0.05)  # of Newton's at most; of each that are tried
+NEARER = 0.3  # what a step has to leave of what is missed, or else lower the exact penalty
 LONGEST = 0.2  # of them, in the unit box
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
 STATIONARY, EXACT = 1e-9, 1e-11  # projected gradient over f, and violation: an optimum
@@ -189,10 +190,9 @@ def slsqp(
 
 
 def lowest(way: Sequence[Evaluation], free: np.ndarray) -> Evaluation:
-    """The best point of a way, by the exact penalty at the multipliers of its last one."""
+    """The best point of a way, by the exact penalty at the largest multipliers on it."""
     finite = [at for at in way if at.finite]
-    multipliers, _ = kkt(finite[-1], free)
-    return min(finite, key=_merit(finite[-1], multipliers))
+    return min(finite, key=_merit(finite[-1].f, finite, free))
 
 
 def finish(ask: Ask, way: Sequence[Evaluation], free: np.ndarray, scale: float) -> End:
@@ -204,17 +204,25 @@ def finish(ask: Ask, way: Sequence[Evaluation], free: np.ndarray, scale: float) 
     at, way = lowest(way, free), list(way)
     for step in range(STEPS + 1):
         size = max(abs(at.f), 1e-6 * scale)
+
+        def missing(t):
+            return kkt(t, free, NEAR, size)[1]  # noqa: B023
+
         multipliers, missed = kkt(at, free, NEAR, size)
         hessian = _hessian(ask, at, free, multipliers[: len(at.g)])
         optimal = missed <= STATIONARY and at.violation <= EXACT
         if optimal or step == STEPS or not np.all(np.isfinite(hessian)):
             break
-        d = _newton(at, hessian, multipliers, free)
+        d, held = _newton(at, hessian, multipliers, free)
         trials = [t for t in ask(snapped(at.z + np.outer(SHARES, d))) if t.finite]
+        if min(map(missing, trials), default=0.0) > NEARER * missed:
+            # A long step leaves a curved constraint, and is judged where it is back on it.
+            back = [snapped(t.z + _onto(t, held, free)) for t in trials]
+            trials += [t for t in ask(np.array(back)) if t.finite]
         way += trials
-        merit, missing = _merit(at, multipliers), lambda t: kkt(t, free, NEAR, size)[1]  # noqa: B023
+        merit = _merit(size, [at, *trials], free)
         nearer, lower = min(trials, key=missing, default=at), min(trials, key=merit, default=at)
-        if missing(nearer) <= 0.3 * missed:
+        if missing(nearer) <= NEARER * missed:
             at = nearer
         elif merit(lower) < merit(at) - 1e-13 * size:
             at = lower
@@ -257,9 +265,10 @@ def snapped(z: np.ndarray) -> np.ndarray:
     return np.where(z < SNAP, 0.0, np.where(z > 1 - SNAP, 1.0, z))
 
 
-def _merit(at: Evaluation, multipliers: np.ndarray) -> Callable[[Evaluation], float]:
-    """The exact penalty, whose weight is more than the sum of the constraints' multipliers."""
-    weight = abs(at.f) + 2 * float(np.sum(multipliers[: len(at.g)]))
+def _merit(size, seen, free) -> Callable[[Evaluation], float]:
+    """The exact penalty, whose weight is more than the constraints' multipliers where seen."""
+    sums = [np.sum(kkt(at, free, NEAR)[0][: len(at.g)]) for at in seen]
+    weight = abs(size) + 2 * float(max(sums))
     return lambda other: other.f + weight * float(np.sum(np.maximum(0.0, other.g)))
 
 
@@ -277,16 +286,30 @@ def _hessian(ask, at, free, multipliers) -> np.ndarray:
     return (hessian + hessian.T) / 2
 
 
-def _newton(at, hessian, multipliers, free) -> np.ndarray:
-    """A step onto what is active, and to the least of the quadratic model along it."""
+def _newton(at, hessian, multipliers, free) -> tuple[np.ndarray, np.ndarray]:
+    """A step onto what is active, and to the least of the quadratic model along it.
+
+    And which walls it holds: those with multipliers, and what it would otherwise run into.
+    """
     values, normals = at.walls()
-    held = (multipliers > 0) | (values > 0)
-    A, H = normals[held][:, free], hessian[np.ix_(free, free)]
-    onto = np.linalg.lstsq(A, -values[held])[0] if held.any() else np.zeros(free.sum())
-    along = tangent(A)
-    bends, axes = np.linalg.eigh(along @ H @ along.T)
-    slopes = axes.T @ along @ (at.df[free] + H @ onto)
-    d = np.zeros(len(at.z))
-    # Downhill where the model is bent the wrong way, and not far where it is flat.
-    d[free] = onto - (slopes / np.maximum(np.abs(bends), 1e-12)) @ axes.T @ along
-    return d * min(1.0, LONGEST / max(np.max(np.abs(d), initial=0.0), 1e-300))
+    H, held = hessian[np.ix_(free, free)], (multipliers > 0) | (values > 0)
+    while True:
+        onto, d = _onto(at, held, free), np.zeros(len(at.z))
+        along = tangent(normals[held][:, free])
+        bends, axes = np.linalg.eigh(along @ H @ along.T)
+        slopes = axes.T @ along @ (at.df[free] + H @ onto[free])
+        # Downhill where the model is bent the wrong way, and not far where it is flat.
+        d[free] = -(slopes / np.maximum(np.abs(bends), 1e-12)) @ axes.T @ along
+        d = onto + d * min(1.0, LONGEST / max(np.max(np.abs(d), initial=0.0), 1e-300))
+        beyond = np.where(held, 0.0, values + normals @ d)
+        if beyond.max() <= EXACT:
+            return d, held
+        held[np.argmax(beyond)] = True
+
+
+def _onto(at, held, free) -> np.ndarray:
+    """The least step at whose end what is held has, to first order, the value 0."""
+    values, normals = at.walls()
+    step = np.zeros(len(at.z))
+    step[free] = np.linalg.lstsq(normals[held][:, free], -values[held])[0]
+    return step
