@@ -153,6 +153,8 @@ def slsqp(
     from scipy import optimize  # takes longer to import than all of the package
 
     way = [start]
+    if not free.any():
+        return way
 
     def at(x):
         # The objective, the constraints and both their derivatives are asked for one by one.
