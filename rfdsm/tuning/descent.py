@@ -22,10 +22,7 @@ NEARER = 0.3  # what a step has to leave of what is missed, or else lower the ex
 LONGEST = 0.2  # of them, in the unit box
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives
 STATIONARY, EXACT = 1e-9, 1e-11  # projected gradient over f, and violation: an optimum
-TOUCHING, NEAR = (
-    1e-7,
-    1e-4,
-)  # a constraint this close to its bound (relative) is active, or may be
+TOUCHING, NEAR = 1e-7, 1e-4  # relative: a constraint this close to 0 is active, or may be
 SNAP = 1e-12  # coordinates this close to the ends of the box are there
 RANK = 1e-10  # relative singular values below are 0
 FAR = 1e10  # the objective where it is not finite: no step goes there
@@ -38,7 +35,7 @@ class Evaluation(NamedTuple):
         z: coordinates, shape (k,). f, df: the objective and its gradient.
         g, dg: the constraints, shape (constraints,), and their derivatives.
         violation: the largest of the constraints', in the caller's unit; 0 where all hold.
-        seen: what else the caller wants to know there.
+        goals, errors: what the constraints bound, and of the model where they were read.
     """
 
     z: np.ndarray
@@ -47,7 +44,8 @@ class Evaluation(NamedTuple):
     g: np.ndarray
     dg: np.ndarray
     violation: float
-    seen: Any = None
+    goals: np.ndarray | None = None
+    errors: Any = None
 
     @property
     def finite(self) -> bool:

@@ -18,9 +18,9 @@ from .goals import Constraint, Negative
 from .minimise import problem_of
 from .optima import Optimum
 from .optimality import active, drift, sensitivity, worths
-from .problem import Problem, evaluate
+from .problem import Problem
 from .roads import stacked
-from .search import Case, Infeasible, local, promising, solve, spread
+from .search import Infeasible, case_at, local, promising, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)
 NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
@@ -154,20 +154,19 @@ def _trace(
 ) -> list[Optimum | None]:
     """The best optimum at each level; None where none is feasible."""
     best: list[Optimum | None] = [None] * len(levels)
-    seen = evaluate(problem, seeds)
-    starts = [seen] * len(levels)
-    everything = np.ones(seeds.shape[1], bool)
+    starts = [seeds] * len(levels)
     for _ in range(1 + SWEEPS):
         cases = []
         for level, each in zip(levels, starts, strict=True):
             bounds = np.append(problem.bounds[:-1], level)
-            at = [problem.evaluation(s, bounds) for s in each]
-            cases.append(Case(bounds, everything, promising(at, STARTS_PER_LEVEL)))
-        for i, new in enumerate(local(problem, cases, report, "front")):
+            case = case_at(problem, each, bounds)
+            best_starts = promising(case.starts, STARTS_PER_LEVEL)
+            cases.append(case._replace(starts=best_starts))
+        for i, new in enumerate(local(cases, report, "front")):
             if new and (best[i] is None or new[0].value < best[i].value):
                 best[i] = new[0]
         beside = [[o.z for o in best[max(0, i - 1) : i + 2] if o] for i in range(len(levels))]
-        starts = [evaluate(problem, np.array(z)) if z else seen[:1] for z in beside]
+        starts = [np.array(z) if z else seeds[:1] for z in beside]
     return best
 
 

@@ -79,8 +79,8 @@ def survey(
         points = " × ".join([str(sides["moments"])] * len(shown))
         about = f"measured moments at {points} points, in between relative to Gaussian theory"
     reached = np.moveaxis(goals[1:], 0, -1)
-    broken = np.moveaxis(residuals(problem.constraints, reached, problem.bounds), -1, 0)
-    return Landscape(fine, goals[0], broken, about)
+    broken = np.asarray(residuals(problem.constraints, reached, problem.bounds))
+    return Landscape(fine, goals[0], np.moveaxis(broken, -1, 0), about)
 
 
 def _solved(

@@ -8,7 +8,6 @@ import numpy as np
 from ..errors import Errors
 from ..model import RFDSM
 from .descent import End, Evaluation
-from .variables import Variables
 
 STATIONARY = 1e-4  # a larger projected gradient is not an optimum, unless nothing else is found
 SAME_PLACE = 1e-4  # in the unit box
@@ -57,20 +56,12 @@ class Optimum(NamedTuple):
 
     def errors_at(self, model: RFDSM) -> Errors:
         """The errors of this optimum, whose model is given."""
-        errors = self.end.at.seen.errors
+        errors = self.end.at.errors
         return model.asymptotics() if errors is None else errors
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name}={value:.6g}" for name, value in self.numbers.items())
         return f"Optimum({self.value:.9g} at {numbers})"
-
-
-def optimum(variables: Variables, end: End, bounds: np.ndarray, free: np.ndarray) -> Optimum:
-    """The optimum at an end."""
-    at = end.at
-    first_order = end.stationarity / max(abs(at.f), 1e-300)
-    numbers = variables.numbers(at.z)
-    return Optimum(at.f, numbers, at.seen.values[1:], first_order, bounds, free, end)
 
 
 def distinct(found: Sequence[Optimum]) -> list[Optimum]:

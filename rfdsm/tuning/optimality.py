@@ -11,7 +11,7 @@ import numpy as np
 from ..model import RFDSM
 from .descent import TOUCHING, tangent
 from .optima import Optimum
-from .problem import Problem, residuals, scales
+from .problem import Problem, scales
 
 LIFTING = 1e-6  # a gradient this small (relative) does not lift a variable off its bound
 
@@ -24,13 +24,13 @@ def labels(problem: Problem, bounds: np.ndarray) -> list[str]:
 
 def active(problem: Problem, best: Optimum) -> tuple[str, ...]:
     """The names of the constraints and bounds that an optimum lies on."""
-    named = zip(labels(problem, best.bounds), _touching(problem, best), strict=True)
+    named = zip(labels(problem, best.bounds), _touching(best), strict=True)
     return (*(name for name, on in named if on), *_active_bounds(problem, best))
 
 
 def worths(problem: Problem, best: Optimum) -> dict[str, float]:
     """What loosening each constraint and active bound by a unit is worth."""
-    worth = best.end.multipliers / scales(best.bounds)
+    worth = best.end.multipliers / np.asarray(scales(best.bounds))
     told = dict(zip(labels(problem, best.bounds), worth.tolist(), strict=True))
     slopes = np.abs(best.slopes / problem.variables.slopes(best.z))
     bounds = _active_bounds(problem, best).items()
@@ -57,7 +57,7 @@ def drift(problem: Problem, best: Optimum, which: int) -> dict[str, float]:
     A dz = dg/d(bound). 0 where the constraint is not active, NaN where there is no solution.
     """
     names = problem.variables.names
-    touching = _touching(problem, best)
+    touching = _touching(best)
     if not touching[which]:
         return dict.fromkeys(names, 0.0)
     free, normals = _left_free(problem, best)
@@ -78,7 +78,7 @@ def drift(problem: Problem, best: Optimum, which: int) -> dict[str, float]:
 
 def sensitivity(problem: Problem, best: Optimum) -> RFDSM:
     """The derivative of the optimal value in the numbers of the model."""
-    return _sensitivity(problem, best.z, best.end.multipliers / scales(best.bounds))
+    return _sensitivity(problem, best.z, best.end.multipliers / np.asarray(scales(best.bounds)))
 
 
 @eqx.filter_jit
@@ -96,12 +96,12 @@ def _left_free(problem: Problem, best: Optimum) -> tuple[np.ndarray, np.ndarray]
     """The variables that no bound holds, and the active constraints' normals in them."""
     held = list(_active_bounds(problem, best).values())
     free = np.setdiff1d(np.flatnonzero(best.free), held)
-    return free, best.end.at.dg[_touching(problem, best)][:, free]
+    return free, best.end.at.dg[_touching(best)][:, free]
 
 
-def _touching(problem: Problem, best: Optimum) -> np.ndarray:
+def _touching(best: Optimum) -> np.ndarray:
     """Which constraints hold with equality."""
-    return np.abs(residuals(problem.constraints, best.goals, best.bounds)) <= TOUCHING
+    return np.abs(best.end.at.g) <= TOUCHING
 
 
 def _active_bounds(problem: Problem, best: Optimum) -> dict[str, int]:

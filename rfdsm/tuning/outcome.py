@@ -12,7 +12,7 @@ from . import roads
 from .optima import Optimum
 from .optimality import active, second_order, sensitivity, worths
 from .problem import Problem
-from .search import integer, spread
+from .search import integer
 from .verification import Verification, verify
 
 
@@ -101,9 +101,8 @@ class Tuned:
             ValueError: as `RFDSM.simulate`; an objective that reads anything but
                 `model.asymptotics()`.
         """
-        points = spread(self.problem.variables, self.problem.model, self.starts)
-        whole = self.integer and self.integer.numbers
-        return verify(self.problem, points, self.optima, whole, key, d, trials, factor, report)
+        whole, problem = self.integer and self.integer.numbers, self.problem
+        return verify(problem, self.optima, whole, key, d, trials, factor, report)
 
     def sensitivity(self) -> RFDSM:
         """How the optimal objective moves with every number of the model that is kept.

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.promotion import mixed
-from ..errors import Errors
 from ..model import RFDSM
 from .descent import Evaluation
 from .goals import Constraint, Goal, Point
@@ -61,52 +60,17 @@ class Problem(eqx.Module):
         goals = (self.objective, *(c.goal for c in self.constraints))
         return jnp.stack([goal.value(point) for goal in goals])
 
-    def evaluation(self, seen: "Seen", bounds: np.ndarray) -> Evaluation:
-        """What is known at a point, at these bounds of the constraints."""
-        senses = np.array([float(c.sense) for c in self.constraints])
-        g = residuals(self.constraints, seen.values[1:], bounds)
-        # d asinh(x) = dx / √(1 + x²) = dx / cosh(asinh x)
-        outer = senses / (scales(bounds) * np.cosh(g))
-        return Evaluation(
-            z=seen.z,
-            f=float(seen.values[0]),
-            df=seen.slopes[0],
-            g=g,
-            dg=outer[:, None] * seen.slopes[1:],
-            violation=float(np.max(g / np.maximum(1.0, 1 / scales(bounds)), initial=0.0)),
-            seen=seen,
-        )
 
-
-class Seen(NamedTuple):
-    """The numbers at a point.
-
-    Attributes:
-        z: its coordinates, shape (k,).
-        values: the objective and what the constraints bound, shape (1 + constraints,).
-        slopes: their derivatives in z, shape (1 + constraints, k).
-        errors: of the model; None where nothing has read them.
-    """
-
-    z: np.ndarray
-    values: np.ndarray
-    slopes: np.ndarray
-    errors: Errors | None
-
-
-def evaluate(problem: Problem, z: np.ndarray) -> list[Seen]:
-    """The numbers at points z, shape (rows, k)."""
-    found = []
-    for first in range(0, len(z), ROWS):
-        rows = z[first : first + ROWS]
+def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:
+    """What is known at rows of a point and of the constraints' bounds, (rows, k + bounds)."""
+    k, found = len(problem.variables.names), []
+    for first in range(0, len(rows), ROWS):
+        some = rows[first : first + ROWS]
         # One shape, so one program, whether a point is asked for or many.
-        block = np.concatenate([rows, np.zeros((ROWS - len(rows), rows.shape[1]))])
-        seen = jax.tree.map(np.asarray, _program()(problem, block, np.asarray(len(rows))))
-        leaves, tree = jax.tree.flatten(seen)
-        found += [
-            Seen(point, *jax.tree.unflatten(tree, parts))
-            for point, *parts in zip(rows, *leaves, strict=False)
-        ]
+        block = np.concatenate([some, np.ones((ROWS - len(some), rows.shape[1]))])
+        leaves, tree = jax.tree.flatten(_program()(problem, block, np.asarray(len(some))))
+        every = zip(some[:, :k], *map(np.asarray, leaves), strict=False)
+        found += [Evaluation(z, *jax.tree.unflatten(tree, parts)) for z, *parts in every]
     return found
 
 
@@ -120,26 +84,31 @@ def _program() -> Callable:
     return eqx.filter_jit(_evaluate, compiler_options=OPTIONS)
 
 
-def _evaluate(problem: Problem, z, count):
-    """Values, slopes and errors at the first `count` points, one after another."""
+def _evaluate(problem: Problem, rows, count):
+    """All of an `Evaluation` but its point at the first `count` rows, one after another."""
+    k = len(problem.variables.names)
 
-    def numbers(z):
+    def numbers(z, bounds):
         point = problem.point(z)
-        values = problem.goals(point)
+        f, *goals = problem.goals(point)
+        g = residuals(problem.constraints, jnp.array(goals), bounds)
         # Those of a road are the result; of the theory they can be had at the end.
-        return values, (values, point.errors if problem.road is not None else point.read)
+        errors = point.errors if problem.road is not None else point.read
+        return (f, g), (f, g, jnp.array(goals), errors)
 
     @jax.jit  # traced once, for its shapes and in the loop
-    def one(z):
-        slopes, (values, errors) = jax.jacfwd(numbers, has_aux=True)(z)
-        return values, slopes, errors
+    def one(row):
+        z, bounds = row[:k], row[k:]
+        (df, dg), (f, g, goals, errors) = jax.jacfwd(numbers, has_aux=True)(z, bounds)
+        violation = jnp.max(g / jnp.maximum(1.0, 1 / scales(bounds)), initial=0.0)
+        return f, df, g, dg, violation, goals, errors
 
     blank = jax.tree.map(
-        lambda x: jnp.zeros((len(z), *x.shape), x.dtype), jax.eval_shape(one, z[0])
+        lambda x: jnp.zeros((len(rows), *x.shape), x.dtype), jax.eval_shape(one, rows[0])
     )
 
     def step(i, seen):
-        return jax.tree.map(lambda every, row: every.at[i].set(row), seen, one(z[i]))
+        return jax.tree.map(lambda every, row: every.at[i].set(row), seen, one(rows[i]))
 
     return jax.lax.fori_loop(0, count, step, blank)
 
@@ -151,30 +120,28 @@ def residuals(constraints: tuple[Constraint, ...], goals, bounds):
         constraints: as of the problem. goals: what they bound, shape (..., constraints).
         bounds: theirs, shape (constraints,).
     """
-    senses = np.array([float(c.sense) for c in constraints])
-    return np.arcsinh(senses * (goals - bounds) / scales(bounds))
+    senses = jnp.array([float(c.sense) for c in constraints])
+    return jnp.arcsinh(senses * (goals - bounds) / scales(bounds))
 
 
-def scales(bounds: np.ndarray) -> np.ndarray:
+def scales(bounds):
     """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
-    return np.where(bounds == 0, 1.0, np.abs(bounds))
+    return jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
 
 
 @eqx.filter_jit
-def explored(problem: Problem, z, bounds, sizes, scale):
+def explored(problem: Problem, z, bounds, scale):
     """Where the user's optimiser leads starts z, shape (rows, k), and its way there.
 
-    It descends the objective over `scale` with a quadratic penalty on the constraints, whose
-    distance to their bounds is over `sizes`.
+    It descends the objective over `scale` with a quadratic penalty on the constraints.
 
     Returns:
         The points gone to, shape (rows, steps, k).
     """
-    senses = jnp.array([float(c.sense) for c in problem.constraints])
 
     def merit(z):
         value, *goals = problem.goals(problem.point(z))
-        g = jnp.arcsinh(senses * (jnp.array(goals) - bounds) / sizes)
+        g = residuals(problem.constraints, jnp.array(goals), bounds)
         return value / scale + PENALTY * jnp.sum(jnp.maximum(0.0, g) ** 2)
 
     def step(carry, _):

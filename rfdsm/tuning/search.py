@@ -2,19 +2,19 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import product
-from typing import Any, NamedTuple
+from itertools import islice, product
+from typing import NamedTuple
 
 import numpy as np
 
 from ..model import RFDSM
 from ..parameters.numbers import value_of
 from ..progress import Progress, Report
-from .descent import TOUCHING, Evaluation, finish, lowest, side_by_side, slsqp
-from .optima import Optimum, distinct, optimum
-from .problem import Problem, evaluate, explored, scales
+from .descent import End, Evaluation, finish, lowest, side_by_side, slsqp
+from .optima import Optimum, distinct
+from .problem import Problem, evaluate, explored
 from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
@@ -36,35 +36,26 @@ class Case(NamedTuple):
     """A problem at some bounds of its constraints, and where to start.
 
     Attributes:
+        problem: what is searched.
         bounds: of the constraints, shape (constraints,).
         free: which variables are not held, shape (k,).
-        starts: evaluated, the best first.
+        starts: evaluated.
     """
 
+    problem: Problem
     bounds: np.ndarray
     free: np.ndarray
     starts: Sequence[Evaluation]
 
-    def hopeful(self, at: Evaluation) -> bool:
-        """Whether a start is solved, and all that its free variables do not move holds."""
-        fixed = np.all(at.dg[:, self.free] == 0, axis=1)
-        return at.finite and not np.any(fixed & (at.g > TOUCHING))
+    def rows(self, z: np.ndarray) -> np.ndarray:
+        """What `evaluate` takes, of points."""
+        return np.column_stack([z, np.tile(self.bounds, (len(z), 1))])
 
-    def apart(self, ways: Iterable[list[Evaluation]]) -> list[list[Evaluation]]:
-        """The best of the ways that lead to one place or floor, and none far out."""
-        ends = [(lowest(way, self.free), way) for way in ways]
-        ends.sort(key=lambda end: (end[0].violation > FEASIBLE, end[0].f))
-        kept: list[tuple[Evaluation, list[Evaluation]]] = []
-
-        def known(at):
-            near = (np.max(np.abs(at.z - other.z)) <= SAME_PLACE for other, _ in kept)
-            level = (abs(at.f - other.f) <= SAME_FLOOR * abs(at.f) for other, _ in kept)
-            return any(near) or any(level)
-
-        for at, way in ends:
-            if at.violation <= HOPELESS and not known(at):
-                kept.append((at, way))
-        return [way for _, way in kept]
+    def optimum(self, end: End) -> Optimum:
+        """The optimum at an end."""
+        at, numbers = end.at, self.problem.variables.numbers(end.at.z)
+        first_order = end.stationarity / max(abs(at.f), 1e-300)
+        return Optimum(float(at.f), numbers, at.goals, first_order, self.bounds, self.free, end)
 
 
 def case_at(
@@ -76,7 +67,8 @@ def case_at(
         i = problem.variables.names.index(name)
         z[:, i] = problem.variables.coordinate(name, value)
         free[i] = False
-    return Case(bounds, free, [problem.evaluation(s, bounds) for s in evaluate(problem, z)])
+    case = Case(problem, bounds, free, ())
+    return case._replace(starts=evaluate(problem, case.rows(z)))
 
 
 def solve(
@@ -92,14 +84,12 @@ def solve(
     report(Progress("start", 0, len(points)))
     case, ways = case_at(problem, points, bounds), None
     if problem.optimizer is not None:
-        ways = np.asarray(
-            explored(problem, points, bounds, scales(bounds), scale_of(case.starts))
-        )
+        ways = np.asarray(explored(problem, points, bounds, scale_of(case.starts)))
         case = case_at(problem, ways[:, -1], bounds)
     case = case._replace(starts=promising(case.starts, FOLLOWED))
-    (found,) = local(problem, [case], report)
+    (found,) = local([case], report)
     if not found:
-        (found,) = local(problem, [_rescued(problem, case, report)], report)
+        (found,) = local([_rescued(case, report)], report)
     if not found:
         raise Infeasible("feasible points were found, but no optimum among them.")
     if ways is not None:  # the way of the best begins where its start did
@@ -109,48 +99,52 @@ def solve(
     return found
 
 
-def local(
-    problem: Problem, cases: Sequence[Case], report: Report, stage: str = "search"
-) -> list[list[Optimum]]:
+def local(cases: Sequence[Case], report: Report, stage: str = "search") -> list[list[Optimum]]:
     """The feasible optima that each case's starts lead to, the best first.
 
     All starts of all cases advance side by side.
     """
     scale = scale_of([start for case in cases for start in case.starts])
-    starts = [(i, at) for i, case in enumerate(cases) for at in case.starts if case.hopeful(at)]
-
-    def down(ask, case, start):
-        return slsqp(ask, start, case.free, scale)
-
-    def final(ask, case, way):
-        return finish(ask, way, case.free, scale)
-
-    ways = _ask(problem, cases, starts, down, report, stage)
-    apart = [
-        (i, way)
-        for i, case in enumerate(cases)
-        for way in case.apart(w for j, w in ways if j == i)
+    starts = [[at for at in case.starts if at.finite] for case in cases]
+    ways = _ask(cases, starts, slsqp, scale, report, stage)
+    apart = [_apart(each, case.free) for case, each in zip(cases, ways, strict=True)]
+    ends = _ask(cases, apart, finish, scale, report, stage)
+    return [
+        distinct([case.optimum(end) for end in each if end.at.violation <= FEASIBLE])
+        for case, each in zip(cases, ends, strict=True)
     ]
-    found: list[list[Optimum]] = [[] for _ in cases]
-    for i, end in _ask(problem, cases, apart, final, report, stage):
-        if end.at.violation <= FEASIBLE:
-            found[i].append(optimum(problem.variables, end, cases[i].bounds, cases[i].free))
-    return [distinct(optima) for optima in found]
 
 
-def _ask(problem, cases, items, run, report, stage) -> list[tuple[int, Any]]:
-    """`run(ask, case, item)` of numbered cases' items, all side by side; numbered likewise."""
+def _ask(cases: Sequence[Case], items: Sequence[Sequence], run, scale, report, stage) -> list:
+    """`run(ask, item, free, scale)` for all items of every case, side by side."""
 
-    def asked(ask, i, item):
-        case = cases[i]
-        return run(lambda z: [problem.evaluation(s, case.bounds) for s in ask(z)], case, item)
+    def asked(ask, case, item):
+        return run(lambda z: ask(case.rows(z)), item, case.free, scale)
 
+    pairs = [(c, item) for c, each in zip(cases, items, strict=True) for item in each]
     results = side_by_side(
-        partial(evaluate, problem),
-        [partial(asked, i=i, item=item) for i, item in items],
-        lambda done: report(Progress(stage, done, len(items))),
+        partial(evaluate, cases[0].problem),
+        [partial(asked, case=case, item=item) for case, item in pairs],
+        lambda done: report(Progress(stage, done, len(pairs))),
     )
-    return [(i, result) for (i, _), result in zip(items, results, strict=True)]
+    left = iter(results)
+    return [list(islice(left, len(each))) for each in items]
+
+
+def _apart(ways: Sequence[list[Evaluation]], free: np.ndarray) -> list[list[Evaluation]]:
+    """The best of the ways that lead to one place or floor, and none far out."""
+    kept: list[tuple[Evaluation, list[Evaluation]]] = []
+
+    def known(at):
+        near = (np.max(np.abs(at.z - other.z)) <= SAME_PLACE for other, _ in kept)
+        level = (abs(at.f - other.f) <= SAME_FLOOR * abs(at.f) for other, _ in kept)
+        return any(near) or any(level)
+
+    ends = [(lowest(way, free), way) for way in ways]
+    for at, way in sorted(ends, key=lambda end: (end[0].violation > FEASIBLE, end[0].f)):
+        if at.violation <= HOPELESS and not known(at):
+            kept.append((at, way))
+    return [way for _, way in kept]
 
 
 def promising(starts: Sequence[Evaluation], count: int) -> list[Evaluation]:
@@ -205,7 +199,7 @@ def integer(
         ]
         new = [dict(zip(names, c, strict=True)) for c in sorted({*product(*within)} - {*tried})]
         cases = [case_at(problem, starts, bounds, {**held, **whole}) for whole in new]
-        found = local(problem, cases, report, f"integer {', '.join(names)}") if cases else []
+        found = local(cases, report, f"integer {', '.join(names)}") if cases else []
         for whole, optima in zip(new, found, strict=True):
             best = optima[0] if optima else None
             exact = best and best._replace(numbers={**best.numbers, **held, **whole})
@@ -238,7 +232,7 @@ def _gaussian_optima(problem: Problem, bounds, points, report) -> np.ndarray:
     return np.stack([o.z for o in found[:MEASURED_STARTS]])
 
 
-def _rescued(problem: Problem, case: Case, report: Report) -> Case:
+def _rescued(case: Case, report: Report) -> Case:
     """The case from feasible points, which are looked for alone: Σ max(0, g)² is made small.
 
     Raises:
@@ -247,35 +241,30 @@ def _rescued(problem: Problem, case: Case, report: Report) -> Case:
 
     def broken(at):
         over = np.maximum(0.0, at.g)
-        nothing = at._replace(g=at.g[:0], dg=at.dg[:0], seen=at)
-        return nothing._replace(f=float(over @ over), df=2 * over @ at.dg)
+        f, df = float(over @ over), 2 * over @ at.dg
+        return at._replace(f=f, df=df, g=at.g[:0], dg=at.dg[:0], errors=at)
 
-    def run(ask, case, start):
-        ways = [broken(start)]
+    def run(ask, start, free, scale):
+        way = [broken(start)]
         for _ in range(3):  # what it knows of curvature may be wrong
             asked = lambda z: [broken(at) for at in ask(z)]  # noqa: E731
-            ways += slsqp(asked, lowest(ways, case.free), case.free, 1.0, 1e-20)[1:]
-        return min((at.seen for at in ways if at.finite), key=lambda at: at.violation)
+            way += slsqp(asked, lowest(way, free), free, scale, 1e-20)[1:]
+        return min((at.errors for at in way if at.finite), key=lambda at: at.violation)
 
-    starts = [(0, at) for at in case.starts if case.hopeful(at)]
-    reached = [at for _, at in _ask(problem, [case], starts, run, report, "feasible points")]
-    if not any(at.violation <= HOPELESS for at in reached):
-        raise Infeasible(_in_the_way(problem, reached, case.bounds))
-    return case._replace(starts=sorted(reached, key=lambda at: at.violation))
-
-
-def _in_the_way(problem: Problem, reached: Sequence[Evaluation], bounds: np.ndarray) -> str:
-    """A line on the constraint that stands in the way, and the closest value reached."""
+    starts = [at for at in case.starts if at.finite]
+    (reached,) = _ask([case], [starts], run, 1.0, report, "feasible points")
     if not reached:
-        return "no start could be solved while looking for a feasible point."
+        raise Infeasible("no start could be solved while looking for a feasible point.")
     closest = min(reached, key=lambda at: at.violation)
-    worst = int(np.argmax(closest.g))
-    constraint = dataclasses.replace(problem.constraints[worst], bound=bounds[worst])
-    numbers = problem.variables.numbers(closest.z).items()
-    others = ";" if len(problem.constraints) == 1 else ", beside the other constraints;"
-    return (
-        f"no feasible point within the bounds: {constraint.label} cannot be reached{others} "
-        f"closest was {closest.seen.values[1 + worst]:.6g} at "
+    if closest.violation <= HOPELESS:
+        return case._replace(starts=reached)
+    worst, constraints = int(np.argmax(closest.g)), case.problem.constraints
+    label = dataclasses.replace(constraints[worst], bound=case.bounds[worst]).label
+    numbers = case.problem.variables.numbers(closest.z).items()
+    others = ";" if len(constraints) == 1 else ", beside the other constraints;"
+    raise Infeasible(
+        f"no feasible point within the bounds: {label} cannot be reached{others} "
+        f"closest was {closest.goals[worst]:.6g} at "
         f"{', '.join(f'{n} = {v:.4g}' for n, v in numbers)}: loosen it or the bounds."
     )
 

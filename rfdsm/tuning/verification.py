@@ -14,7 +14,7 @@ from ..progress import Report, Steps
 from .goals import Goal, Point, Road
 from .optima import Optimum
 from .problem import Problem
-from .search import FEASIBLE, case_at, integer, local
+from .search import FEASIBLE, case_at, integer, local, spread
 from .variables import Variables
 
 FROM_INFINITY = 8.0  # what an infinite number (of noises) moves to
@@ -80,7 +80,6 @@ class Verification(NamedTuple):
 
 def verify(
     problem: Problem,
-    points: np.ndarray,
     found: Sequence[Optimum],
     chosen: Mapping[str, float] | None,
     key: Any,
@@ -89,8 +88,7 @@ def verify(
     factor: float,
     report: Report,
 ) -> Verification:
-    """`Tuned.verify`, of optima `found` from some points and the `chosen` integer numbers."""
-    best = found[0]
+    """`Tuned.verify`, of optima `found` and the `chosen` integer numbers."""
     if not factor > 1:
         raise ValueError(f"factor must be above 1, got {factor}.")
     if positive_integer(trials, "trials") < 2:
@@ -98,14 +96,16 @@ def verify(
     whole = problem.variables.integer
     if whole and chosen is None:
         raise ValueError(f"no integer {', '.join(whole)} is feasible, and networks need one.")
-    base = {**(chosen if whole else best.numbers)}
+    base = {**(chosen if whole else found[0].numbers)}
     asked: list[tuple[str | None, bool, dict[str, float]]] = [(None, False, base)]
     left_out = []
     for name, value in _moves(problem.variables, base, factor):
-        moved, label = base | {name: value}, f"{name} = {value:.4g}"
-        if _holds(problem, moved, best.bounds):
-            asked.append((label, False, moved))
-        elif followed := _follow(problem, points, found, {name: value}, report):
+        label, numbers = f"{name} = {value:.4g}", {**base, name: value}
+        z = problem.variables.coordinates(numbers)[None]
+        (at,) = case_at(problem, z, found[0].bounds).starts
+        if at.finite and at.violation <= FEASIBLE:
+            asked.append((label, False, numbers))
+        elif followed := _follow(problem, found, {name: value}, report):
             asked.append((label, True, followed))
         else:
             left_out.append(label)
@@ -156,25 +156,17 @@ def _moves(
                 yield name, float(end)
 
 
-def _holds(problem: Problem, numbers: Mapping[str, float], bounds: np.ndarray) -> bool:
-    (at,) = case_at(problem, problem.variables.coordinates(numbers)[None], bounds).starts
-    return at.finite and at.violation <= FEASIBLE
-
-
 def _follow(
-    problem: Problem,
-    points: np.ndarray,
-    found: Sequence[Optimum],
-    held: Mapping[str, float],
-    report: Report,
+    problem: Problem, found: Sequence[Optimum], held: Mapping[str, float], report: Report
 ) -> dict[str, float] | None:
     """The other variables tuned again where one is held; None where nothing is feasible."""
     if {*problem.variables.integer} - {*held}:
         best = integer(problem, found, report, held)
     else:
-        starts = np.concatenate([np.stack([o.z for o in found[:3]]), points[:5]])
+        points = spread(problem.variables, problem.model, 5)
+        starts = np.concatenate([np.stack([o.z for o in found[:3]]), points])
         case = case_at(problem, starts, found[0].bounds, held)
-        best = next(iter(local(problem, [case], report, "neighbours")[0]), None)
+        best = next(iter(local([case], report, "neighbours")[0]), None)
     return best and {**best.numbers, **held}
 
 
