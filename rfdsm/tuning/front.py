@@ -24,7 +24,7 @@ from .search import Infeasible, case_at, local, promising, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)
 NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
-STARTS_PER_LEVEL = 8  # at most
+SCREENED, FOLLOWED = 32, 8  # starts of a level, at most
 SWEEPS = 2  # in which every level starts from its neighbours' optima too
 LOOSE = 1e6  # a bound that no error reaches
 SHORT_OF_END = 1e-3  # of the front's length: at the very end only one point is feasible
@@ -91,7 +91,7 @@ def pareto(
         >>> import rfdsm
         >>> model = rfdsm.RFDSM(psi_n=2, psi_p=16, m=4, t=0.1, lam=1e-3)
         >>> front = rfdsm.pareto(model, {"lam": (1e-6, 10)}, "score_error", "memorization_loss",
-        ...     [0.5, 0.6], starts=8)
+        ...     [0.87, 0.9], starts=8)
         >>> bool(front.value[1] > front.value[0])
         True
     """
@@ -154,19 +154,16 @@ def _trace(
 ) -> list[Optimum | None]:
     """The best optimum at each level; None where none is feasible."""
     best: list[Optimum | None] = [None] * len(levels)
-    starts = [seeds] * len(levels)
+    bounds = [np.append(problem.bounds[:-1], level) for level in levels]
+    cases = [case_at(problem, seeds[:SCREENED], each) for each in bounds]
+    cases = [case._replace(starts=promising(case.starts, FOLLOWED)) for case in cases]
     for _ in range(1 + SWEEPS):
-        cases = []
-        for level, each in zip(levels, starts, strict=True):
-            bounds = np.append(problem.bounds[:-1], level)
-            case = case_at(problem, each, bounds)
-            best_starts = promising(case.starts, STARTS_PER_LEVEL)
-            cases.append(case._replace(starts=best_starts))
         for i, new in enumerate(local(cases, report, "front")):
             if new and (best[i] is None or new[0].value < best[i].value):
                 best[i] = new[0]
         beside = [[o.z for o in best[max(0, i - 1) : i + 2] if o] for i in range(len(levels))]
         starts = [np.array(z) if z else seeds[:1] for z in beside]
+        cases = [case_at(problem, z, each) for z, each in zip(starts, bounds, strict=True)]
     return best
 
 

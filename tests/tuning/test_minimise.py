@@ -1,6 +1,7 @@
 """`tune` and `pareto`: against brute force, their derivatives, moments, and networks."""
 
 import dataclasses
+import doctest
 import math
 from functools import partial
 
@@ -278,6 +279,13 @@ def test_the_front_and_its_slopes(private):
         front.sensitivity.psi_n[1], private.sensitivity().psi_n, rtol=1e-5
     )
     np.testing.assert_allclose(front.errors.memorization_loss[:-1], levels[:-1], rtol=1e-8)
+
+
+@pytest.mark.parametrize("function", [rfdsm.tune, rfdsm.pareto, rfdsm.over_times])
+def test_examples_print_what_they_say(function):
+    (example,) = doctest.DocTestFinder(recurse=False).find(function, globs={})
+    failed, attempted = doctest.DocTestRunner().run(example)
+    assert attempted and not failed
 
 
 @pytest.mark.slow
