@@ -14,6 +14,7 @@ from ..model import RFDSM
 from ..parameters.checks import positive_integer, vector
 from ..progress import Report, silent
 from . import goals
+from .descent import Evaluation
 from .goals import Constraint, Negative
 from .minimise import problem_of
 from .optima import Optimum
@@ -24,7 +25,7 @@ from .search import Infeasible, case_at, local, promising, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)
 NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
-SCREENED, FOLLOWED = 32, 8  # starts of a level, at most
+SCREENED, FOLLOWED = 32, 4  # starts of a level, at most
 SWEEPS = 2  # in which every level starts from its neighbours' optima too
 LOOSE = 1e6  # a bound that no error reaches
 SHORT_OF_END = 1e-3  # of the front's length: at the very end only one point is feasible
@@ -156,7 +157,7 @@ def _trace(
     best: list[Optimum | None] = [None] * len(levels)
     bounds = [np.append(problem.bounds[:-1], level) for level in levels]
     cases = [case_at(problem, seeds[:SCREENED], each) for each in bounds]
-    cases = [case._replace(starts=promising(case.starts, FOLLOWED)) for case in cases]
+    cases = [case._replace(starts=_followed(case.starts)) for case in cases]
     for _ in range(1 + SWEEPS):
         for i, new in enumerate(local(cases, report, "front")):
             if new and (best[i] is None or new[0].value < best[i].value):
@@ -165,6 +166,12 @@ def _trace(
         starts = [np.array(z) if z else seeds[:1] for z in beside]
         cases = [case_at(problem, z, each) for z, each in zip(starts, bounds, strict=True)]
     return best
+
+
+def _followed(starts: Sequence[Evaluation]) -> list[Evaluation]:
+    """The promising starts, and the one that is closest to feasible (at a corner, alone)."""
+    known = [at for at in starts if at.finite]
+    return promising(known, FOLLOWED) + sorted(known, key=lambda at: at.violation)[:1]
 
 
 def _level(problem: Problem, best: Optimum, blank: float) -> dict[str, Any]:
