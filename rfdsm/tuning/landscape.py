@@ -78,9 +78,9 @@ def survey(
         goals = _corrected(goals, measured, _solved(theory, tuned, coarse, report))
         points = " × ".join([str(sides["moments"])] * len(shown))
         about = f"measured moments at {points} points, in between relative to Gaussian theory"
-    reached = np.moveaxis(goals[1:], 0, -1)
-    broken = np.asarray(residuals(problem.constraints, reached, problem.bounds))
-    return Landscape(fine, goals[0], np.moveaxis(broken, -1, 0), about)
+    reached = jnp.asarray(goals[1:].reshape(-1, goals[0].size).T)
+    broken = jax.vmap(lambda x: residuals(problem.constraints, x, problem.bounds))(reached)
+    return Landscape(fine, goals[0], np.asarray(broken).T.reshape(goals[1:].shape), about)
 
 
 def _solved(
