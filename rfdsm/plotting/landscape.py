@@ -41,7 +41,7 @@ def landscape_figure(
         label: the objective in words; None: as it has them.
         about: the data in words; None: as their law has them.
     """
-    label = label or tuned.search.problem.objective.words
+    label = label or tuned.problem.objective.words
     shown = [axis.name for axis in landscape.axes]
     lines = [describe(tuned.model, shown, data=about or None), landscape.about]
     two = len(shown) == 2
@@ -116,7 +116,7 @@ def _draw_constraints(tuned: Tuned, landscape: Landscape, ax: Axes) -> list[Line
     """Where each constraint is met exactly; handles for a legend."""
     x, *y = (axis.x for axis in landscape.axes)
     handles = []
-    for number, constraint in enumerate(tuned.search.problem.constraints):
+    for number, constraint in enumerate(tuned.problem.constraints):
         g, dash = landscape.residuals[number], DASHES[number % len(DASHES)]
         line = {"linestyle": dash, "linewidth": 1.3, "color": "black"}
         ends = [] if y else _crossings(landscape.axes[0], g)

@@ -14,17 +14,18 @@ from ..model import RFDSM
 from ..parameters.checks import positive_integer, vector
 from ..progress import Report, silent
 from . import goals
+from .descent import Evaluation
 from .goals import Constraint, Negative
 from .minimise import problem_of
 from .optima import Optimum
 from .optimality import active, drift, sensitivity, worths
+from .problem import Problem
 from .roads import stacked
-from .search import joined
-from .work import Infeasible, Search
+from .search import Infeasible, case_at, local, promising, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)
 NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
-STARTS_PER_LEVEL = 32  # at most
+SCREENED, FOLLOWED = 32, 4  # starts of a level, at most
 SWEEPS = 2  # in which every level starts from its neighbours' optima too
 LOOSE = 1e6  # a bound that no error reaches
 SHORT_OF_END = 1e-3  # of the front's length: at the very end only one point is feasible
@@ -91,23 +92,32 @@ def pareto(
         >>> import rfdsm
         >>> model = rfdsm.RFDSM(psi_n=2, psi_p=16, m=4, t=0.1, lam=1e-3)
         >>> front = rfdsm.pareto(model, {"lam": (1e-6, 10)}, "score_error", "memorization_loss",
-        ...     [0.5, 0.6], starts=8)
+        ...     [0.87, 0.9], starts=8)
         >>> bool(front.value[1] > front.value[0])
         True
     """
     other = _against(against)
     problem = problem_of(model, free, objective, subject_to, budget, None, moments, last=other)
-    work = Search(problem, report, positive_integer(starts, "starts"))
-    fixed = np.array([float(c.bound) for c in problem.constraints[:-1]])
-    seeds = work.points
+    seeds = spread(problem.variables, model, positive_integer(starts, "starts"))
     if np.ndim(points) == 0:
-        levels, seeds = _levels(work, other, fixed, against, positive_integer(points, "points"))
+        count = positive_integer(points, "points")
+        levels, seeds = _levels(problem, seeds, against, count, report)
     else:
         levels = np.asarray(vector(points, "points"))
-    found = _trace(work, np.column_stack([np.tile(fixed, (len(levels), 1)), levels]), seeds)
+    found = _trace(problem, levels, seeds, report)
     if not any(found):
         raise Infeasible(f"no level of {other.goal.label} has a feasible model.")
-    return _front(work, levels, found)
+    known = next(filter(None, found))
+    told = [
+        _level(problem, known if each is None else each, math.nan if each is None else 1.0)
+        for each in found
+    ]
+    return Front(
+        level=levels,
+        **stacked(told),
+        active=tuple(() if each is None else active(problem, each) for each in found),
+        feasible=np.array([each is not None for each in found]),
+    )
 
 
 def _against(against) -> Constraint:
@@ -118,75 +128,63 @@ def _against(against) -> Constraint:
     return better(against, 1.0)
 
 
-def _levels(work: Search, other, fixed, against, points) -> tuple[np.ndarray, np.ndarray]:
+def _levels(problem: Problem, points, against, count, report) -> tuple[np.ndarray, np.ndarray]:
     """Levels from the best objective's to the best that can be reached, and all starts."""
-    loose = np.append(fixed, other.sense * LOOSE)
-    first = work.solve(loose)
+    other = problem.constraints[-1]
+    loose = problem.bounds
+    loose[-1] = other.sense * LOOSE
+    first = solve(problem, loose, points, report)
     start = float(first[0].goals[-1])
     seeds = [o.z for o in first]
     if isinstance(against, Constraint):
         end = float(against.bound)
     else:
         goal = other.goal if other.sense > 0 else Negative(other.goal.label, None, other.goal)
-        problem = dataclasses.replace(work.problem, objective=goal)
-        last = Search(problem, work.report, work.starts).solve(loose)
+        reversed_ = dataclasses.replace(problem, objective=goal)
+        last = solve(reversed_, loose, points, report)
         reached = float(last[0].goals[-1])
         if other.goal.label in LARGE_IS_BETTER:
             reached = max(start, min(reached, NULL_LOSS))
         end = start + (1 - SHORT_OF_END) * (reached - start)
         seeds += [o.z for o in last]
-    return np.linspace(start, end, points), np.concatenate([seeds, work.points])
+    return np.linspace(start, end, count), np.concatenate([seeds, points])
 
 
-def _trace(work: Search, bounds: np.ndarray, seeds: np.ndarray) -> list[Optimum | None]:
-    """The best optimum at each row of constraints' bounds; None where none is feasible."""
-    best: list[Optimum | None] = [None] * len(bounds)
-    seeds = seeds[:STARTS_PER_LEVEL]
-    starts = [seeds for _ in bounds]
-    work.measure_scale(work.rows(seeds, bounds[0]))
+def _trace(
+    problem: Problem, levels: np.ndarray, seeds: np.ndarray, report: Report
+) -> list[Optimum | None]:
+    """The best optimum at each level; None where none is feasible."""
+    best: list[Optimum | None] = [None] * len(levels)
+    bounds = [np.append(problem.bounds[:-1], level) for level in levels]
+    cases = [case_at(problem, seeds[:SCREENED], each) for each in bounds]
+    cases = [case._replace(starts=_followed(case.starts)) for case in cases]
     for _ in range(1 + SWEEPS):
-        parts = [work.rows(z, b) for z, b in zip(starts, bounds, strict=True)]
-        ends = work.run(rows := joined(parts), "front")
-        level = np.repeat(np.arange(len(bounds)), [len(z) for z in starts])
-        for i, old in enumerate(best):
-            new = work.best(ends, rows, level == i)
-            if new is not None and (old is None or new.value < old.value):
-                best[i] = new
-        around = [filter(None, best[max(0, i - 1) : i + 2]) for i in range(len(bounds))]
-        starts = [np.array([o.z for o in each]).reshape(-1, work.k) for each in around]
-        starts = [z if len(z) else seeds[:1] for z in starts]
+        for i, new in enumerate(local(cases, report, "front")):
+            if new and (best[i] is None or new[0].value < best[i].value):
+                best[i] = new[0]
+        beside = [[o.z for o in best[max(0, i - 1) : i + 2] if o] for i in range(len(levels))]
+        starts = [np.array(z) if z else seeds[:1] for z in beside]
+        cases = [case_at(problem, z, each) for z, each in zip(starts, bounds, strict=True)]
     return best
 
 
-def _front(work: Search, levels: np.ndarray, found: list[Optimum | None]) -> Front:
-    """What is told of each level; NaN where there is nothing to tell."""
-    problem, last = work.problem, len(work.problem.constraints) - 1
-    known = next(o for o in found if o is not None)
-    sense = problem.constraints[last].sense
-    columns: dict[str, list] = {"value": [], "slope": []}
-    numbers, drifts, models, sensitivities, errors, names = [], [], [], [], [], []
-    for each in found:
-        best = known if each is None else each
-        blank = 1.0 if each is not None else math.nan
-        model = problem.model.replace(**best.numbers)
-        price = list(worths(work, best).values())[last]
-        columns["value"].append(best.value * blank)
-        columns["slope"].append(-sense * price * blank)
-        numbers.append({n: v * blank for n, v in best.numbers.items()})
-        drifts.append({n: v * blank for n, v in drift(work, best, last).items()})
-        parts = (model, sensitivity(problem, best, work.scale), best.errors_at(model))
-        for part, kept in zip(parts, (models, sensitivities, errors), strict=True):
-            kept.append(jax.tree.map(lambda x: np.asarray(x) * blank, part))  # noqa: B023
-        names.append(() if each is None else active(work, best))
+def _followed(starts: Sequence[Evaluation]) -> list[Evaluation]:
+    """The promising starts, and the one that is closest to feasible (at a corner, alone)."""
+    known = [at for at in starts if at.finite]
+    return promising(known, FOLLOWED) + sorted(known, key=lambda at: at.violation)[:1]
 
-    return Front(
-        level=levels,
-        **{name: np.array(values) for name, values in columns.items()},
-        numbers=stacked(numbers),
-        drift=stacked(drifts),
-        models=stacked(models),
-        sensitivity=stacked(sensitivities),
-        errors=stacked(errors),
-        active=tuple(names),
-        feasible=np.array([each is not None for each in found]),
-    )
+
+def _level(problem: Problem, best: Optimum, blank: float) -> dict[str, Any]:
+    """What is told of a level, times `blank`."""
+    model, last = problem.model.replace(**best.numbers), len(problem.constraints) - 1
+    price = list(worths(problem, best).values())[last]
+    told = {
+        "value": best.value,
+        "slope": -problem.constraints[last].sense * price,
+        "numbers": best.numbers,
+        "drift": drift(problem, best, last),
+        "models": model,
+        "sensitivity": sensitivity(problem, best),
+        "errors": best.errors_at(model),
+    }
+    return jax.tree.map(lambda x: np.asarray(x) * blank, told)

@@ -65,6 +65,11 @@ class Point:
         """The road's errors at the model."""
         return self._road(self._bare)
 
+    @property
+    def read(self) -> Errors | None:
+        """The errors, if anything has read them."""
+        return vars(self).get("errors")
+
 
 class Goal(eqx.Module):
     """A number to read off a point: an error or cost by name, or a function of the model."""

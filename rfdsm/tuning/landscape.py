@@ -14,7 +14,7 @@ from ..ingredients.training import GradientFlow
 from ..parameters.scales import Scale
 from ..progress import Progress, Report, silent
 from .outcome import Tuned
-from .search import Problem, residuals
+from .problem import Problem, residuals
 
 SIDE = {"theory": 80, "flow": 48, "moments": 12}  # points of a map's side, by what one costs
 CURVE = {"theory": 400, "flow": 200, "moments": 40}  # the same of a curve
@@ -59,7 +59,7 @@ def survey(
         report: called with `Progress`.
         side: points along each axis; None: as many as their cost allows.
     """
-    problem = tuned.search.problem
+    problem = tuned.problem
     cost = "flow" if isinstance(tuned.model.training, GradientFlow) else "theory"
     sides = SIDE if len(shown) == 2 else CURVE
 
@@ -78,10 +78,8 @@ def survey(
         goals = _corrected(goals, measured, _solved(theory, tuned, coarse, report))
         points = " × ".join([str(sides["moments"])] * len(shown))
         about = f"measured moments at {points} points, in between relative to Gaussian theory"
-    bounds = jnp.array([float(c.bound) for c in problem.constraints])
-    broken = jax.vmap(partial(residuals, problem.constraints, bounds=bounds))(
-        jnp.asarray(goals[1:].reshape(len(bounds), goals[0].size).T)
-    )
+    reached = jnp.asarray(goals[1:].reshape(-1, goals[0].size).T)
+    broken = jax.vmap(lambda x: residuals(problem.constraints, x, problem.bounds))(reached)
     return Landscape(fine, goals[0], np.asarray(broken).T.reshape(goals[1:].shape), about)
 
 
@@ -106,9 +104,7 @@ def _solved(
 @eqx.filter_jit
 def _goals(problem, rows, together):
     def one(z):
-        point = problem.point(z)
-        goals = (problem.objective, *(c.goal for c in problem.constraints))
-        return jnp.stack([goal.value(point) for goal in goals])
+        return problem.goals(problem.point(z))
 
     return jax.lax.map(one, jnp.asarray(rows), batch_size=together)
 
@@ -143,8 +139,8 @@ def path(tuned: Tuned) -> dict[str, np.ndarray]:
     or one that went too far out.
     """
     trace, best = tuned.trace, tuned.optima[0]
-    weight = 2 * tuned.search.scale * float(np.sum(best.multipliers))
-    merit = trace.value + (weight + tuned.search.scale) * trace.violation
+    weight = abs(best.value) + 2 * float(np.sum(best.end.multipliers))
+    merit = trace.value + weight * trace.violation
     merit = np.where(np.isfinite(merit), merit, np.inf)
     before = np.minimum.accumulate(np.concatenate([[np.inf], merit[:-1]]))
     kept = merit < before

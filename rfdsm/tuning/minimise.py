@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..errors import NEED_TRUE_SCORE
 from ..ingredients.moments import Moments
@@ -15,9 +14,9 @@ from ..progress import Report, silent
 from . import goals, roads
 from .goals import Constraint, Goal
 from .outcome import Tuned, tuned
-from .search import Problem
+from .problem import Problem
+from .search import solve, spread
 from .variables import free_variables
-from .work import Search
 
 
 def tune(
@@ -34,9 +33,10 @@ def tune(
 ) -> Tuned:
     r"""The free numbers at which the objective is least and the constraints hold.
 
-    From `starts` points spread over the bounds (the model's own is one of them), an augmented
-    Lagrangian with quasi-Newton steps on exact gradients of the theory; see `tuning.search`.
-    One compiled, vmapped program serves all starts; one that cannot be solved drops out.
+    Of `starts` points spread over the bounds (the model's own is one of them) the best that are
+    apart from each other are followed by SciPy's SLSQP on exact gradients of the theory, and
+    Newton's steps end it; see `tuning.descent`. One compiled program serves all evaluations;
+    a start that cannot be solved drops out.
 
     Args:
         model: the problem; numbers that are not free stay as they are.
@@ -50,7 +50,7 @@ def tune(
             (psi_p), "flops" (of the fit, over d³); or (function, bound).
         starts: how many.
         optimizer: an optax transformation whose steps, in coordinates of the unit box, move
-            first; None: quasi-Newton steps alone.
+            first; None: SLSQP alone.
         moments: measured moments in place of the Gaussian theory: psi_n, m and the training
             rule may then be free. Moments of several widths, a list, make psi_p free between
             them (`tuning.roads` says how it is interpolated). Starts are then the best optima
@@ -70,9 +70,8 @@ def tune(
     """
     problem = problem_of(model, free, objective, subject_to, budget, optimizer, moments)
     starts = positive_integer(starts, "starts")
-    bounds = np.array([float(c.bound) for c in problem.constraints])
-    work = Search(problem, report, starts)
-    return tuned(work, work.solve(bounds))
+    points = spread(problem.variables, model, starts)
+    return tuned(problem, solve(problem, problem.bounds, points, report), starts, report)
 
 
 def problem_of(

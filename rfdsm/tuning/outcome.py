@@ -11,8 +11,9 @@ from ..progress import Report, silent
 from . import roads
 from .optima import Optimum
 from .optimality import active, second_order, sensitivity, worths
+from .problem import Problem
+from .search import integer
 from .verification import Verification, verify
-from .work import Search
 
 
 class Trace(NamedTuple):
@@ -52,11 +53,12 @@ class Tuned:
         second_order: least eigenvalue of the Lagrangian's second derivatives, relative to the
             objective and in the unit box, along what active constraints and bounds leave free:
             positive at a strict optimum, infinite where nothing is left free.
-        optima: all local optima that were found, the best first.
-        trace: the way to the best.
+        optima: all local optima that were found, the best first; see `Optimum`.
+        trace: the way to the best; see `Trace`.
         integer: the best with an integer m; None where m is not free, or none is feasible.
         starts: how many starts there were.
         error_bar: of the objective, from interpolating between measured widths; else None.
+        problem: what was asked: the model, its free variables, objective and constraints.
     """
 
     model: RFDSM
@@ -72,7 +74,7 @@ class Tuned:
     integer: Integer | None
     starts: int
     error_bar: float | None
-    search: Search
+    problem: Problem
 
     def verify(
         self,
@@ -99,8 +101,8 @@ class Tuned:
             ValueError: as `RFDSM.simulate`; an objective that reads anything but
                 `model.asymptotics()`.
         """
-        integer = self.integer and self.integer.numbers
-        return verify(self.search, self.optima, integer, key, d, trials, factor, report)
+        whole, problem = self.integer and self.integer.numbers, self.problem
+        return verify(problem, self.optima, whole, key, d, trials, factor, report)
 
     def sensitivity(self) -> RFDSM:
         """How the optimal objective moves with every number of the model that is kept.
@@ -108,11 +110,10 @@ class Tuned:
         The derivative of the Lagrangian at the optimum, which by the envelope theorem is that
         of the optimal value: what one more data point (psi_n) is worth, say. 0 in free numbers.
         """
-        best = self.optima[0]
-        return sensitivity(self.search.problem, best, self.search.scale)
+        return sensitivity(self.problem, self.optima[0])
 
     def __repr__(self) -> str:
-        lines = [f"{self.search.problem.objective.label} = {self.value:.9g}"]
+        lines = [f"{self.problem.objective.label} = {self.value:.9g}"]
         lines += [f"  {name} = {value:.6g}" for name, value in self.numbers.items()]
         for name, worth in self.multipliers.items():
             note = "active, " if name in self.active else "not active, "
@@ -123,21 +124,21 @@ class Tuned:
         )
         if self.integer is not None:
             told = ", ".join(f"{n} = {v:.6g}" for n, v in self.integer.numbers.items())
-            names = ", ".join(self.search.problem.variables.integer)
+            names = ", ".join(self.problem.variables.integer)
             lines.append(f"  at an integer {names}: {self.integer.value:.9g} with {told}")
         if self.error_bar is not None:
             lines.append(f"  interpolated between measured widths: ± {self.error_bar:.2g}")
         return "\n".join(lines)
 
 
-def tuned(work: Search, found: list[Optimum]) -> Tuned:
-    """The result of a search whose optima are `found`, the best first."""
-    problem, best = work.problem, found[0]
+def tuned(problem: Problem, found: list[Optimum], starts: int, report: Report) -> Tuned:
+    """The result of a search from some starts whose optima are `found`, the best first."""
+    best = found[0]
     model = problem.model.replace(**best.numbers)
-    integer = None
-    if problem.variables.integer and (whole := work.integer(best.bounds, found)):
-        chosen = problem.model.replace(**whole.numbers)
-        integer = Integer(chosen, whole.errors_at(chosen), whole.value, whole.numbers)
+    whole = None
+    if problem.variables.integer and (there := integer(problem, found, report)):
+        chosen = problem.model.replace(**there.numbers)
+        whole = Integer(chosen, there.errors_at(chosen), there.value, there.numbers)
     error_bar = None
     if problem.road is roads.interpolated:
         share = roads.interpolation_error(
@@ -145,24 +146,25 @@ def tuned(work: Search, found: list[Optimum]) -> Tuned:
         )
         error_bar = None if share is None else share * best.value
     names = problem.variables.names
-    path = [problem.variables.numbers(z) for z in best.path]
+    way = best.end.way
+    path = [problem.variables.numbers(at.z) for at in way]
     return Tuned(
         model=model,
         errors=best.errors_at(model),
         value=best.value,
         numbers=best.numbers,
-        multipliers=worths(work, best),
-        active=active(work, best),
+        multipliers=worths(problem, best),
+        active=active(problem, best),
         first_order=best.first_order,
-        second_order=second_order(work, best),
+        second_order=second_order(problem, best),
         optima=tuple(found),
         trace=Trace(
             {name: np.array([step[name] for step in path]) for name in names},
-            best.path_values,
-            best.path_violations,
+            np.array([at.f for at in way]),
+            np.array([at.violation for at in way]),
         ),
-        integer=integer,
-        starts=work.starts,
+        integer=whole,
+        starts=starts,
         error_bar=error_bar,
-        search=work,
+        problem=problem,
     )

@@ -1,297 +1,281 @@
-"""The compiled search: blocks of starts advance side by side, an evaluation at a time.
+"""The search: starts are screened together, the best followed, and their ends are optima."""
 
-One program takes any rows: more starts, other bounds of the constraints, variables that are
-held, one evaluation for a derivative. Its rows go on for a few evaluations at a time, so that
-none waits for the slowest, and those that come to where another one has ended are not followed
-to the end a second time. Where evaluations are dear (gradient flow) those that are close to a
-better one after a few evaluations are given up too.
-"""
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import islice, product
+from typing import NamedTuple
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
-
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
-from ..errors import FIELDS, Errors
-from ..ingredients.training import Ridge
 from ..model import RFDSM
-from . import lagrangian
-from .goals import Constraint, Goal, Point
-from .lagrangian import EVALUATIONS, Evaluation, Lagrangian, State
+from ..parameters.numbers import value_of
+from ..progress import Progress, Report
+from .descent import End, Evaluation, finish, lowest, side_by_side, slsqp
+from .optima import Optimum, distinct
+from .problem import Problem, evaluate, explored
 from .variables import Variables
 
-BLOCK = 64  # starts of one call
-TOGETHER, FLOWS_TOGETHER = 16, 4  # of these side by side: a flow's nodes fill the cache sooner
-WORKERS = 2  # calls side by side: small arrays keep one core busy
-STRIDE = 8  # evaluations between two looks at what has ended
-SCOUT, SAME_VALLEY, SCOUTS = 8, 0.06, 64  # evaluations, distance, and how many at most go on
-SAME_END = 0.01  # distance in the unit box to an end, at which a start counts as led there
-STATIONARY = 1e-6  # projected gradient of such an end
+MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
+GAUSSIAN_STARTS = 64  # which are found from at most so many
+FOLLOWED = 16  # starts that are followed, of all that are screened
+# Of ends this close in the unit box, or in their values (relative: the floor of a flat valley),
+SAME_PLACE, SAME_FLOOR = 1e-2, 1e-5  # Newton's steps follow the best only.
+HOPELESS = 1e-2  # a violation that Newton's steps do not mend
 FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
-SNAP = 1e-12  # coordinates this close to the ends of the box are there
+SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
+NEIGHBOURS = 3  # integers on both sides of the best that are tried
 
 
-class Problem(eqx.Module):
-    """What is searched: all that is the same for every start.
-
-    Attributes:
-        model: whose numbers that are not free are kept.
-        variables: the free ones.
-        objective, constraints: what is small and what holds.
-        road: from a model to its errors, None: theory; `road(model, *road_arguments)`.
-        optimizer: an optax transformation that moves first; None: quasi-Newton alone.
-    """
-
-    model: RFDSM
-    variables: Variables
-    objective: Goal
-    constraints: tuple[Constraint, ...]
-    road: Callable | None
-    road_arguments: tuple
-    optimizer: Any = eqx.field(static=True)
-
-    def point(self, z: Float[Array, " k"]) -> Point:
-        """The model at z, with its errors."""
-        road = None
-        if self.road is not None:
-            road = lambda model: self.road(model, *self.road_arguments)  # noqa: E731
-        return Point(self.variables.place(self.model, z), road)
+class Infeasible(ValueError):
+    """No point within the bounds was found at which all constraints hold."""
 
 
-class Rows(NamedTuple):
-    """Starts, each in its own part of the unit box and with its own bounds of constraints.
+class Case(NamedTuple):
+    """A problem at some bounds of its constraints, and where to start.
 
     Attributes:
-        start, low, high: shape (rows, k); where low = high a variable is held.
-        bounds: of the constraints, shape (rows, constraints).
+        problem: what is searched.
+        bounds: of the constraints, shape (constraints,).
+        free: which variables are not held, shape (k,).
+        starts: evaluated.
     """
 
-    start: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    problem: Problem
     bounds: np.ndarray
+    free: np.ndarray
+    starts: Sequence[Evaluation]
+
+    def rows(self, z: np.ndarray) -> np.ndarray:
+        """What `evaluate` takes, of points."""
+        return np.column_stack([z, np.tile(self.bounds, (len(z), 1))])
+
+    def optimum(self, end: End) -> Optimum:
+        """The optimum at an end."""
+        at, numbers = end.at, self.problem.variables.numbers(end.at.z)
+        first_order = end.stationarity / max(abs(at.f), 1e-300)
+        return Optimum(float(at.f), numbers, at.goals, first_order, self.bounds, self.free, end)
 
 
-def joined(parts: Iterable[Rows]) -> Rows:
-    """All rows of several."""
-    return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+def case_at(
+    problem: Problem, z: np.ndarray, bounds: np.ndarray, held: Mapping[str, float] = {}
+) -> Case:
+    """The case that starts at points, shape (rows, k), some variables held at a number."""
+    z, free = np.array(z, float), np.ones(len(problem.variables.names), bool)
+    for name, value in held.items():
+        i = problem.variables.names.index(name)
+        z[:, i] = problem.variables.coordinate(name, value)
+        free[i] = False
+    case = Case(problem, bounds, free, ())
+    return case._replace(starts=evaluate(problem, case.rows(z)))
 
 
-class Ends(NamedTuple):
-    """Where starts ended; arrays have the axis (rows,) in front.
+def solve(
+    problem: Problem, bounds: np.ndarray, points: np.ndarray, report: Report
+) -> list[Optimum]:
+    """All optima found from all points, shape (starts, k), the best first.
 
-    Attributes:
-        z: coordinates, shape (k,).
-        value: the objective. goals: what the constraints bound, shape (constraints,).
-        gradient, jacobian: of f/scale and of g, shapes (k,), (constraints, k).
-        multipliers: of f/scale + Σ λ g.
-        stationarity: the largest component of the projected gradient of the Lagrangian.
-        violation: the largest of the constraints', over the larger of its bound and 1.
-        evaluations: of the objective. done: whether the end was reached, or nothing can.
-        errors: of the road, None for theory.
-        path, path_values, path_violations: of every evaluation, NaN after the last.
+    Raises:
+        Infeasible: there is none.
     """
+    if problem.road is not None:
+        points = _gaussian_optima(problem, bounds, points, report)
+    report(Progress("start", 0, len(points)))
+    case, ways = case_at(problem, points, bounds), None
+    if problem.optimizer is not None:
+        ways = np.asarray(explored(problem, points, bounds, scale_of(case.starts)))
+        case = case_at(problem, ways[:, -1], bounds)
+    case = case._replace(starts=promising(case.starts, FOLLOWED))
+    (found,) = local([case], report)
+    if not found:
+        (found,) = local([_rescued(case, report)], report)
+    if not found:
+        raise Infeasible("feasible points were found, but no optimum among them.")
+    if ways is not None:  # the way of the best begins where its start did
+        begun = found[0].end.way[0].z
+        row = np.argmin(np.abs(ways[:, -1] - begun).max(axis=1))
+        found[0] = found[0].after(case_at(problem, ways[row], bounds).starts)
+    return found
 
-    z: Any
-    value: Any
-    goals: Any
-    gradient: Any
-    jacobian: Any
-    multipliers: Any
-    stationarity: Any
-    violation: Any
-    evaluations: Any
-    done: Any
-    errors: Any
-    path: Any
-    path_values: Any
-    path_violations: Any
+
+def local(cases: Sequence[Case], report: Report, stage: str = "search") -> list[list[Optimum]]:
+    """The feasible optima that each case's starts lead to, the best first.
+
+    All starts of all cases advance side by side.
+    """
+    scale = scale_of([start for case in cases for start in case.starts])
+    starts = [[at for at in case.starts if at.finite] for case in cases]
+    ways = _ask(cases, starts, slsqp, scale, report, stage)
+    apart = [_apart(each, case.free) for case, each in zip(cases, ways, strict=True)]
+    ends = _ask(cases, apart, finish, scale, report, stage)
+    return [
+        distinct([case.optimum(end) for end in each if end.at.violation <= FEASIBLE])
+        for case, each in zip(cases, ends, strict=True)
+    ]
 
 
-def run(
+def _ask(cases: Sequence[Case], items: Sequence[Sequence], run, scale, report, stage) -> list:
+    """`run(ask, item, free, scale)` for all items of every case, side by side."""
+
+    def asked(ask, case, item):
+        return run(lambda z: ask(case.rows(z)), item, case.free, scale)
+
+    pairs = [(c, item) for c, each in zip(cases, items, strict=True) for item in each]
+    results = side_by_side(
+        partial(evaluate, cases[0].problem),
+        [partial(asked, case=case, item=item) for case, item in pairs],
+        lambda done: report(Progress(stage, done, len(pairs))),
+    )
+    left = iter(results)
+    return [list(islice(left, len(each))) for each in items]
+
+
+def _apart(ways: Sequence[list[Evaluation]], free: np.ndarray) -> list[list[Evaluation]]:
+    """The best of the ways that lead to one place or floor, and none far out."""
+    kept: list[tuple[Evaluation, list[Evaluation]]] = []
+
+    def known(at):
+        near = (np.max(np.abs(at.z - other.z)) <= SAME_PLACE for other, _ in kept)
+        level = (abs(at.f - other.f) <= SAME_FLOOR * abs(at.f) for other, _ in kept)
+        return any(near) or any(level)
+
+    ends = [(lowest(way, free), way) for way in ways]
+    for at, way in sorted(ends, key=lambda end: (end[0].violation > FEASIBLE, end[0].f)):
+        if at.violation <= HOPELESS and not known(at):
+            kept.append((at, way))
+    return [way for _, way in kept]
+
+
+def promising(starts: Sequence[Evaluation], count: int) -> list[Evaluation]:
+    """The best starts that are apart from each other."""
+    scale = scale_of(starts)
+    good = sorted(
+        (at for at in starts if at.finite), key=lambda at: at.f / scale + at.violation
+    )
+    kept: list[Evaluation] = []
+    for at in good:
+        apart = 0.5 * count ** (-1 / len(at.z))
+        if len(kept) < count and all(np.max(np.abs(at.z - o.z)) > apart for o in kept):
+            kept.append(at)
+    return kept
+
+
+def scale_of(starts: Sequence[Evaluation]) -> float:
+    """The objective's size at some starts."""
+    sizes = [abs(at.f) for at in starts if math.isfinite(at.f)]
+    if not sizes:
+        raise ValueError(
+            f"the objective is not finite at any of the {len(starts)} starts: look at "
+            "model.solve().status at some numbers within the bounds."
+        )
+    return float(np.median(sizes)) or 1.0
+
+
+def integer(
     problem: Problem,
-    rows: Rows,
-    scale: float = 1.0,
-    *,
-    weight: float = 1.0,
-    limit: int = EVALUATIONS,
-    merge: bool = False,
-    advance: Callable[[int], None] = lambda rows: None,
-) -> Ends:
-    """Search from every row.
+    around: Sequence[Optimum],
+    report: Report,
+    held: Mapping[str, float] = {},
+) -> Optimum | None:
+    """The best optimum at which m is an integer (or infinite), the others tuned again.
+
+    And likewise any other number that networks need whole.
 
     Args:
-        problem: what is searched.
-        rows: the starts.
-        scale: of the objective; about its value.
-        weight: 0 to look for a feasible point only.
-        limit: evaluations of a start; 1 evaluates the starts and moves none.
-        merge: do not follow a start to an end that another one has reached.
-        advance: called with the number of rows that have come to an end.
+        problem: what is searched. report: called with `Progress`.
+        around: optima that suggest integers and starts. held: other variables that are held.
     """
-    block = BLOCK if problem.road is None else 1  # measured ones fill the machine each
-    dear = not isinstance(problem.model.training, Ridge)
-    numbers = tuple(np.asarray(x, float) for x in (scale, weight))
-    states = jax.tree.map(np.array, _begin(problem, rows))
-    ends: Any = None
-    active = np.arange(len(rows.start))
+    variables, bounds = problem.variables, around[0].bounds
+    names = [name for name in variables.integer if name not in held]
+    limits = [variables.bounds(name) for name in names]
+    starts = np.stack([o.z for o in around[:3]])
+    tried: dict[tuple[float, ...], Optimum | None] = {}
 
-    def work(indices):
-        full = np.resize(indices, block)
-        parts = (jax.tree.map(lambda x: x[full], tree) for tree in (states, rows))
-        stop = np.minimum(limit, states.evaluations[full] + STRIDE)
-        stop[len(indices) :] = 0  # what fills the block does nothing
-        return jax.tree.map(np.asarray, _stride(problem, *parts, *numbers, stop))
+    def attempt(*choices: set[float]) -> Optimum | None:
+        """The best of all that were tried, these choices of each number among them."""
+        within = [
+            {x for x in c if a <= x <= b} for c, (a, b) in zip(choices, limits, strict=True)
+        ]
+        new = [dict(zip(names, c, strict=True)) for c in sorted({*product(*within)} - {*tried})]
+        cases = [case_at(problem, starts, bounds, {**held, **whole}) for whole in new]
+        found = local(cases, report, f"integer {', '.join(names)}") if cases else []
+        for whole, optima in zip(new, found, strict=True):
+            best = optima[0] if optima else None
+            exact = best and best._replace(numbers={**best.numbers, **held, **whole})
+            tried[tuple(whole.values())] = exact
+        return min(filter(None, tried.values()), key=lambda o: o.value, default=None)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        while len(active):
-            blocks = [active[i : i + block] for i in range(0, len(active), block)]
-            # The first alone: it compiles, before threads ask for the same program.
-            first = [work(blocks[0])] if ends is None else []
-            results = [*first, *pool.map(work, blocks[len(first) :])]
-            if ends is None:
-                ends = _like(results[0][1], len(active))
-            for indices, (moved, there) in zip(blocks, results, strict=True):
-                _put(states, indices, moved)
-                _put(ends, indices, there)
-            left = active[~ends.done[active] & (ends.evaluations[active] < limit)]
-            if merge and len(left):
-                left = left[~_led(ends, left)]
-            if merge and dear and len(left) and ends.evaluations[left].max() == SCOUT:
-                left = _scouts(ends, left, scale)
-            advance(len(active) - len(left))
-            active = left
-    return ends
+    near = [{w for o in around[:3] for w in _whole(o.numbers[name])} for name in names]
+    if problem.road is not None:  # dear: only around the optima
+        return attempt(*({math.inf, *each} for each in near))
+    best = attempt(*({math.inf, *range(1, SMALL_INTEGERS + 1), *each} for each in near))
+    last = None
+    while best is not last:
+        steps = range(-NEIGHBOURS, NEIGHBOURS + 1)
+        last, best = best, attempt(*({best.numbers[name] + s for s in steps} for name in names))
+    return best
 
 
-def _like(tree, count):
-    """Arrays for `count` rows, of the shapes and types of a tree's rows."""
-    return jax.tree.map(lambda x: np.empty((count, *x.shape[1:]), x.dtype), tree)
+def _whole(x: float) -> set[float]:
+    """Whole numbers beside one, or itself where it is infinite."""
+    return {x} if math.isinf(x) else {round(x), math.floor(x), math.ceil(x)}
 
 
-def _put(tree, indices, rows) -> None:
-    for whole, part in zip(jax.tree.leaves(tree), jax.tree.leaves(rows), strict=True):
-        whole[indices] = part[: len(indices)]
+def _gaussian_optima(problem: Problem, bounds, points, report) -> np.ndarray:
+    """Where the search with moments starts."""
+    plain = dataclasses.replace(problem, road=None, road_arguments=(), optimizer=None)
+    try:
+        found = solve(plain, bounds, points[:GAUSSIAN_STARTS], report)
+    except Infeasible:  # what the Gaussian theory cannot, measured moments may
+        return points[:MEASURED_STARTS]
+    return np.stack([o.z for o in found[:MEASURED_STARTS]])
 
 
-def _begin(problem: Problem, rows: Rows) -> State:
-    """The states before any evaluation."""
-    count, unknown = len(problem.constraints), jnp.zeros(())
-    errors = None if problem.road is None else Errors(*[unknown] * len(FIELDS))
-    k = rows.start.shape[1]
-    blank = Evaluation(
-        unknown,
-        jnp.zeros(count),
-        jnp.zeros(k),
-        jnp.zeros((count, k)),
-        (unknown, jnp.zeros(count), errors),
+def _rescued(case: Case, report: Report) -> Case:
+    """The case from feasible points, which are looked for alone: Σ max(0, g)² is made small.
+
+    Raises:
+        Infeasible: none was found.
+    """
+
+    def broken(at):
+        over = np.maximum(0.0, at.g)
+        f, df = float(over @ over), 2 * over @ at.dg
+        return at._replace(f=f, df=df, g=at.g[:0], dg=at.dg[:0], errors=at)
+
+    def run(ask, start, free, scale):
+        way = [broken(start)]
+        for _ in range(3):  # what it knows of curvature may be wrong
+            asked = lambda z: [broken(at) for at in ask(z)]  # noqa: E731
+            way += slsqp(asked, lowest(way, free), free, scale, 1e-20)[1:]
+        return min((at.errors for at in way if at.finite), key=lambda at: at.violation)
+
+    starts = [at for at in case.starts if at.finite]
+    (reached,) = _ask([case], [starts], run, 1.0, report, "feasible points")
+    if not reached:
+        raise Infeasible("no start could be solved while looking for a feasible point.")
+    closest = min(reached, key=lambda at: at.violation)
+    if closest.violation <= HOPELESS:
+        return case._replace(starts=reached)
+    worst, constraints = int(np.argmax(closest.g)), case.problem.constraints
+    label = dataclasses.replace(constraints[worst], bound=case.bounds[worst]).label
+    numbers = case.problem.variables.numbers(closest.z).items()
+    others = ";" if len(constraints) == 1 else ", beside the other constraints;"
+    raise Infeasible(
+        f"no feasible point within the bounds: {label} cannot be reached{others} "
+        f"closest was {closest.goals[worst]:.6g} at "
+        f"{', '.join(f'{n} = {v:.4g}' for n, v in numbers)}: loosen it or the bounds."
     )
-    start = jnp.clip(jnp.asarray(rows.start), jnp.asarray(rows.low), jnp.asarray(rows.high))
-    return jax.vmap(lambda z: lagrangian.start(z, blank, problem.optimizer))(start)
 
 
-def _led(ends: Ends, rows: np.ndarray) -> np.ndarray:
-    """Which rows are where others have ended well."""
-    there = ends.done & feasible(ends) & (ends.stationarity <= STATIONARY)
-    if not there.any():
-        return np.zeros(len(rows), bool)
-    distances = np.abs(ends.z[rows][:, None, :] - ends.z[there][None, :, :]).max(axis=-1)
-    return distances.min(axis=1) <= SAME_END
-
-
-def _scouts(ends: Ends, rows: np.ndarray, scale: float) -> np.ndarray:
-    """Rows that go on: the best, by value and violation, of those that are close together."""
-    kept: list[int] = []
-    for row in rows[np.argsort(ends.value[rows] / scale + ends.violation[rows])]:
-        near = np.abs(ends.z[kept] - ends.z[row]).max(axis=1, initial=0.0) <= SAME_VALLEY
-        if not near.any() and len(kept) < SCOUTS:
-            kept.append(row)
-    return np.array(kept)
-
-
-@eqx.filter_jit
-def _stride(problem: Problem, states: State, rows: Rows, scale, weight, stop):
-    """States after some more evaluations, and their `Ends`."""
-
-    def one(s, row, stop):
-        bounds = row.bounds
-        unit = jnp.maximum(1.0, 1 / scales(bounds))
-        way = Lagrangian(
-            weight,
-            row.low,
-            row.high,
-            unit,
-            lambda z: _evaluate(problem, z, bounds, scale),
-            problem.optimizer,
-        )
-        s = jax.lax.while_loop(lambda s: ~s.done & (s.evaluations < stop), way.advance, s)
-        value, goals, errors = s.now.extra
-        return s, Ends(
-            z=_snapped(s.z),
-            value=value,
-            goals=goals,
-            gradient=s.now.df,
-            jacobian=s.now.dg,
-            multipliers=way.estimate(s, s.now),
-            stationarity=way.stationarity(s),
-            violation=jnp.max(s.now.g / unit, initial=0.0),
-            evaluations=s.evaluations,
-            done=s.done,
-            errors=errors,
-            path=s.path,
-            path_values=s.path_values,
-            path_violations=s.path_violations,
-        )
-
-    together = TOGETHER if isinstance(problem.model.training, Ridge) else FLOWS_TOGETHER
-    count = len(stop)
-    groups = max(1, count // together)
-    grouped = jax.tree.map(
-        lambda x: jnp.asarray(x).reshape(groups, count // groups, *x.shape[1:]),
-        (states, rows, stop),
-    )
-    results = jax.lax.map(lambda group: jax.vmap(one)(*group), grouped)
-    return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), results)
-
-
-def feasible(ends: Ends) -> np.ndarray:
-    """Which rows end where all constraints hold."""
-    return np.isfinite(ends.value) & (ends.violation <= FEASIBLE)
-
-
-def residuals(constraints, goals, bounds):
-    """g_j: sense·(goal - bound) over the bound, asinh of it so that decades stay tame."""
-    if not constraints:
-        return jnp.zeros(0)
-    senses = jnp.array([float(c.sense) for c in constraints])
-    return jnp.arcsinh(senses * (goals - bounds) / scales(bounds))
-
-
-def scales(bounds):
-    """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
-    return jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
-
-
-def _evaluate(problem: Problem, z, bounds, scale) -> Evaluation:
-    def numbers(z):
-        point = problem.point(z)
-        value = problem.objective.value(point)
-        goals = [c.goal.value(point) for c in problem.constraints]
-        goals = jnp.stack(goals) if goals else jnp.zeros(0)
-        g = residuals(problem.constraints, goals, bounds)
-        errors = None if problem.road is None else point.errors
-        return jnp.concatenate([(value / scale)[None], g]), (value, goals, g, errors)
-
-    slopes, (value, goals, g, errors) = jax.jacfwd(numbers, has_aux=True)(z)
-    return Evaluation(value / scale, g, slopes[0], slopes[1:], (value, goals, errors))
-
-
-def _snapped(z):
-    """Ends of the box exactly, where rounding alone keeps from them."""
-    z = jnp.where(z < SNAP, 0.0, z)
-    return jnp.where(z > 1 - SNAP, 1.0, z)
+def spread(variables: Variables, model: RFDSM, starts: int) -> np.ndarray:
+    """Points spread evenly over the unit box (Roberts' sequence), after the model's own."""
+    k = len(variables.names)
+    base = 2.0
+    for _ in range(64):
+        base = (1 + base) ** (1 / (k + 1))
+    steps = base ** -np.arange(1.0, k + 1)
+    points = (0.5 + np.arange(starts)[:, None] * steps) % 1
+    points[0] = variables.coordinates({n: value_of(model, n) for n in variables.names})
+    return points

@@ -52,7 +52,7 @@ class Variables(eqx.Module):
     def numbers(self, z: np.ndarray) -> dict[str, float]:
         """The numbers themselves, bounds exactly, on the host."""
         values = {}
-        inside = np.asarray(self.searched(jnp.asarray(z)))
+        inside = np.asarray(_searched(self, z))
         for i, name in enumerate(self.names):
             ends = {0.0: float(self.low[i]), 1.0: float(self.high[i])}
             values[name] = self.scales[i].number(ends.get(float(z[i]), float(inside[i])))
@@ -80,7 +80,17 @@ class Variables(eqx.Module):
 
     def slopes(self, z: np.ndarray) -> np.ndarray:
         """d(place)/dz, shape (k,)."""
-        return np.asarray(jax.jvp(self.searched, (jnp.asarray(z),), (jnp.ones(len(z)),))[1])
+        return np.asarray(_slopes(self, z))
+
+
+@eqx.filter_jit
+def _searched(variables: Variables, z):
+    return variables.searched(z)
+
+
+@eqx.filter_jit
+def _slopes(variables: Variables, z):
+    return jax.jvp(variables.searched, (z,), (jnp.ones(len(z)),))[1]
 
 
 def free_variables(

@@ -13,9 +13,9 @@ from ..parameters.checks import positive_integer
 from ..progress import Report, Steps
 from .goals import Goal, Point, Road
 from .optima import Optimum
-from .search import Problem, feasible
+from .problem import Problem
+from .search import FEASIBLE, case_at, integer, local, spread
 from .variables import Variables
-from .work import Search
 
 FROM_INFINITY = 8.0  # what an infinite number (of noises) moves to
 STANDARD_ERRORS = 2.0  # by which a neighbour must be better to count
@@ -79,32 +79,33 @@ class Verification(NamedTuple):
 
 
 def verify(
-    work: Search,
+    problem: Problem,
     found: Sequence[Optimum],
-    integer: Mapping[str, float] | None,
+    chosen: Mapping[str, float] | None,
     key: Any,
     d: int | None,
     trials: int,
     factor: float,
     report: Report,
 ) -> Verification:
-    """`Tuned.verify`, of optima `found` and the best `integer` numbers."""
-    problem, best = work.problem, found[0]
+    """`Tuned.verify`, of optima `found` and the `chosen` integer numbers."""
     if not factor > 1:
         raise ValueError(f"factor must be above 1, got {factor}.")
     if positive_integer(trials, "trials") < 2:
         raise ValueError("verify compares means by their spread: it needs at least 2 trials.")
     whole = problem.variables.integer
-    if whole and integer is None:
+    if whole and chosen is None:
         raise ValueError(f"no integer {', '.join(whole)} is feasible, and networks need one.")
-    base = {**(integer if whole else best.numbers)}
+    base = {**(chosen if whole else found[0].numbers)}
     asked: list[tuple[str | None, bool, dict[str, float]]] = [(None, False, base)]
     left_out = []
     for name, value in _moves(problem.variables, base, factor):
-        moved, label = base | {name: value}, f"{name} = {value:.4g}"
-        if _holds(work, moved, best.bounds):
-            asked.append((label, False, moved))
-        elif followed := _follow(work, found, name, value):
+        label, numbers = f"{name} = {value:.4g}", {**base, name: value}
+        z = problem.variables.coordinates(numbers)[None]
+        (at,) = case_at(problem, z, found[0].bounds).starts
+        if at.finite and at.violation <= FEASIBLE:
+            asked.append((label, False, numbers))
+        elif followed := _follow(problem, found, {name: value}, report):
             asked.append((label, True, followed))
         else:
             left_out.append(label)
@@ -155,23 +156,18 @@ def _moves(
                 yield name, float(end)
 
 
-def _holds(work: Search, numbers: Mapping[str, float], bounds: np.ndarray) -> bool:
-    rows = work.rows(work.problem.variables.coordinates(numbers), bounds)
-    return bool(feasible(work.run(rows, "neighbours", limit=1))[0])
-
-
 def _follow(
-    work: Search, found: Sequence[Optimum], name: str, value: float
+    problem: Problem, found: Sequence[Optimum], held: Mapping[str, float], report: Report
 ) -> dict[str, float] | None:
     """The other variables tuned again where one is held; None where nothing is feasible."""
-    bounds, held = found[0].bounds, {name: value}
-    if {*work.problem.variables.integer} - {name}:
-        best = work.integer(bounds, found, held)
+    if {*problem.variables.integer} - {*held}:
+        best = integer(problem, found, report, held)
     else:
-        starts = np.concatenate([np.stack([o.z for o in found[:3]]), work.points[:5]])
-        rows = work.rows(starts, bounds, held)
-        best = work.best(work.run(rows, "neighbours"), rows)
-    return best and best.numbers | held
+        points = spread(problem.variables, problem.model, 5)
+        starts = np.concatenate([np.stack([o.z for o in found[:3]]), points])
+        case = case_at(problem, starts, found[0].bounds, held)
+        best = next(iter(local([case], report, "neighbours")[0]), None)
+    return best and {**best.numbers, **held}
 
 
 def _simulated(goal: Goal, model: RFDSM, road: Road) -> tuple[float, float]:

@@ -1,7 +1,9 @@
 """`tune` and `pareto`: against brute force, their derivatives, moments, and networks."""
 
 import dataclasses
+import doctest
 import math
+from functools import partial
 
 import chex
 import grid_oracle
@@ -14,8 +16,9 @@ from tuning_bank import REFERENCE, TUNING_BANK
 
 import rfdsm
 from rfdsm.errors import LOSSES
-from rfdsm.tuning import goals, lagrangian, roads
+from rfdsm.tuning import descent, goals, roads
 from rfdsm.tuning.minimise import problem_of
+from rfdsm.tuning.problem import EXPLORE
 from rfdsm.tuning.variables import free_variables
 
 MODEL = rfdsm.RFDSM(psi_n=2.0, psi_p=4.0, m=4, t=0.2, lam=1e-2)
@@ -164,6 +167,12 @@ def test_a_start_at_infinity_leaves_it():
     assert alone.numbers["m"] < 3 and alone.value == pytest.approx(again(alone), rel=1e-7)
 
 
+def test_few_starts_do_not_creep_along_a_curved_constraint(private):
+    """Where first derivatives alone stopped at .55214."""
+    assert again(private) == pytest.approx(private.value, rel=1e-8)
+    assert private.value == pytest.approx(0.55197, abs=5e-6)
+
+
 @pytest.mark.slow
 def test_the_best_integer_m(private):
     """By trying every one."""
@@ -237,7 +246,7 @@ def test_a_function_and_an_optimiser_of_optax():
         optimizer=optax.adam(0.02),
     )
     assert by_function.value == pytest.approx(named.value, rel=1e-10)
-    assert len(by_function.trace.value) > lagrangian.EXPLORE
+    assert len(by_function.trace.value) > EXPLORE
 
 
 def test_over_times_is_the_weighted_sum():
@@ -270,6 +279,13 @@ def test_the_front_and_its_slopes(private):
         front.sensitivity.psi_n[1], private.sensitivity().psi_n, rtol=1e-5
     )
     np.testing.assert_allclose(front.errors.memorization_loss[:-1], levels[:-1], rtol=1e-8)
+
+
+@pytest.mark.parametrize("function", [rfdsm.tune, rfdsm.pareto, rfdsm.over_times])
+def test_examples_print_what_they_say(function):
+    (example,) = doctest.DocTestFinder(recurse=False).find(function, globs={})
+    failed, attempted = doctest.DocTestRunner().run(example)
+    assert attempted and not failed
 
 
 @pytest.mark.slow
@@ -403,39 +419,75 @@ def test_five_problems_stand_on_networks(problem):
 
 
 def quadratic(H, c, normal, offset):
-    """The Evaluation of z·H·z/2 + c·z subject to normal·z <= offset."""
+    """From rows of points to Evaluations of z·H·z/2 + c·z subject to normal·z <= offset."""
 
-    def evaluate(z):
-        f = z @ H @ z / 2 + c @ z
+    def at(z):
         g = (normal @ z - offset)[None]
-        return lagrangian.Evaluation(f, g, H @ z + c, normal[None, :], (f,))
+        f = z @ H @ z / 2 + c @ z
+        return descent.Evaluation(z, f, H @ z + c, g, normal[None, :], max(0.0, g[0]))
 
-    return evaluate
+    return lambda rows: [at(z) for z in rows]
 
 
 def test_the_search_solves_quadratic_programs():
     """KKT conditions of a convex program in a box, by random cases."""
     rng = np.random.default_rng(0)
-
-    @jax.jit
-    def solve(H, c, normal, offset, z):
-        evaluate = quadratic(H, c, normal, offset)
-        way = lagrangian.Lagrangian(1.0, jnp.zeros(3), jnp.ones(3), jnp.ones(1), evaluate, None)
-        s = lagrangian.start(z, evaluate(z), None)
-        s = jax.lax.while_loop(
-            lambda s: ~s.done & (s.evaluations < lagrangian.EVALUATIONS), way.advance, s
-        )
-        return s.z, s.now.g[0], s.multipliers[0], s.done
-
+    everything = np.ones(3, bool)
     for _ in range(20):
         A = rng.normal(size=(3, 3))
         H, c, normal = A @ A.T + 0.1 * np.eye(3), rng.normal(size=3), rng.normal(size=3)
         offset = normal @ rng.uniform(size=3) - 0.1  # cuts the box
-        z, g, multiplier, done = solve(H, c, normal, offset, rng.uniform(size=3))
-        assert done and g <= 1e-10 and multiplier >= 0
+        ask = quadratic(H, c, normal, offset)
+        (start,) = ask(rng.uniform(size=(1, 3)))
+        way = descent.slsqp(ask, start, everything, 1.0)
+        end = descent.finish(ask, way, everything, 1.0)
+        (g,), (multiplier,) = end.at.g, end.multipliers
+        assert g <= 1e-10 and multiplier >= 0
         assert abs(g * multiplier) <= 1e-9
-        slope = H @ z + c + multiplier * normal
-        np.testing.assert_allclose(np.clip(z - slope, 0, 1), z, atol=1e-7)
+        slope = H @ end.at.z + c + multiplier * normal
+        np.testing.assert_allclose(np.clip(end.at.z - slope, 0, 1), end.at.z, atol=1e-7)
+        np.testing.assert_allclose(end.hessian, H, atol=1e-8)
+
+
+def test_newton_ends_a_creep_along_a_curved_constraint():
+    """On a circle, f = -z0: from a point of it far from the best, where SLSQP has stopped."""
+
+    def ask(rows):
+        found = []
+        for z in rows:
+            out = z - 0.5
+            g, dg = np.array([out @ out - 0.16]), 2 * out[None]
+            df = np.array([-1.0, 0.0])
+            found.append(descent.Evaluation(z, -z[0], df, g, dg, max(0.0, float(g[0]))))
+        return found
+
+    (start,) = ask(0.5 + 0.4 * np.array([[np.cos(1.2), np.sin(1.2)]]))
+    end = descent.finish(ask, [start], np.ones(2, bool), 1.0)
+    np.testing.assert_allclose(end.at.z, [0.9, 0.5], atol=1e-10)
+    assert end.at.violation <= 1e-11
+    np.testing.assert_allclose(end.hessian, 2.5 * np.eye(2), atol=1e-8)  # λ = 1/0.8, times 2
+
+
+def test_runs_that_ask_together_are_answered_together():
+    """Each gets its own answers, and an error in the middle reaches the caller."""
+    rounds = []
+
+    def double(z):
+        rounds.append(len(z))
+        return [2 * x for x in z]
+
+    def run(ask, count):
+        return sum(float(ask(np.full((1, 1), i))[0][0]) for i in range(count))
+
+    runs = [partial(run, count=count) for count in (1, 3, 2)]
+    assert descent.side_by_side(double, runs, lambda done: None) == [0.0, 6.0, 2.0]
+    assert rounds == [3, 2, 1]
+
+    def broken(z):
+        raise RuntimeError("no answer")
+
+    with pytest.raises(RuntimeError, match="no answer"):
+        descent.side_by_side(broken, runs, lambda done: None)
 
 
 @pytest.mark.slow

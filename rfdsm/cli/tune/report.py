@@ -24,17 +24,17 @@ STATIONARY, FLAT = 1e-6, 1e-6  # first and second order that count as 0
 
 def tables(tuned: Tuned) -> list[Table]:
     """Tables of the optimum: its numbers, the constraints, and all errors."""
-    constrained = [_constraints_table(tuned)] if tuned.search.problem.constraints else []
+    constrained = [_constraints_table(tuned)] if tuned.problem.constraints else []
     errors = [("optimum", tuned.errors.to_dict(), ".6g")]
     if tuned.integer is not None:
-        names = tuned.search.problem.variables.integer
+        names = tuned.problem.variables.integer
         held = _at({name: tuned.integer.numbers[name] for name in names})
         errors.append((held, tuned.integer.errors.to_dict(), ".6g"))
     return [_numbers_table(tuned), *constrained, of_errors(errors, LABELS)]
 
 
 def _numbers_table(tuned: Tuned) -> Table:
-    variables, columns = tuned.search.problem.variables, {"optimum": tuned.numbers}
+    variables, columns = tuned.problem.variables, {"optimum": tuned.numbers}
     if tuned.integer is not None:
         columns[f"integer {_integers(tuned)}"] = tuned.integer.numbers
     drawn = table("free", *columns, "within", "", left=1)
@@ -51,7 +51,7 @@ def _numbers_table(tuned: Tuned) -> Table:
 
 
 def _constraints_table(tuned: Tuned) -> Table:
-    objective = tuned.search.problem.objective.words
+    objective = tuned.problem.objective.words
     drawn = table("constraint", "value", "", f"worth in {objective}", left=1)
     drawn.columns[2].justify = "left"
     for words, each in _constraints(tuned).items():
@@ -63,7 +63,7 @@ def _constraints_table(tuned: Tuned) -> Table:
 
 def _constraints(tuned: Tuned) -> dict[str, dict[str, Any]]:
     """What is known of each constraint at the optimum, by its words."""
-    asked = zip(tuned.search.problem.constraints, tuned.optima[0].goals, strict=True)
+    asked = zip(tuned.problem.constraints, tuned.optima[0].goals, strict=True)
     return {
         each.words: {
             "name": each.label,
@@ -78,7 +78,7 @@ def _constraints(tuned: Tuned) -> dict[str, dict[str, Any]]:
 
 def _integers(tuned: Tuned) -> str:
     """The free numbers that networks need whole; "" for none."""
-    return ", ".join(map(short, tuned.search.problem.variables.integer))
+    return ", ".join(map(short, tuned.problem.variables.integer))
 
 
 def _at(numbers: Mapping[str, float]) -> str:
@@ -99,7 +99,7 @@ def summary(
     sampled: SamplingError | None = None,
 ) -> list[str]:
     """Lines of text: the objective, how good the optimum is, others, and networks' verdict."""
-    lines = [f"least {tuned.search.problem.objective.words}: {tuned.value:.8g}"]
+    lines = [f"least {tuned.problem.objective.words}: {tuned.value:.8g}"]
     if tuned.error_bar is not None:
         lines[0] += f" ± {tuned.error_bar:.1g} (interpolated between the measured widths)"
     if integers := _integers(tuned):
@@ -147,7 +147,7 @@ def report(
 ) -> dict[str, Any]:
     """Everything, in what `console.print_json` prints."""
     whole, networks = tuned.integer, None
-    variables = tuned.search.problem.variables
+    variables = tuned.problem.variables
     if verification is not None:
         networks = verification._asdict()
         networks["constraints"] = {

@@ -1,0 +1,157 @@
+"""What is searched, and the one compiled program that evaluates it with first derivatives."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._numerics.promotion import mixed
+from ..model import RFDSM
+from .descent import Evaluation
+from .goals import Constraint, Goal, Point
+from .variables import Variables
+
+ROWS = 64  # points of one call, at most
+EXPLORE = 100  # steps of a user's optimiser
+PENALTY = 10.0  # of g² in what it descends
+STEP = 0.1  # the longest of these, in the unit box
+# Halves the time to compile this program, and leaves what it takes to run.
+OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+
+
+class Problem(eqx.Module):
+    """What is searched: all that is the same for every start.
+
+    Attributes:
+        model: whose numbers that are not free are kept.
+        variables: the free ones.
+        objective, constraints: what is small and what holds.
+        road: from a model to its errors, None: theory; `road(model, *road_arguments)`.
+        optimizer: an optax transformation that moves first; None: SLSQP alone.
+    """
+
+    model: RFDSM
+    variables: Variables
+    objective: Goal
+    constraints: tuple[Constraint, ...]
+    road: Callable | None
+    road_arguments: tuple
+    optimizer: Any = eqx.field(static=True)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Those of the constraints, shape (constraints,)."""
+        return np.array([float(c.bound) for c in self.constraints])
+
+    def point(self, z: Float[Array, " k"]) -> Point:
+        """The model at z, with its errors."""
+        road = None
+        if self.road is not None:
+            road = lambda model: self.road(model, *self.road_arguments)  # noqa: E731
+        return Point(self.variables.place(self.model, z), road)
+
+    def goals(self, point: Point) -> Float[Array, " goals"]:
+        """The objective, and what the constraints bound."""
+        goals = (self.objective, *(c.goal for c in self.constraints))
+        return jnp.stack([goal.value(point) for goal in goals])
+
+
+def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:
+    """What is known at rows of a point and of the constraints' bounds, (rows, k + bounds)."""
+    k, found = len(problem.variables.names), []
+    for first in range(0, len(rows), ROWS):
+        some = rows[first : first + ROWS]
+        # One shape, so one program, whether a point is asked for or many.
+        block = np.concatenate([some, np.ones((ROWS - len(some), rows.shape[1]))])
+        leaves, tree = jax.tree.flatten(_program()(problem, block, np.asarray(len(some))))
+        every = zip(some[:, :k], *map(np.asarray, leaves), strict=False)
+        found += [Evaluation(z, *jax.tree.unflatten(tree, parts)) for z, *parts in every]
+    return found
+
+
+@functools.cache
+def _program() -> Callable:
+    """`_evaluate`, compiled quickly where this version of JAX knows how."""
+    try:
+        jax.jit(lambda x: x, compiler_options=OPTIONS).lower(0.0).compile()
+    except (ValueError, jax.errors.JaxRuntimeError):
+        return eqx.filter_jit(_evaluate)
+    return eqx.filter_jit(_evaluate, compiler_options=OPTIONS)
+
+
+def _evaluate(problem: Problem, rows, count):
+    """All of an `Evaluation` but its point at the first `count` rows, one after another."""
+    k = len(problem.variables.names)
+
+    def numbers(z, bounds):
+        point = problem.point(z)
+        f, *goals = problem.goals(point)
+        g = residuals(problem.constraints, jnp.array(goals), bounds)
+        # Those of a road are the result; of the theory they can be had at the end.
+        errors = point.errors if problem.road is not None else point.read
+        return (f, g), (f, g, jnp.array(goals), errors)
+
+    @jax.jit  # traced once, for its shapes and in the loop
+    def one(row):
+        z, bounds = row[:k], row[k:]
+        (df, dg), (f, g, goals, errors) = jax.jacfwd(numbers, has_aux=True)(z, bounds)
+        violation = jnp.max(g / jnp.maximum(1.0, 1 / scales(bounds)), initial=0.0)
+        return f, df, g, dg, violation, goals, errors
+
+    blank = jax.tree.map(
+        lambda x: jnp.zeros((len(rows), *x.shape), x.dtype), jax.eval_shape(one, rows[0])
+    )
+
+    def step(i, seen):
+        return jax.tree.map(lambda every, row: every.at[i].set(row), seen, one(rows[i]))
+
+    return jax.lax.fori_loop(0, count, step, blank)
+
+
+def residuals(constraints: tuple[Constraint, ...], goals, bounds):
+    """g_j: sense·(goal - bound) over the bound, asinh of it so that decades stay tame.
+
+    Args:
+        constraints: as of the problem. goals: what they bound, shape (..., constraints).
+        bounds: theirs, shape (constraints,).
+    """
+    senses = jnp.array([float(c.sense) for c in constraints])
+    return jnp.arcsinh(senses * (goals - bounds) / scales(bounds))
+
+
+def scales(bounds):
+    """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
+    return jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
+
+
+@eqx.filter_jit
+def explored(problem: Problem, z, bounds, scale):
+    """Where the user's optimiser leads starts z, shape (rows, k), and its way there.
+
+    It descends the objective over `scale` with a quadratic penalty on the constraints.
+
+    Returns:
+        The points gone to, shape (rows, steps, k).
+    """
+
+    def merit(z):
+        value, *goals = problem.goals(problem.point(z))
+        g = residuals(problem.constraints, jnp.array(goals), bounds)
+        return value / scale + PENALTY * jnp.sum(jnp.maximum(0.0, g) ** 2)
+
+    def step(carry, _):
+        z, state = carry
+        updates, state = mixed(problem.optimizer.update)(jax.jacfwd(merit)(z), state, z)
+        moved = jnp.clip(z + jnp.clip(updates, -STEP, STEP), 0.0, 1.0)
+        z = jnp.where(jnp.all(jnp.isfinite(moved)), moved, z)
+        return (z, state), z
+
+    def way(z):
+        return jax.lax.scan(step, (z, problem.optimizer.init(z)), None, EXPLORE)[1]
+
+    return jax.vmap(way)(jnp.asarray(z))
