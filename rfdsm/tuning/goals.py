@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..errors import FIELDS, LABELS, Errors
-from ..ingredients.training import Ridge
 from ..model import RFDSM
 from ..parameters.checks import finite, require, scalar, vector
 
@@ -257,8 +256,7 @@ def _flops(model: Any) -> Float[Array, ""]:
     """
     pairs = model.psi_n * model.m
     fewer = jnp.minimum(model.psi_p, pairs)
-    factor = 1 / 3 if isinstance(model.training, Ridge) else 9.0
-    return pairs * model.psi_p * (fewer + 2) + factor * fewer**3 + 2 * fewer**2
+    return pairs * model.psi_p * (fewer + 2) + model.training.flops(fewer) + 2 * fewer**2
 
 
 COSTS: dict[str, Callable] = {

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..ingredients.training import GradientFlow
 from ..parameters.scales import Scale
 from ..progress import Progress, Report, silent
 from .outcome import Tuned
@@ -60,7 +59,7 @@ def survey(
         side: points along each axis; None: as many as their cost allows.
     """
     problem = tuned.problem
-    cost = "flow" if isinstance(tuned.model.training, GradientFlow) else "theory"
+    cost = "flow" if tuned.model.training.systems > 1 else "theory"
     sides = SIDE if len(shown) == 2 else CURVE
 
     def axes(count):

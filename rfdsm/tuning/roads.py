@@ -16,7 +16,6 @@ import numpy as np
 from ..analysis.measurement import measure
 from ..errors import LOSSES, Errors, FewPoints
 from ..ingredients.moments import Moments
-from ..ingredients.training import GradientFlow
 from ..model import RFDSM
 from ..progress import Progress, Report, silent
 
@@ -164,9 +163,8 @@ def _log_ratios(model, widths):
     def at(width):
         ratio, moments = width
         filled = model.replace(psi_p=moments.psi_p)
-        if isinstance(model.training, GradientFlow):
-            tau = model.training.tau * (ratios[widest] / ratio)
-            filled = filled.replace(**{"training.tau": tau})
+        # κ = 2h/ψ_p is the widest one's: time runs slower than at this width.
+        filled = filled.replace(training=model.training.in_units(ratio / ratios[widest]))
         errors = measured(filled, moments)
         return jnp.stack([getattr(errors, name) for name in LOSSES])
 
