@@ -117,21 +117,21 @@ def side_by_side(
     with ThreadPoolExecutor(max(1, len(runs))) as pool:
         results = [pool.submit(go, i) for i in range(len(runs))]
         waiting = len(runs)
-        while waiting:
-            heard = dict(asked.get() for _ in range(waiting))
-            questions = {i: z for i, z in sorted(heard.items()) if z is not None}
-            waiting = len(questions)
-            advance(len(runs) - waiting)
-            try:
+        try:
+            while waiting:
+                heard = dict(asked.get() for _ in range(waiting))
+                questions = {i: z for i, z in sorted(heard.items()) if z is not None}
+                waiting = len(questions)
+                advance(len(runs) - waiting)
                 found = evaluate(np.concatenate([*questions.values()])) if waiting else []
-            except BaseException:
-                for i in questions:
-                    answers[i].put(None)
-                raise
-            for i, z in questions.items():
-                answers[i].put(found[: len(z)])
-                found = found[len(z) :]
-        return [result.result() for result in results]
+                for i, z in questions.items():
+                    answers[i].put(found[: len(z)])
+                    found = found[len(z) :]
+        except BaseException:  # an interrupt too: no thread may wait for ever
+            for answer in answers:
+                answer.put(None)
+            raise
+    return [result.result() for result in results]
 
 
 def slsqp(
