@@ -1,8 +1,10 @@
 """The result both roads give, with what a solve adds to it."""
 
 import dataclasses
+import functools
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -256,3 +258,20 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def times_came_third(method: Callable) -> Callable:
+    """`method`(self, key, d, trials, taus) that also takes (key, d, taus, trials), and warns.
+
+    For one release.
+    """
+
+    @functools.wraps(method)
+    def either(self, key, d=None, *rest, **named):
+        if rest and np.ndim(rest[0]) > 0:
+            order = f"{method.__name__}(key, d, taus, trials) is (key, d, trials, taus) now."
+            warn(order, DeprecationWarning)
+            named["taus"], *rest = rest
+        return method(self, key, d, *rest, **named)
+
+    return either

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from . import asymptotics as _theory, simulation as _simulation
 from ._numerics import contour
-from .errors import Baselines, Errors, Sizes, Solution, warn
+from .errors import Baselines, Errors, Sizes, Solution, times_came_third
 from .ingredients.activations import AbstractActivation, Tanh
 from .ingredients.data import AbstractData, Gaussian, baselines
 from .ingredients.moments import Moments
@@ -233,6 +233,7 @@ class RFDSM(eqx.Module):
         """
         return _simulation.simulate(key, self._experiment(d, features), trials)
 
+    @times_came_third
     def simulate_trajectory(
         self,
         key: Array,
@@ -258,10 +259,6 @@ class RFDSM(eqx.Module):
             TypeError: the training rule is not a `GradientFlow`.
             ValueError: as `simulate`, or a training time is negative or not finite.
         """
-        if np.ndim(trials) > 0:  # for one release
-            message = "simulate_trajectory(key, d, taus, trials) is (key, d, trials, taus) now."
-            warn(message, DeprecationWarning)
-            trials, taus = (1 if taus is None else taus), trials
         return self._at_times(taus).simulate(key, d, trials, features=features)
 
     def simulate_eigenvalues(

@@ -2,6 +2,7 @@
 
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,6 +167,12 @@ def test_simulated_times_are_single_simulations(psi_p, m):
     """Primal, dual and exact; the same draws at each time."""
     model, key = flow(psi_p=psi_p, m=m), jax.random.key(3)
     runs = model.simulate_trajectory(key, 8, 3, [0.5, 20.0])
+    for rest, named in (([3], {}), ([], {"trials": 3})):
+        with pytest.warns(DeprecationWarning, match="is .key, d, trials, taus. now"):
+            old = model.simulate_trajectory(key, 8, [0.5, 20.0], *rest, **named)
+        chex.assert_trees_all_equal(old, runs)
+    by_name = model.simulate_trajectory(key, taus=[0.5, 20.0], trials=3, d=8)
+    chex.assert_trees_all_equal(by_name, runs)
     assert runs.test_loss.shape == (2, 3) and runs.mean().test_loss.shape == (2,)
     for row, tau in enumerate((0.5, 20.0)):
         single = model.replace(**{"training.tau": tau}).simulate(key, 8, 3)
