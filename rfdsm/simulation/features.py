@@ -6,6 +6,7 @@ with other noise, and of points that it has not seen.
 
 import abc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +21,7 @@ from .blocks import preactivations
 from .mehler import noise_averages
 
 
+@partial(jax.jit, static_argnames="rows")
 def row_keys(key: Array, rows: int) -> Array:
     """A key for each of so many rows."""
     return jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))

@@ -62,6 +62,7 @@ class Network(eqx.Module):
         keys = row_keys(jax.random.key(0) if key is None else key, len(rows))
         return self.score(keys, rows, jnp.full(len(rows), -1)).reshape(y.shape)
 
+    @eqx.filter_jit
     def score(
         self, keys: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"]
     ) -> Float[Array, "rows d"]:
