@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 TOLERANCE, EVALUATIONS = 1e-7, 30  # of SLSQP, on f and g; at most; 5 to 15 are usual
-STEPS, SHARES = 20, (1.0, 0.5, 0.2, 0.05)  # of Newton's at most; of each that are tried
+STEPS, SHARES = 60, (1.0, 0.5, 0.2, 0.05)  # of Newton's at most; of each that are tried
 NEARER = 0.3  # what a step has to leave of what is missed, or else lower the exact penalty
 LONGEST = 0.2  # of them, in the unit box
 DIFFERENCE = 1e-4  # of exact gradients, for second derivatives

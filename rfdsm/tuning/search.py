@@ -20,8 +20,9 @@ from .variables import Variables
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
 GAUSSIAN_STARTS = 64  # which are found from at most so many
 FOLLOWED = 16  # starts that are followed, of all that are screened
-# Of ends this close in the unit box, or in their values (relative: the floor of a flat valley),
-SAME_PLACE, SAME_FLOOR = 1e-2, 1e-5  # Newton's steps follow the best only.
+# Of ends this close in the unit box Newton's steps follow the best only, and of those that are
+# so in their values (relative: the floor of a flat valley, or optima all but equal) a few.
+SAME_PLACE, SAME_FLOOR, OF_FLOOR = 1e-2, 1e-5, 3
 HOPELESS = 1e-2  # a violation that Newton's steps do not mend
 FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
 SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
@@ -132,13 +133,13 @@ def _ask(cases: Sequence[Case], items: Sequence[Sequence], run, scale, report, s
 
 
 def _apart(ways: Sequence[list[Evaluation]], free: np.ndarray) -> list[list[Evaluation]]:
-    """The best of the ways that lead to one place or floor, and none far out."""
+    """The best of the ways that lead to one place, a few to one floor, and none far out."""
     kept: list[tuple[Evaluation, list[Evaluation]]] = []
 
     def known(at):
         near = (np.max(np.abs(at.z - other.z)) <= SAME_PLACE for other, _ in kept)
         level = (abs(at.f - other.f) <= SAME_FLOOR * abs(at.f) for other, _ in kept)
-        return any(near) or any(level)
+        return any(near) or sum(level) >= OF_FLOOR
 
     ends = [(lowest(way, free), way) for way in ways]
     for at, way in sorted(ends, key=lambda end: (end[0].violation > FEASIBLE, end[0].f)):
