@@ -22,7 +22,7 @@ GAUSSIAN_STARTS = 64  # which are found from at most so many
 FOLLOWED = 16  # starts that are followed, of all that are screened
 # Of ends this close in the unit box Newton's steps follow the best only, and of those that are
 # so in their values (relative: the floor of a flat valley, or optima all but equal) a few.
-SAME_PLACE, SAME_FLOOR, OF_FLOOR = 1e-2, 1e-5, 3
+SAME_PLACE, SAME_FLOOR, OF_FLOOR = 1e-2, 1e-5, 2
 HOPELESS = 1e-2  # a violation that Newton's steps do not mend
 FEASIBLE = 1e-10  # violation of a constraint over the larger of its bound and 1
 SMALL_INTEGERS = 8  # whole numbers that are tried whatever the optimum
