@@ -241,8 +241,10 @@ def test_gradient_descent_in_theory(model):
     assert_equal(at(10**6, 1e-5).asymptotics(), model.asymptotics(), 1e-5)
     with pytest.raises(ValueError, match=r"diverges: the largest stable one is 2\.33115"):
         at(10, 1.001 * largest).asymptotics()
+    # A network's own largest eigenvalue decides: this one's is 2.08, in theory it is 3.90.
+    at(10, 1.001 * largest).simulate(jax.random.key(0), 8)
     with pytest.raises(ValueError, match=r"diverges"):
-        at(10, 1.001 * largest).simulate(jax.random.key(0), 8)
+        at(10, 2 * largest).simulate(jax.random.key(0), 8)
     with pytest.raises(ValueError, match=r"μ0² p"):
         at(10, 0.1).replace(activation=rfdsm.ReLU()).solve()
     assert np.isfinite(at(10, 0.999 * largest).asymptotics().test_loss)
