@@ -158,13 +158,23 @@ def _trace(
     bounds = [np.append(problem.bounds[:-1], level) for level in levels]
     cases = [case_at(problem, seeds[:SCREENED], each) for each in bounds]
     cases = [case._replace(starts=_followed(case.starts)) for case in cases]
+    at = [*range(len(levels))]
     for _ in range(1 + SWEEPS):
-        for i, new in enumerate(local(cases, report, "front")):
-            if new and (best[i] is None or new[0].value < best[i].value):
+        better = set()
+        for i, new in zip(at, local(cases, report, "front"), strict=True):
+            old = best[i]
+            if new and (old is None or new[0].value < old.value):
                 best[i] = new[0]
-        beside = [[o.z for o in best[max(0, i - 1) : i + 2] if o] for i in range(len(levels))]
-        starts = [np.array(z) if z else seeds[:1] for z in beside]
-        cases = [case_at(problem, z, each) for z, each in zip(starts, bounds, strict=True)]
+                if old is None or not new[0].close_to(old):
+                    better.add(i)
+        # A neighbour that became better may be in the better place.
+        beside = [
+            [best[j].z for j in (i - 1, i + 1) if j in better] for i in range(len(levels))
+        ]
+        if not better:
+            break
+        at = [i for i, starts in enumerate(beside) if starts]
+        cases = [case_at(problem, np.array(beside[i]), bounds[i]) for i in at]
     return best
 
 
