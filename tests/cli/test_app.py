@@ -121,13 +121,13 @@ def test_demo_writes_two_figures_and_a_summary(tmp_path, capsys, monkeypatch):
     from rfdsm.cli import demo, predict
 
     gaussian, digits = demo.gaussian(), demo.digits()
-    networks = {"d": 12, "trials": 2, "at": (0.5,)}
-    monkeypatch.setattr(demo, "gaussian", lambda: gaussian._replace(networks=networks))
+    few = gaussian._replace(networks={"d": 12, "trials": 2, "at": (0.5,)})
+    monkeypatch.setattr(demo, "gaussian", lambda: few)
     small = predict.question(digits.model.data.X, "n=32:64:3", {"m": [4], "psi_p": 0.25})
-    networks = {"trials": 2, "points": 1}
-    monkeypatch.setattr(demo, "digits", lambda: demo.Setting(*small, networks))
-    code, out, _ = call(capsys, "demo", "--out", str(tmp_path / "new" / "place"))
-    assert code == 0
+    of_digits = demo.Setting(*small, {"trials": 2, "points": 1})
+    monkeypatch.setattr(demo, "digits", lambda: of_digits)
+    code, out, err = call(capsys, "demo", "--out", str(tmp_path / "new" / "place"))
+    assert code == 0, err
     files = {path.name for path in Path(tmp_path / "new" / "place").iterdir()}
     assert files == {"gaussian.png", "digits.png", "summary.txt"}
     for word in ("peaks at psi_p", "p = n", "differs by", "Gaussian", "measured"):
