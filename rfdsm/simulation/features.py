@@ -110,6 +110,8 @@ class GaussianFeatures(AbstractFeatures):
     def averages(self, x, noising, weight=None):
         n, d = x.shape
         mean = self.b * noising.a * preactivations(self.W, x) + self.v * self.shared.T
+        if weight is not None:
+            n, mean = jnp.sum(weight), mean * weight[None]
         slope = self.b * jnp.sqrt(noising.h / d) * self.W  # of f in z
         fresh = lower_product(slope) + self.s**2 * jnp.eye(self.p)
         return lower_product(mean), n * fresh, n * slope

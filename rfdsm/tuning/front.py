@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from .._numerics.linalg import stacked
 from ..errors import Errors
 from ..ingredients.moments import Moments
 from ..model import RFDSM
@@ -20,7 +21,6 @@ from .minimise import problem_of
 from .optima import Optimum
 from .optimality import active, drift, sensitivity, worths
 from .problem import Problem
-from .roads import stacked
 from .search import Infeasible, case_at, local, promising, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)

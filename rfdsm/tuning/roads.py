@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._numerics.linalg import stacked
 from ..analysis.measurement import measure
 from ..errors import LOSSES, Errors, FewPoints
 from ..ingredients.moments import Moments
@@ -59,11 +60,6 @@ def widths(moments: Sequence[Moments]) -> Widths:
             "as many classes and draws (measure(..., classes=1))."
         )
     return Widths(stacked(filled), ratios, _bends(np.log(ratios)))
-
-
-def stacked(trees: Sequence[Any]) -> Any:
-    """Trees with an axis in front."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def measure_widths(

@@ -106,3 +106,20 @@ def test_rules_as_json():
         assert type(again.training) is type(rule)
         assert again.replace(lam=0.5).training.lam == 0.5
     assert again.training.steps == 7
+
+
+@pytest.mark.parametrize(
+    "rule", [rfdsm.GradientFlow(3.0, 1e-2), rfdsm.GradientDescent(9, 0.3, 1e-2)]
+)
+def test_another_unit_of_time_is_another_rate(rule):
+    """In units twice as long the same training takes half the number; a ridge knows no time."""
+    np.testing.assert_allclose(rule.in_units(2.0).filter(X, 2 * RATE), rule.filter(X, RATE))
+    assert not np.allclose(rule.in_units(2.0).filter(X, RATE), rule.filter(X, RATE))
+    assert rfdsm.Ridge(0.1).in_units(2.0) == rfdsm.Ridge(0.1)
+
+
+def test_a_rule_says_what_it_costs_by_its_nodes():
+    rules = rfdsm.Ridge(0.1), rfdsm.GradientFlow(3.0), rfdsm.GradientDescent(9, 0.3)
+    assert [rule.systems for rule in rules] == [len(r.nodes(RATE).resolvents) for r in rules]
+    assert rules[0].systems == 1 and rules[1].systems > 1
+    assert [rule.flops(3.0) for rule in rules] == pytest.approx([9, 243, 243])

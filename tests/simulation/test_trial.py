@@ -1,5 +1,6 @@
 """The simulator against naive sums over the same draws, and against exact integrals."""
 
+import dataclasses
 import itertools
 import math
 
@@ -219,6 +220,21 @@ def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
     np.testing.assert_allclose(np.diag(got.U), np.mean(f**2 @ w, 0), rtol=1e-6)
     stein = np.mean(f @ (w * g), 0)[:, None] * np.asarray(W) / lengths[:, None]
     np.testing.assert_allclose(got.V, stein, rtol=1e-5, atol=1e-9)
+
+
+def test_points_of_weight_0_are_left_out_of_the_averages(model):
+    """Of the network's features and of the surrogate's: as if they were not there."""
+    for features in ("network", "gaussian"):
+        experiment = model._experiment(8, features)
+        drawn = experiment.draw(jax.random.key(0))
+        weight = jnp.array([1.0, 0.0] * 8)
+        fewer = drawn.features
+        if features == "gaussian":
+            fewer = dataclasses.replace(fewer, shared=fewer.shared[::2])
+        got = drawn.features.averages(drawn.x, experiment.noising, weight)
+        expected = fewer.averages(drawn.x[::2], experiment.noising)
+        for x, y in zip(got, expected, strict=True):
+            np.testing.assert_allclose(lower(x), lower(y), rtol=1e-10, atol=1e-12)
 
 
 def test_hermite_coefficients_of_relu_are_exact():
