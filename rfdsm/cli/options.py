@@ -24,6 +24,17 @@ from ..parameters.plain import read, read_numbers, usage
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
 DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]
 LogY = Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")]
+Header = Annotated[
+    bool | None,
+    typer.Option("--header/--no-header", help="Whether DATA's first row is names."),
+]
+Index = Annotated[
+    bool | None,
+    typer.Option(
+        "--index/--no-index", help="Whether DATA's first column names or numbers the rows."
+    ),
+]
+OF_FILE = {"header": (Header, None), "index": (Index, None)}  # beside DATA, for `load`
 Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
 
 USUAL = {"process": OrnsteinUhlenbeck, "training": Ridge}  # unless a number asks for another

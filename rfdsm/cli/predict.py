@@ -50,6 +50,8 @@ def predict(
     draws: Annotated[int, typer.Option(help="Draws of the features' weights: a band.")] = 1,
     verify: NETWORKS.told("Train networks on the data too, at points of each line") = None,
     seed: options.Seed = 0,
+    header: options.Header = None,
+    index: options.Index = None,
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
     ] = False,
@@ -60,7 +62,7 @@ def predict(
     """The losses on your own data, from theory, and if asked from trained networks."""
     # Everything that can be refused is refused before the work.
     require_writable(out_file, data_file)
-    data = prediction.load(points, as_is=as_is)
+    data = prediction.load(points, as_is=as_is, header=header, index=index)
     given["m"] = options.lists(given.pop("m", None), "--m")
     model, over, lines = question(data.X, against, given, n)
     measured = {"draws": draws, "noises": noises, "classes": classes}

@@ -65,10 +65,13 @@ class Plan(NamedTuple):
 
 def points(settings: Mapping[str, Any]) -> Points | None:
     """The points that are asked about; None for Gaussian data."""
-    name, as_is = settings.get("data"), settings.get("as_is", False)
-    if name is None and as_is:
-        raise ValueError("--as-is is of DATA, and none was given.")
-    return name and load(None if name == "digits" else Path(name), as_is=as_is)
+    name, of_data = settings.get("data"), ("as_is", *options.OF_FILE)
+    told = {each: settings[each] for each in of_data if each in settings}
+    if name is None:
+        for each in (each for each, value in told.items() if value):
+            raise ValueError(f"{options.spelled(each)} is of DATA, and none was given.")
+        return None
+    return load(None if name == "digits" else Path(name), **told)
 
 
 def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
