@@ -84,12 +84,12 @@ def predict(
         )
     found.attrs |= {"data": data.name, "standardised": int(data.standardised)}
     found.attrs["title"] = f"losses predicted for {data.name}"
-    words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
     if networks:
         out.print("\ntheory against trained networks:", deviations(found))
     print("\n".join(["", *summary(found)]))
+    words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
 
 
 def question(
