@@ -35,7 +35,22 @@ Index = Annotated[
     ),
 ]
 OF_FILE = {"header": (Header, None), "index": (Index, None)}  # beside DATA, for `load`
-Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
+
+
+def seed(value: Any, option: str = "--seed") -> int:
+    """A seed, or what is refused as one."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{option} takes an integer from 0 to 2^63 - 1, got {value}.")
+    return number
+
+
+Seed = Annotated[
+    int, typer.Option(callback=lambda value: seed(value), help="Seed of everything random.")
+]
 
 USUAL = {"process": OrnsteinUhlenbeck, "training": Ridge}  # unless a number asks for another
 KINDS = {"process": "process", "training": "training", "activation": "activation",

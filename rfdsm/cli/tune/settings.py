@@ -206,7 +206,7 @@ SETTINGS = {
     ),
     "landscape": Setting(_names, "One or two free numbers for the figure: psi_p,lam."),
     "file": Setting(None, "A TOML file of options by their names; options override."),
-    "seed": Setting(_integer, "Seed of everything random."),
+    "seed": Setting(options.seed, "Seed of everything random."),
     "as_is": Setting(_flag, "Neither centre nor scale the data."),
 }
 OPTIONS = {name: (each.option(name), None) for name, each in SETTINGS.items()} | {
