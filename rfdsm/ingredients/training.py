@@ -44,7 +44,9 @@ def mode_rate(h: Any, psi_p: Any) -> Any:
 
 def _penalty() -> Any:
     """The field of λ, which all rules have."""
-    return number(r"\lambda", "ridge", bounds=(1e-8, 10.0))
+    return number(
+        r"\lambda", "ridge", bounds=(1e-8, 10.0), allowed="> 0; of flow and descent >= 0"
+    )
 
 
 def largest_learning_rate(rate: Any, largest: Any, lam: Any) -> Any:
@@ -157,7 +159,13 @@ class GradientFlow(AbstractTraining):
         TypeError: one is not a number.
     """
 
-    tau: Float[Array, ""] = number(r"\tau", "training time", bounds=(1e-2, 1e6))
+    tau: Float[Array, ""] = number(
+        r"\tau",
+        "training time",
+        bounds=(1e-2, 1e6),
+        allowed=">= 0",
+        meaning="dA/dtau = -d^2 grad L",
+    )
     lam: Float[Array, ""] = _penalty()
 
     def __init__(self, tau: Any, lam: Any = 0.0):
@@ -262,7 +270,7 @@ class GradientDescent(AbstractTraining):
     """
 
     steps: Float[Array, ""] = number(
-        r"n_\mathrm{steps}", "steps of gradient descent",
+        r"n_\mathrm{steps}", "steps of gradient descent", allowed="a whole number > 0",
         fixed="is an integer and cannot be free: tune the tau of GradientFlow, which is "
         "steps·learning_rate",
     )  # fmt: skip
