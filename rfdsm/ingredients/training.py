@@ -290,8 +290,8 @@ class GradientDescent(AbstractTraining):
           rule converges like e^{-2r·count}; r is as large as v^{2 steps} allows.
         * from `MANY` on v^steps is small but near v = ±1: a hyperbola in log v and its mirror
           image in log(-v). The branches may cross neither each other nor the real axis, beyond
-          which resolvents have another sign: so |Im log v| <= π/2 on all of one. It is as
-          1/steps, and π/2 for 16.3 of them; v^steps = e^{-33} is left of the integrand where one ends.
+          which resolvents have another sign: so |Im log v| <= π/2 on all of one. It goes like
+          1/steps, from π/2 at 16.3 of them; where a branch ends v^steps is e^{-33}.
         """
         steps, scale = self.steps, rate * self.learning_rate
         count = 2 * SINGLE
