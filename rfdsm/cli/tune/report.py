@@ -151,8 +151,7 @@ def report(
     if verification is not None:
         networks = verification._asdict()
         networks["constraints"] = {
-            name: {"mean": mean, "standard_error": bar}
-            for name, (mean, bar) in verification.constraints.items()
+            name: each._asdict() for name, each in networks.pop("kept").items()
         }
     return {
         "objective": asked.error,
