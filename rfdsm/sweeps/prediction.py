@@ -43,6 +43,13 @@ class Points(NamedTuple):
         return f"{self.name}: {self.read}; {how}" if self.read else f"{self.name}, {how}"
 
 
+def usual(X: np.ndarray) -> dict[str, float]:
+    """A model's numbers on points of shape (N, d) where they are not given; n is psi_n d."""
+    N, d = X.shape
+    n = max(1, min(2 * d, N // 4))
+    return {"psi_n": n / d, "psi_p": 3.0, "m": 4.0, "t": 0.1, "lam": 1e-2}
+
+
 def load(
     path: Path | None,
     *,
