@@ -105,7 +105,7 @@ def question(
     Raises:
         ValueError: numbers out of their domain, no point left out, a number given twice.
     """
-    N, d = X.shape
+    (N, d), usual = X.shape, prediction.usual(X)
     name, grid = _swept(against, N, d)
     if ({axes.POINTS: n} | given).get(name) not in (None, []):
         raise ValueError(f"{name} is swept, --{name} gives it again: leave one out.")
@@ -115,18 +115,18 @@ def question(
     if name == axes.POINTS:
         n, largest = numbers.pop(name), grid[-1]
     else:
-        n = largest = max(1, min(2 * d, N // 4)) if n is None else n
+        n = largest = round(usual["psi_n"] * d) if n is None else n
     if not largest < N:
         raise ValueError(
             f"n = {largest:g} training points of {N}: one at least must be left out."
         )
-    psi_p = numbers.get("psi_p", 3.0)
+    psi_p = numbers.get("psi_p", usual["psi_p"])
     if not 0.5 < psi_p * d < math.inf:
         raise ValueError(
             f"psi_p = {psi_p} at d = {d} gives no network: take a number above 1/d."
         )
     numbers |= {"psi_n": n / d, "psi_p": counted(psi_p, d) / d}
-    return options.model(numbers, t=0.1, lam=1e-2, data=Samples(X)), {name: grid}, lines
+    return options.model(numbers, **usual, data=Samples(X)), {name: grid}, lines
 
 
 def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:

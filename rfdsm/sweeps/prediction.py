@@ -43,6 +43,13 @@ class Points(NamedTuple):
         return f"{self.name}: {self.read}; {how}" if self.read else f"{self.name}, {how}"
 
 
+def usual(X: np.ndarray) -> dict[str, float]:
+    """A model's numbers on points of shape (N, d) where they are not given; n is psi_n d."""
+    N, d = X.shape
+    n = max(1, min(2 * d, N // 4))
+    return {"psi_n": n / d, "psi_p": 3.0, "m": 4.0, "t": 0.1, "lam": 1e-2}
+
+
 def load(
     path: Path | None,
     *,
@@ -119,7 +126,7 @@ def predict(
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
     numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
     found.attrs |= {"classes": moments.classes, **numbers}
-    if moments.halves is not None:
+    if moments.parts is not None:
         error = sampling_error(model, moments)
         share = error.share(model.asymptotics(moments=moments))
         found.attrs |= {"uncertain": share, "enough": float(error.enough)}

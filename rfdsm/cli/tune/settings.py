@@ -182,7 +182,8 @@ SETTINGS = {
     ),
     "free": Setting(
         _free,
-        f"A number to tune and its bounds (may be left out): {', '.join(FREE)}. Repeatable.",
+        f"A number to tune and its bounds (may be left out): {', '.join(FREE)}. Repeatable. "
+        "With DATA: what is not given of psi_p, lam and m.",
         "NAME=LOW:HIGH",
     ),
     "objective": Setting(
