@@ -3,7 +3,6 @@
 import math
 from typing import NamedTuple
 
-import equinox as eqx
 import numpy as np
 
 from .._numerics import contour
@@ -16,9 +15,8 @@ from ..parameters.checks import is_traced
 FALLEN = 0.1  # of the memorization loss: what counts as memorising
 FLAT = 1e-7  # of what training gains: losses so near to each other are the same
 POINTS = 241  # training times, between which the losses are interpolated
-EARLY, LATE = 1e-1, 1e2  # these go beyond the fastest and the slowest mode
+EARLY, LATE = 0.1, 10.0  # these go beyond the fastest and the slowest mode
 LONGEST = 1e7  # the slowest mode looked at, relative to the fastest
-MEASURED_DIGITS = 12.0  # e^{-12} of the losses from moments, whose nodes are dear
 SAME_MASS = 1e-3  # of the top bulks against d eigenvalues, relatively
 
 
@@ -126,9 +124,7 @@ def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple[Ti
     """The times by the losses, and `below_best`, for eigenvalues of U from low to top."""
     fastest, slowest = (learning_time(model, x) for x in (top, max(low, top / LONGEST)))
     taus = np.geomspace(EARLY * fastest, LATE * slowest, POINTS)
-    digits = contour.DIGITS if moments is None else MEASURED_DIGITS
-    rule = model.training.at_times(taus, digits)
-    solution = eqx.tree_at(lambda m: m.training, model, rule).solve(moments=moments)
+    solution = model.solve_trajectory(taus, moments=moments)
     solved = codes(solution.status) == 0
     losses = solution.errors.test_loss, solution.errors.memorization_loss
     if moments is not None and moments.draws is not None:
@@ -148,8 +144,8 @@ def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float]:
 
     def first(curve, level: float, after: float = x[0]) -> float:
         """The log time from which on a curve is at the level; NaN for never."""
-        if curve(after) <= level:
-            return after
+        if math.isnan(level) or curve(after) <= level:
+            return level if math.isnan(level) else after
         places = curve.solve(level, extrapolate=False)
         return min(places[places >= after], default=math.nan)
 
