@@ -102,7 +102,7 @@ def predict(
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
     numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
     found.attrs |= {"classes": moments.classes, **numbers}
-    if moments.halves is not None:
+    if moments.parts is not None:
         error = sampling_error(model, moments)
         share = error.share(model.asymptotics(moments=moments))
         found.attrs |= {"uncertain": share, "enough": float(error.enough)}
