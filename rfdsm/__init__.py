@@ -1,73 +1,77 @@
-"""Exact theory and finite-size simulation of random-features denoising score matching."""
+"""Exact theory and finite-size simulation of random-features denoising score matching.
+
+What is public is imported when it is first asked for: `import rfdsm` alone loads nothing, and
+the command can be stopped from its first moment on.
+"""
 
 import importlib
 
-from .analysis import (
-    Extrapolation as Extrapolation,
-    SamplingError as SamplingError,
-    Timescales as Timescales,
-    extrapolate as extrapolate,
-    measure as measure,
-    measure_features as measure_features,
-    model_of as model_of,
-    sampling_error as sampling_error,
-    timescales as timescales,
-)
-from .asymptotics import Atom as Atom
-from .errors import (
-    Baselines as Baselines,
-    Errors as Errors,
-    NotConverged as NotConverged,
-    Sizes as Sizes,
-    Solution as Solution,
-    Status as Status,
-)
-from .ingredients import datasets as datasets
-from .ingredients.activations import (
-    GELU as GELU,
-    Activation as Activation,
-    Cos as Cos,
-    Erf as Erf,
-    LeakyReLU as LeakyReLU,
-    Polynomial as Polynomial,
-    ReLU as ReLU,
-    Sigmoid as Sigmoid,
-    SiLU as SiLU,
-    Sin as Sin,
-    Tanh as Tanh,
-)
-from .ingredients.data import (
-    Gaussian as Gaussian,
-    Samples as Samples,
-    standardise as standardise,
-)
-from .ingredients.moments import Moments as Moments
-from .ingredients.processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-from .ingredients.training import (
-    GradientDescent as GradientDescent,
-    GradientFlow as GradientFlow,
-    Ridge as Ridge,
-)
-from .model import RFDSM as RFDSM
-from .simulation import Network as Network
-from .tuning import (
-    Front as Front,
-    Infeasible as Infeasible,
-    Tuned as Tuned,
-    Verification as Verification,
-    at_least as at_least,
-    at_most as at_most,
-    over_times as over_times,
-    pareto as pareto,
-    tune as tune,
-)
-
 __version__ = "0.1.0"
-images = datasets  # the name it had
+
+_PUBLIC = {  # names by the modules that they are from
+    "analysis": (
+        "Extrapolation",
+        "SamplingError",
+        "Timescales",
+        "extrapolate",
+        "measure",
+        "measure_features",
+        "model_of",
+        "sampling_error",
+        "timescales",
+    ),
+    "asymptotics": ("Atom",),
+    "errors": ("Baselines", "Errors", "NotConverged", "Sizes", "Solution", "Status"),
+    "ingredients.activations": (
+        "GELU",
+        "Activation",
+        "Cos",
+        "Erf",
+        "LeakyReLU",
+        "Polynomial",
+        "ReLU",
+        "Sigmoid",
+        "SiLU",
+        "Sin",
+        "Tanh",
+    ),
+    "ingredients.data": ("Gaussian", "Samples", "standardise"),
+    "ingredients.moments": ("Moments",),
+    "ingredients.processes": ("OrnsteinUhlenbeck",),
+    "ingredients.training": ("GradientDescent", "GradientFlow", "Ridge"),
+    "model": ("RFDSM",),
+    "simulation": ("Network",),
+    "tuning": (
+        "Front",
+        "Infeasible",
+        "Tuned",
+        "Verification",
+        "at_least",
+        "at_most",
+        "over_times",
+        "pareto",
+        "tune",
+    ),
+}
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+_MODULES = dict.fromkeys(("datasets", "images"), "ingredients.datasets")  # also by its old name
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str):
-    """`rfdsm.sweeps` and `rfdsm.plotting`, which want the libraries of the extra `all`."""
-    if name in ("sweeps", "plotting"):
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """A public name, or a module of the package."""
+    if name in _HOME:
+        found = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = found
+        return found
+    module = _MODULES.get(name, name)
+    try:
+        return importlib.import_module(f".{module}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{module}":
+            raise  # of the extra `all`, which sweeps and plotting want
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,19 +1,57 @@
-"""Entry of the `rfdsm` command, with a clear line where its libraries are missing."""
+"""Entry of the `rfdsm` command: what it does as a process, with signals and a missing library.
 
+Python's own handler of Ctrl-C waits for the main thread, which may be minutes inside of a
+compiler, and unwinding from there can crash. So a thread waits for signals, removes unfinished
+files and ends the process, whatever the others do.
+"""
+
+import os
+import signal
 import sys
+import threading
+
+from ._files import whole
+
+SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # which a progress bar hides
 
 
 def main() -> None:
     """Run the command line."""
+    end_on(signal.SIGINT, signal.SIGTERM)
     try:
         from .cli.app import run
+        from .cli.console import own_streams
     except ModuleNotFoundError as error:
         print(
             f"rfdsm: the command line needs {error.name}: pip install 'rfdsm[all]'",
             file=sys.stderr,
         )
         sys.exit(2)
+    own_streams()
     run()
+
+
+def end_on(*signals: signal.Signals) -> None:
+    """End the process on these signals, with exit code 128 + their number."""
+    receive, send = os.pipe()
+    os.set_blocking(send, False)
+    for each in signals:
+        signal.signal(each, lambda *_: None)  # the number is sent before this is called
+    signal.set_wakeup_fd(send, warn_on_full_buffer=False)
+    threading.Thread(target=_wait, args=(receive, signals), daemon=True).start()
+
+
+def _wait(receive: int, signals: tuple[signal.Signals, ...]) -> None:
+    number = 0
+    while number not in signals:
+        number = os.read(receive, 1)[0]
+    whole.discard_unfinished()
+    written = ", ".join(map(str, whole.WRITTEN)) or "nothing"
+    line = f"rfdsm: ended by {signal.Signals(number).name}; {written} was written\n".encode()
+    try:
+        os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + line)
+    finally:
+        os._exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -3,27 +3,41 @@
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+WRITTEN: list[Path] = []  # by this process, whole
+_unfinished: set[Path] = set()
+
 
 @contextlib.contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """A path to write to, renamed to `path` only when the block ends without an error."""
+    """A path to write to, renamed to `path` only when the block ends without an error.
+
+    It is in a folder of its own, so that nothing can be written once that is gone.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    folder = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    _unfinished.add(folder)
     try:
-        yield partial
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(path)
+        yield folder / path.name
+        (folder / path.name).replace(path)
+        WRITTEN.append(path)
     finally:
-        partial.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        _unfinished.discard(folder)
+
+
+def discard_unfinished() -> None:
+    """Remove what is being written, for a process that ends now."""
+    for folder in [*_unfinished]:
+        for _ in range(10):  # a writer may be in between
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
 
 
 def require_writable(path: Path | str, suffixes: Sequence[str]) -> None:

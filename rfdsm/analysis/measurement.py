@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from .. import asymptotics as _theory, progress
 from .._numerics.linalg import stacked
+from .._numerics.memory import require_memory
 from ..ingredients.data import Samples, sample_matrix
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
@@ -88,6 +89,11 @@ def measure(
     p = counted(model.psi_p, X.shape[1])
     if p < 1:
         raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
+    require_memory(
+        8 * p * (3 * p * (draws or 1) + X.shape[1]),
+        f"the moments of p = {p} features need",
+        "take a smaller psi_p",
+    )
     if noises is None:
         noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
 

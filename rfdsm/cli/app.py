@@ -5,18 +5,19 @@ Bad input is one line on standard error and exit code 2, a failed solve one line
 
 import sys
 import warnings
+from typing import Annotated
 
 import jax
 import typer
 
+from .. import __version__
 from ..errors import NotConverged
 from . import curve, demo, doctor, point, predict, spectrum, train, tune
-from .console import fail, show_warning
+from .console import FigureFailed, fail, show_warning
 from .deprecated import renewed
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Exact theory and simulation of random-features denoising score matching.",
 )
@@ -25,15 +26,35 @@ for command in (demo.demo, point.point, curve.curve, train.train, spectrum.spect
     app.command()(command)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"rfdsm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _application(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
 def run() -> None:
     """Run the application with float64 on, and turn failures into one line."""
     jax.config.update("jax_enable_x64", True)
     warnings.showwarning = show_warning
     try:
-        app(renewed(sys.argv[1:]))
-    except (ValueError, TypeError) as error:
+        code = app(renewed(sys.argv[1:]) or ["--help"], standalone_mode=False)
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
         fail(error, 2)
     except OSError as error:
-        fail(f"{error.strerror or error}: {error.filename}", 2)
-    except NotConverged as error:
+        fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 2)
+    except (NotConverged, FigureFailed) as error:
         fail(error, 1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        fail(error.format_message(), 2)  # typer's own, of the command line's words
+    sys.exit(code)

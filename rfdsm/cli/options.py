@@ -24,7 +24,33 @@ from ..parameters.plain import read, read_numbers, usage
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
 DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]
 LogY = Annotated[bool, typer.Option("--log-y", help="A logarithmic ordinate.")]
-Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
+Header = Annotated[
+    bool | None,
+    typer.Option("--header/--no-header", help="Whether DATA's first row is names."),
+]
+Index = Annotated[
+    bool | None,
+    typer.Option(
+        "--index/--no-index", help="Whether DATA's first column names or numbers the rows."
+    ),
+]
+OF_FILE = {"header": (Header, None), "index": (Index, None)}  # beside DATA, for `load`
+
+
+def seed(value: Any, option: str = "--seed") -> int:
+    """A seed, or what is refused as one."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{option} takes an integer from 0 to 2^63 - 1, got {value}.")
+    return number
+
+
+Seed = Annotated[
+    int, typer.Option(callback=lambda value: seed(value), help="Seed of everything random.")
+]
 
 USUAL = {"process": OrnsteinUhlenbeck, "training": Ridge}  # unless a number asks for another
 KINDS = {"process": "process", "training": "training", "activation": "activation",

@@ -11,6 +11,7 @@ from ..analysis import extrapolate
 from ..errors import FIELDS, Errors
 from ..model import RFDSM
 from ..progress import Steps
+from ..simulation import experiment
 from . import console, options
 from .console import out, stages
 from .words import of_errors
@@ -28,6 +29,8 @@ def point(
     """Every error at one point, from theory and, if asked, from simulation."""
     model = options.model(given)
     asked = NETWORKS.read(simulate) or {"d": []}
+    for d in asked["d"]:
+        experiment(d, **vars(model))  # refuses both before the first is trained
     runs = []
     with stages("simulate") as report:
         step = Steps(report, len(asked["d"]))

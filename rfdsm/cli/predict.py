@@ -50,6 +50,8 @@ def predict(
     draws: Annotated[int, typer.Option(help="Draws of the features' weights: a band.")] = 1,
     verify: NETWORKS.told("Train networks on the data too, at points of each line") = None,
     seed: options.Seed = 0,
+    header: options.Header = None,
+    index: options.Index = None,
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
     ] = False,
@@ -60,7 +62,7 @@ def predict(
     """The losses on your own data, from theory, and if asked from trained networks."""
     # Everything that can be refused is refused before the work.
     require_writable(out_file, data_file)
-    data = prediction.load(points, as_is=as_is)
+    data = prediction.load(points, as_is=as_is, header=header, index=index)
     given["m"] = options.lists(given.pop("m", None), "--m")
     model, over, lines = question(data.X, against, given, n)
     measured = {"draws": draws, "noises": noises, "classes": classes}
@@ -82,12 +84,12 @@ def predict(
         )
     found.attrs |= {"data": data.name, "standardised": int(data.standardised)}
     found.attrs["title"] = f"losses predicted for {data.name}"
-    words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
     if networks:
         out.print("\ntheory against trained networks:", deviations(found))
     print("\n".join(["", *summary(found)]))
+    words.keep(found, lambda draw: draw.curve_figure(found, log_y=log_y), out_file, data_file)
 
 
 def question(

@@ -47,9 +47,9 @@ def spectrum(
             found = eigenvalues.with_networks(
                 found, model, **networks, features=features, seed=seed, report=report
             )
-    words.keep(found, lambda draw: draw.spectrum_figure(found), out_file, data_file)
     out.print(_table(found))
     print("\n".join(["", *_summary(found)]))
+    words.keep(found, lambda draw: draw.spectrum_figure(found), out_file, data_file)
 
 
 def _table(found: Any) -> Table:

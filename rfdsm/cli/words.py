@@ -58,19 +58,17 @@ def keep(
     out_file: Path | None,
     data_file: Path | None = None,
 ) -> None:
-    """Warn of gaps, and write the files that were asked for.
+    """Warn of gaps, and write the files that were asked for, the figure last.
 
     Args:
-        figure: of `rfdsm.plotting`, which is not loaded where none is asked for.
+        figure: as `console.save_figure` takes it.
     """
     for message in failures(dataset):
         console.show_warning(message)
-    if out_file:
-        from .. import plotting
-
-        plotting.save(figure(plotting), out_file)
     if data_file:
         files.save(dataset, data_file)
+    if out_file:
+        console.save_figure(figure, out_file)
 
 
 def answer(
@@ -97,9 +95,9 @@ def answer(
     console.require_writable(*files)
     with console.stages(solve.__name__) as report:
         found = solve(model, over, lines, simulate=simulate, seed=seed, report=report)
-    keep(found, lambda draw: draw.curve_figure(found, shown, log_y=asked["log_y"]), *files)
     console.out.print(errors_table(found, shown))
     print("\n".join(["", *summary(found), *agreement(found, shown)]))
+    keep(found, lambda draw: draw.curve_figure(found, shown, log_y=asked["log_y"]), *files)
 
 
 def of_errors(columns: Iterable[tuple[str, Mapping[str, float], str]], names: Any) -> Table:

@@ -157,6 +157,11 @@ def text(value: Any) -> str:
     return "∞" if math.isinf(value) else f"{float(value):g}"
 
 
+def escaped(words: str) -> str:
+    """A user's words, a file's name say, for a figure: there a $ would begin mathematics."""
+    return words.replace("$", r"\$")
+
+
 def counted(ratio: Any, d: int) -> int:
     """n = round(psi_n d), and likewise p: the integer that a ratio has in d dimensions."""
     return round(float(ratio) * d)

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from ..analysis.records import description_of
 from ..errors import LOSSES
+from ..parameters.numbers import escaped
 from ..parameters.plain import from_json
 from .describe import describe, tex
 from .style import around, colours, panels, plain_ticks, set_ordinate, style
@@ -87,7 +88,7 @@ def _title(dataset: Any, along: str, lines: str) -> str:
     """The data and the model in a line."""
     about, without, data = dataset.attrs, [along, lines], None
     if "points" in about:
-        data = f"{about['data']}: {about['points']} points, $d = {about['dimension']}$"
+        data = f"{escaped(about['data'])}: {about['points']} points, $d = {about['dimension']}$"
         if along != "n":
             data += f", $n = {about['n']:g}$"
         without.append("psi_n")

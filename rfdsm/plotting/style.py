@@ -14,6 +14,7 @@ from ..errors import LABELS
 
 ROW = 3  # panels side by side
 STYLE = {
+    "text.usetex": False,  # matplotlib's own mathematics looks as well, and needs no LaTeX
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

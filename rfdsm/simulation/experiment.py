@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from .._numerics.memory import require_memory
 from ..errors import Sizes
 from ..ingredients.processes import Noising
 from ..ingredients.training import mode_rate
 from ..parameters.checks import is_traced, positive_integer
+from .blocks import BLOCK_ROWS
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FEATURES = ("network", "gaussian")
@@ -136,6 +138,7 @@ def experiment(
     Raises:
         ValueError: sizes that are traced, too small or not integers; too few samples; other
             features.
+        MemoryError: sizes whose matrices would not fit.
     """
     if features not in FEATURES:
         raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}.")
@@ -168,4 +171,17 @@ def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
             raise ValueError(
                 f"psi_{name} = {float(ratio):g} at d = {d} leaves no {name}: take a larger d."
             )
+    _require_memory(d, n, p, m)
     return Sizes(d, n, p, m, data.counts(d))
+
+
+def _require_memory(d: int, n: int, p: int, m: float) -> None:
+    """Refuse a network whose matrices would not fit, by what they take at the least."""
+    width = min(p, n * m)  # of the smaller normal matrix, beside which is its factor
+    points = (n + 2 * POINTS_PER_DIMENSION * d) * d
+    numbers = 2 * width**2 + p * (min(n * m, BLOCK_ROWS) + 2 * d) + points
+    require_memory(
+        numbers * jnp.result_type(float).itemsize,
+        f"a network of d = {d:.8g}, n = {n:.8g}, p = {p:.8g} needs",
+        "take a smaller d, psi_n or psi_p",
+    )

@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics.memory import require_memory
 from ..errors import FIELDS, Errors, Sizes
 from ..parameters.checks import is_traced, positive_integer
 from .blocks import BLOCK_ROWS
 from .evaluate import bias2, measured
-from .experiment import Draw, Experiment
+from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Draw, Experiment
 from .gram import AbstractEquations, normal_equations
 from .network import Network
 from .read_out import Trained, trained
@@ -36,10 +37,21 @@ def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
 
     Raises:
         ValueError: the training rule diverges on the network of a trial. Traced, that is NaN.
+        MemoryError: more trials than fit.
     """
-    errors, largest = _run(key, experiment, positive_integer(trials, "trials"))
+    trials = positive_integer(trials, "trials")
+    _require_memory(experiment, trials)
+    errors, largest = _run(key, experiment, trials)
     _require_stable(experiment, largest)
     return errors
+
+
+def _require_memory(experiment: Experiment, trials: int) -> None:
+    """Refuse trials whose deviations, which `bias2` compares, would not fit."""
+    d = experiment.sizes.d
+    if trials > 1 and experiment.sampler.noised_variances(experiment.noising) is not None:
+        needed = 4 * trials * max(SHARED_AT_LEAST, POINTS_PER_DIMENSION * d) * d
+        require_memory(needed, f"{trials:.8g} trials of d = {d} need", "take fewer of them")
 
 
 def fit(key: Array, experiment: Experiment) -> Network:

@@ -10,7 +10,7 @@ from ..errors import FIELDS
 from ..ingredients.moments import Moments
 from ..parameters.numbers import text
 from ..progress import Steps
-from ..simulation import key_of
+from ..simulation import experiment, key_of
 from .axes import markers
 from .theory import Lines
 
@@ -39,7 +39,7 @@ def networks(asked: dict[str, Any], seed: int, lines: Lines) -> Networks:
     """The checked networks of {"d": 48, "trials": 8, "points": 6}, or with "at": values.
 
     Raises:
-        ValueError: what d cannot realise, as `RFDSM.simulate`; computes nothing.
+        ValueError, MemoryError: what d cannot realise, as `RFDSM.simulate`; computes nothing.
     """
     given, along = dict(asked), lines.along
     d = lines.models[0].data.dimension(given.pop("d", None))
@@ -51,6 +51,8 @@ def networks(asked: dict[str, Any], seed: int, lines: Lines) -> Networks:
     for each in lines.models:
         there = each if lines.flow else along.place(each, x[0])
         jax.eval_shape(lambda key, m=there: m.simulate(key, d, trials), jax.random.key(0))
+        for value in () if lines.flow else x:  # memory is asked for before the first
+            experiment(d, **vars(along.place(each, value)))
     return Networks(d, trials, x, seed)
 
 

@@ -27,28 +27,45 @@ MEASURED, GAUSSIAN = "theory of measured moments", "Gaussian theory"
 
 
 class Points(NamedTuple):
-    """Data points X, shape (N, d), where they are from, and whether they were standardised."""
+    """Data points X, shape (N, d), where they are from, and whether they were standardised.
+
+    `read` says what was read of a file.
+    """
 
     name: str
     X: np.ndarray
     standardised: bool
+    read: str = ""
 
     def about(self) -> str:
         """A line on what was read."""
         how = "centred and scaled to mean variance 1" if self.standardised else "used as given"
-        return f"{self.name}, {how}"
+        return f"{self.name}: {self.read}; {how}" if self.read else f"{self.name}, {how}"
 
 
-def load(path: Path | None, *, as_is: bool = False) -> Points:
+def load(
+    path: Path | None,
+    *,
+    as_is: bool = False,
+    header: bool | None = None,
+    index: bool | None = None,
+) -> Points:
     """The points of a file, standardised unless told; scikit-learn's digits without one.
+
+    Args:
+        header, index: whether a .csv has names in its first row, and in its first column names
+            or numbers of the rows; None: as the file says.
 
     Raises:
         ValueError, OSError: what reading and `standardise` refuse.
     """
     if path is None:
+        if not (header is None and index is None):
+            raise ValueError("--header and --index are of DATA in a .csv file.")
         return Points("scikit-learn's digits", datasets.digits(), True)
     prepared = sample_matrix if as_is else standardise
-    return Points(path.name, prepared(_points.read(path)), not as_is)
+    found = _points.table(path, header, index)
+    return Points(path.name, prepared(found.X), not as_is, found.about)
 
 
 def predict(

@@ -9,7 +9,7 @@ from ...analysis.points import describe
 from ...tuning import roads
 from ...tuning.landscape import survey
 from .. import options
-from ..console import out, print_json, require_writable, stages
+from ..console import out, print_json, require_writable, save_figure, stages
 from . import report as words, request, settings
 
 
@@ -34,13 +34,12 @@ def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:
         networks = best.verify(key, d, trials, report=report) if plan.verify else None
         results = networks, words.sampling(best, moments)
         around = survey(best, plan.shown, report) if out_file else None
-    if out_file:
-        from ... import plotting
-
-        plotting.save(plotting.landscape_figure(best, around, about=plan.about), out_file)
     if as_json:
         print_json(words.report(plan, best, *results))
-        return
-    for drawn in words.tables(best):
-        out.print(drawn, "")
-    print("\n".join(words.summary(best, *results)))
+    else:
+        for drawn in words.tables(best):
+            out.print(drawn, "")
+        print("\n".join(words.summary(best, *results)))
+    if out_file:
+        about = plan.about
+        save_figure(lambda draw: draw.landscape_figure(best, around, about=about), out_file)

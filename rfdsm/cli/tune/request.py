@@ -13,7 +13,7 @@ from ...errors import NEED_TRUE_SCORE
 from ...ingredients.data import Samples
 from ...model import RFDSM
 from ...parameters.checks import positive_integer
-from ...parameters.numbers import Number, declared, numbers
+from ...parameters.numbers import Number, declared, escaped, numbers
 from ...sweeps.prediction import Points, load
 from ...tuning import at_least, at_most, over_times
 from ...tuning.goals import COSTS
@@ -65,10 +65,13 @@ class Plan(NamedTuple):
 
 def points(settings: Mapping[str, Any]) -> Points | None:
     """The points that are asked about; None for Gaussian data."""
-    name, as_is = settings.get("data"), settings.get("as_is", False)
-    if name is None and as_is:
-        raise ValueError("--as-is is of DATA, and none was given.")
-    return name and load(None if name == "digits" else Path(name), as_is=as_is)
+    name, of_data = settings.get("data"), ("as_is", *options.OF_FILE)
+    told = {each: settings[each] for each in of_data if each in settings}
+    if name is None:
+        for each in (each for each, value in told.items() if value):
+            raise ValueError(f"{options.spelled(each)} is of DATA, and none was given.")
+        return None
+    return load(None if name == "digits" else Path(name), **told)
 
 
 def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
@@ -110,7 +113,7 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         shown=_shown(settings.get("landscape"), free),
         verify=_networks(settings.get("verify"), points),
         widths=widths,
-        about="{}: {} points, $d = {}$".format(points.name, *points.X.shape) if points else "",
+        about=_about(points) if points else "",
         seed=settings.get("seed", 0),
     )
     # What `tune`, or networks to verify with, would refuse later.
@@ -122,6 +125,11 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         simulate = model.replace(**whole).simulate
         jax.eval_shape(lambda key: simulate(key, *asked.verify), jax.random.key(0))
     return asked
+
+
+def _about(points: Points) -> str:
+    """The points in a figure's words."""
+    return "{}: {} points, $d = {}$".format(escaped(points.name), *points.X.shape)
 
 
 def short(name: str) -> str:

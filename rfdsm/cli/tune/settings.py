@@ -206,15 +206,17 @@ SETTINGS = {
     ),
     "landscape": Setting(_names, "One or two free numbers for the figure: psi_p,lam."),
     "file": Setting(None, "A TOML file of options by their names; options override."),
-    "seed": Setting(_integer, "Seed of everything random."),
+    "seed": Setting(options.seed, "Seed of everything random."),
     "as_is": Setting(_flag, "Neither centre nor scale the data."),
 }
 OPTIONS = {name: (each.option(name), None) for name, each in SETTINGS.items()} | {
+    **options.OF_FILE,
     "out_file": (options.FigureFile, None),
     "as_json": (Annotated[bool, typer.Option("--json", help="Print JSON.")], False),
 }
 READERS: dict[str, Callable[[Any, str], Any]] = {
     **{name: each.read for name, each in SETTINGS.items() if each.read},
+    **dict.fromkeys(options.OF_FILE, _flag),
     **dict.fromkeys(options.names(), _number),
     **{name: _text for name in options.KINDS.values() if name not in WITHOUT},
     **dict.fromkeys(options.LISTS, _numbers),
