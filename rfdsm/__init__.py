@@ -25,7 +25,9 @@ from .errors import (
 from .ingredients import datasets as datasets
 from .ingredients.activations import (
     GELU as GELU,
+    AbstractActivation as AbstractActivation,
     Activation as Activation,
+    Constants as Constants,
     Cos as Cos,
     Erf as Erf,
     LeakyReLU as LeakyReLU,
@@ -37,18 +39,27 @@ from .ingredients.activations import (
     Tanh as Tanh,
 )
 from .ingredients.data import (
+    AbstractData as AbstractData,
+    AbstractSampler as AbstractSampler,
     Gaussian as Gaussian,
+    Law as Law,
     Samples as Samples,
     standardise as standardise,
 )
+from .ingredients.filters import FilterNodes as FilterNodes
 from .ingredients.moments import Moments as Moments
-from .ingredients.processes import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+from .ingredients.processes import (
+    AbstractProcess as AbstractProcess,
+    OrnsteinUhlenbeck as OrnsteinUhlenbeck,
+)
 from .ingredients.training import (
+    AbstractTraining as AbstractTraining,
     GradientDescent as GradientDescent,
     GradientFlow as GradientFlow,
     Ridge as Ridge,
 )
 from .model import RFDSM as RFDSM
+from .parameters import number as number
 from .simulation import Network as Network
 from .tuning import (
     Front as Front,
