@@ -28,11 +28,12 @@ from ..parameters.checks import (
     vector,
 )
 from ..parameters.numbers import number
+from ..parameters.words import described
 from .filters import FilterNodes, filter_error
 
-SINGLE = 20  # points for one training time: an error of 3e-13
+SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
-# Steps from which gradient descent is like flow: the two hyperbolas stay apart from 16.4 on.
+# Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
 MANY = 20.0
 GROWTH = 4.0  # log of the largest |v|^{2 steps} on the ellipse for fewer; errors are e^{-35}
 SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
@@ -62,6 +63,8 @@ class AbstractFilter(eqx.Module):
     node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
     largest eigenvalue is looked at. A filter of many training times has their axis in front.
     """
+
+    __repr__ = described
 
     @abc.abstractmethod
     def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
@@ -299,7 +302,7 @@ class GradientDescent(AbstractTraining):
         * from `MANY` on v^steps is small but near v = ±1: a hyperbola in log v and its mirror
           image in log(-v). The branches may cross neither each other nor the real axis, beyond
           which resolvents have another sign: so |Im log v| <= π/2 on all of one. It goes like
-          1/steps, from π/2 at 16.3 of them; where a branch ends v^steps is e^{-33}.
+          1/steps, from π/2 at 15 of them; where a branch ends v^steps is e^{-30}.
         """
         steps, scale = self.steps, rate * self.learning_rate
         count = 2 * SINGLE

@@ -91,6 +91,13 @@ def test_one_contour_serves_all_times_of_a_window(decades):
     assert float(few.error.max()) > 1e-9 or decades == 1
 
 
+@pytest.mark.parametrize("later", [1.0, 2.0, 30.0, 1e6])
+def test_more_points_than_a_window_needs_do_no_harm(later):
+    """As traced times take: a contour that grew with them lost all to rounding."""
+    nodes = rfdsm.GradientFlow(1.0, 1e-3).nodes(RATE, jnp.asarray([1.0, later]), 256)
+    assert float(nodes.error.max()) < 1e-12
+
+
 def test_the_count_of_points_follows_the_window():
     assert points_for(np.array([3.0]), 24) == 20
     assert points_for(np.array([3.0, 3.0]), 24) == 20

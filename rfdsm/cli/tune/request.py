@@ -25,7 +25,11 @@ from .settings import FREE, NETWORKS
 
 STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
-FREE_ON_DATA = ("psi_p", "training.lam", "m")  # what of these is not given, where nothing is named
+FREE_ON_DATA = (
+    "psi_p",
+    "training.lam",
+    "m",
+)  # what of these is not given, where nothing is named
 PROGRAMS, SOLVES = 35.0, 5  # seconds to compile a search with moments; its solves, usually
 
 
@@ -65,7 +69,6 @@ class Plan(NamedTuple):
     def arguments(self) -> tuple:
         """Those of `tune`, up to its starts."""
         return self.model, self.free, self.objective, self.subject_to, self.budget, self.starts
-
 
     def estimate(self, moments: Sequence[Moments]) -> str | None:
         """A line on the time of a search with these moments, where it is long."""
