@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array
 
 from .. import asymptotics as _theory, progress
-from .._numerics.memory import require_memory
 from .._numerics.linalg import stacked
+from .._numerics.memory import require_memory
 from ..ingredients.data import Samples, sample_matrix
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess

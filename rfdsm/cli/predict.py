@@ -52,9 +52,8 @@ def predict(
     seed: options.Seed = 0,
     header: options.Header = None,
     index: options.Index = None,
-    as_is: Annotated[
-        bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
-    ] = False,
+    scale: options.Scale = None,
+    as_is: Annotated[bool, typer.Option("--as-is", help="--scale none.")] = False,
     out_file: options.FigureFile = None,
     data_file: options.DataFile = None,
     log_y: options.LogY = False,
@@ -62,7 +61,7 @@ def predict(
     """The losses on your own data, from theory, and if asked from trained networks."""
     # Everything that can be refused is refused before the work.
     require_writable(out_file, data_file)
-    data = prediction.load(points, as_is=as_is, header=header, index=index)
+    data = prediction.load(points, as_is=as_is, scale=scale, header=header, index=index)
     given["m"] = options.lists(given.pop("m", None), "--m")
     model, over, lines = question(data.X, against, given, n)
     measured = {"draws": draws, "noises": noises, "classes": classes}
@@ -82,7 +81,11 @@ def predict(
         found = prediction.predict(
             *asked, **measured, simulate=networks, seed=seed, report=report
         )
-    found.attrs |= {"data": data.name, "standardised": int(data.standardised)}
+    found.attrs |= {
+        "data": data.name,
+        "standardised": int(data.scale != "none"),
+        "scale": data.scale,
+    }
     found.attrs["title"] = f"losses predicted for {data.name}"
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
@@ -102,7 +105,7 @@ def question(
         given: numbers of the model by their options, m as a list. n: training points.
 
     Raises:
-        ValueError: numbers out of their domain, no point left out, a number given twice.
+        ValueError: numbers out of their domain, more than all points, a number given twice.
     """
     (N, d), usual = X.shape, prediction.usual(X)
     name, grid = _swept(against, N, d)
@@ -115,10 +118,8 @@ def question(
         n, largest = numbers.pop(name), grid[-1]
     else:
         n = largest = round(usual["psi_n"] * d) if n is None else n
-    if not largest < N:
-        raise ValueError(
-            f"n = {largest:g} training points of {N}: one at least must be left out."
-        )
+    if not largest <= N:
+        raise ValueError(f"n = {largest:g} training points, and DATA are {N}: take fewer.")
     psi_p = numbers.get("psi_p", usual["psi_p"])
     if not 0.5 < psi_p * d < math.inf:
         raise ValueError(
@@ -143,7 +144,7 @@ def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:
             f"got {against!r}."
         )
     if name == axes.POINTS:
-        low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N / 2)
+        low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N)
     else:
         low, high = free[name].bounds or (1e-3, 1.0)
         low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
@@ -201,23 +202,38 @@ def _memorisation(found: Any) -> list[str]:
             where = f"up to {along} = {x[memorises][-1]:.4g}"
         else:
             where = f"from {along} = {x[memorises][0]:.4g} on"
-        what = "memorises (memorization loss below the best linear score's)"
+        linear = np.unique([f"{x:.4g}" for x in line["best_linear"].values])
+        value = f", {linear[0]}" if len(linear) == 1 else ""
+        what = f"memorises (memorization loss below the best linear score's{value})"
         told.append(words.labelled(label, f"{what} {where}"))
     return told
 
 
 def _trust(found: Any) -> list[str]:
-    """How far the measured theory depends on the points, and on the draw of the weights."""
-    about = found.attrs
+    """How far the measured theory depends on the law, the points, the draw of the weights."""
+    about, test = found.attrs, found["test_loss"]
+    told = []
+    if "test_loss_error_bar" in found:
+        gap, bar = (
+            100 * np.nanmedian(x / test)
+            for x in (abs(found["test_loss_gaussian"] - test), found["test_loss_error_bar"])
+        )
+        close = "less" if gap <= bar else "more"
+        told.append(
+            f"the Gaussian theory's test loss differs by {gap:.2g} % in the median, {close} than "
+            f"the error bar's {bar:.2g} %: to this network the points are "
+            f"{'close to' if gap <= bar else 'not'} Gaussian"
+        )
     if "test_loss_spread" in found:
-        share = 100 * float((found["test_loss_spread"] / found["test_loss"]).max())
-        return [f"the test loss varies by up to {share:.2g} % between draws of the weights"]
-    if "uncertain" not in about:
-        return []
-    line = (
-        f"finitely many points leave the test loss at n = {about['n']:.4g}, m = "
-        f"{text(about['m'])} uncertain by {100 * about['uncertain']:.2g} %"
-    )
-    if about["enough"] > about["points"]:
-        line += f" (about {about['enough']:.1g} points: 1 %)"
-    return [line]
+        share = 100 * float((found["test_loss_spread"] / test).max())
+        told.append(f"the test loss varies by up to {share:.2g} % between draws of the weights")
+    if "uncertain" in about:
+        line = (
+            f"± is a 95 % interval for the finite number of points: test loss at n = "
+            f"{about['n']:.4g}, m = {text(about['m'])} uncertain by "
+            f"{100 * about['uncertain']:.2g} %"
+        )
+        if about["enough"] > about["points"]:
+            line += f" (about {about['enough']:.1g} points: 1 %)"
+        told.append(line)
+    return told

@@ -18,6 +18,7 @@ from ..model import RFDSM
 from ..parameters.numbers import counted
 from ..progress import FLOPS, LONG, Report, Steps, silent
 from .curves import checked, labelled
+from .error_bars import error_bars
 from .networks import calls, simulated
 from .theory import theory
 
@@ -26,20 +27,27 @@ SEVERAL = 16  # noises of a pair's cost, which exact averages over infinitely ma
 MEASURED, GAUSSIAN = "theory of measured moments", "Gaussian theory"
 
 
-class Points(NamedTuple):
-    """Data points X, shape (N, d), where they are from, and whether they were standardised.
+SCALES = {
+    "all": "centred and scaled to mean variance 1",
+    "columns": "centred, and each column scaled to one variance",
+    "none": "used as given",
+}
 
-    `read` says what was read of a file.
+
+class Points(NamedTuple):
+    """Data points X, shape (N, d), where they are from, and how they were scaled.
+
+    `scale` is one of `SCALES`; `read` says what was read of a file.
     """
 
     name: str
     X: np.ndarray
-    standardised: bool
+    scale: str = "all"
     read: str = ""
 
     def about(self) -> str:
         """A line on what was read."""
-        how = "centred and scaled to mean variance 1" if self.standardised else "used as given"
+        how = SCALES[self.scale]
         return f"{self.name}: {self.read}; {how}" if self.read else f"{self.name}, {how}"
 
 
@@ -54,25 +62,37 @@ def load(
     path: Path | None,
     *,
     as_is: bool = False,
+    scale: str | None = None,
     header: bool | None = None,
     index: bool | None = None,
 ) -> Points:
     """The points of a file, standardised unless told; scikit-learn's digits without one.
 
     Args:
+        as_is: scale "none".
+        scale: "all" columns by one factor, "columns" each by its own, or "none", not centred
+            either; "all" unless told.
         header, index: whether a .csv has names in its first row, and in its first column names
             or numbers of the rows; None: as the file says.
 
     Raises:
         ValueError, OSError: what reading and `standardise` refuse.
     """
+    if scale not in (None, *SCALES):
+        raise ValueError(f"--scale takes {', '.join(SCALES)}, got {scale!r}.")
+    if as_is and scale not in (None, "none"):
+        raise ValueError(f"--as-is is --scale none, and --scale {scale} was given: drop one.")
+    scale = "none" if as_is else scale or "all"
     if path is None:
         if not (header is None and index is None):
             raise ValueError("--header and --index are of DATA in a .csv file.")
-        return Points("scikit-learn's digits", datasets.digits(), True)
-    prepared = sample_matrix if as_is else standardise
+        return Points("scikit-learn's digits", _scaled(datasets.digits(), scale), scale)
     found = _points.table(path, header, index)
-    return Points(path.name, prepared(found.X), not as_is, found.about)
+    return Points(path.name, _scaled(found.X, scale), scale, found.about)
+
+
+def _scaled(X: np.ndarray, scale: str) -> np.ndarray:
+    return sample_matrix(X) if scale == "none" else standardise(X, scale == "columns")
 
 
 def predict(
@@ -103,9 +123,10 @@ def predict(
 
     Returns:
         An `xarray.Dataset` as of `curve`; the Gaussian theory's variables end in _gaussian,
-        and at the networks in _gaussian_theory. The attribute `uncertain` is the share of the
-        test loss that finitely many points leave uncertain at the model's numbers (n and m in
-        attributes), `enough` how many would leave 1 %.
+        and at the networks in _gaussian_theory. `test_loss_error_bar` and so on are the error
+        bars of finitely many points, 95 % intervals; the attribute `enough` is how many would
+        leave 1 % of the test loss at the model's numbers (n and m in attributes), `uncertain`
+        the share that is left now.
 
     Raises:
         ValueError, NotConverged: as `curve` and `measure`.
@@ -118,6 +139,8 @@ def predict(
         moments = measure(model, jax.random.key(seed), noises, **measured)
     step("moments")
     variables = theory(of_lines, moments, kind=MEASURED)
+    if moments.parts is not None:
+        variables |= error_bars(of_lines, moments, variables, MEASURED)
     variables |= theory(of_lines, suffix="_gaussian", kind=GAUSSIAN)
     step("theory")
     variables |= simulated(asked, of_lines, moments, step, LOSSES, gaussian=True)
