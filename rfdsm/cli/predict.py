@@ -221,8 +221,8 @@ def _trust(found: Any) -> list[str]:
         )
         close = "less" if gap <= bar else "more"
         told.append(
-            f"the Gaussian theory's test loss differs by {gap:.2g} % in the median, {close} than "
-            f"the error bar's {bar:.2g} %: to this network the points are "
+            f"the Gaussian theory's test loss differs by {gap:.2g} % in the median, {close} "
+            f"than the error bar's {bar:.2g} %: to these networks the points are "
             f"{'close to' if gap <= bar else 'not'} Gaussian"
         )
     if "test_loss_spread" in found:
