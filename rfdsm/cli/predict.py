@@ -22,6 +22,7 @@ from .console import note, out, require_writable, stages, table
 EXAMPLE = "predict points.csv --against n=32:512:24 --m 1,4,inf --psi-p 3 --out losses.png"
 LINES = (1.0, 4.0, math.inf)
 COUNT = 24  # points of a grid, unless told
+WIDTH, PSI_P = "psi_p", (0.5, 6.0)  # what several widths are measured for, and its usual ends
 NETWORKS = options.Networks("--verify", {"trials": 12, "points": 4}, least=2)
 
 
@@ -37,8 +38,11 @@ def predict(
     *,
     given: dict[str, Any],
     against: Annotated[
-        str, typer.Option(help="n, m or lam, with a log grid if asked: n=32:512:24.")
+        str, typer.Option(help="n, m, lam or psi_p, with a log grid if asked: n=32:512:24.")
     ] = "n",
+    widths: Annotated[
+        int | None, typer.Option(help="Widths to measure at along psi_p; 5 unless told.")
+    ] = None,
     n: Annotated[
         int | None, typer.Option(help="Training points, where not swept; 2 d unless told.")
     ] = None,
@@ -65,6 +69,9 @@ def predict(
     data = prediction.load(points, as_is=as_is, scale=scale, header=header, index=index)
     given["m"] = options.lists(given.pop("m", None), "--m")
     model, over, lines = question(data.X, against, given, n)
+    if widths is not None and WIDTH not in over:
+        raise ValueError("--widths are of --against psi_p.")
+    positive_integer(prediction.WIDTHS if widths is None else widths, "--widths", 2)
     measured = {"draws": draws, "noises": noises, "classes": classes}
     for (name, count), least in zip(measured.items(), (1, 2, 1), strict=True):
         if count is not None:
@@ -78,6 +85,7 @@ def predict(
     print("\n".join([data.about(), *describe(data.X).lines(), ""]), flush=True)
     if estimate:
         note(estimate)
+    measured["widths"] = prediction.widths_along(over, data.X.shape[1], widths)
     with stages("predict") as report:
         found = prediction.predict(
             *asked, **measured, simulate=networks, seed=seed, report=report
@@ -139,17 +147,25 @@ def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:
         for short, full in options.names().items()
         if not (about[full].measured or about[full].count or about[full].fixed)
     }
-    if name not in (axes.POINTS, *free):
+    known = axes.POINTS, WIDTH, *free
+    if name not in known:
         raise ValueError(
-            f"--against takes {', '.join((axes.POINTS, *free))}, alone or as in n=32:512:24, "
-            f"got {against!r}."
+            f"--against takes {', '.join(known)}, alone or as in n=32:512:24, got {against!r}."
         )
     if name == axes.POINTS:
         low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N)
+    elif name == WIDTH:
+        low, high = max(PSI_P[0], 1 / d), max(PSI_P[1], 2 / d)
     else:
         low, high = free[name].bounds or (1e-3, 1.0)
         low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
-    return name, axes.grid(name, text if equals else f"{low}:{high}:{COUNT}")
+    x = axes.grid(name, text if equals else f"{low}:{high}:{COUNT}")
+    if name != WIDTH:
+        return name, x
+    ends = np.maximum(np.round(x[[0, -1]] * d), 1) / d  # whole features
+    if not ends[0] < ends[1] < math.inf:
+        raise ValueError(f"psi_p from {x[0]:g} to {x[-1]:g} is one width at d = {d}.")
+    return name, np.geomspace(*ends, len(x))
 
 
 def deviations(found: Any) -> Table:
