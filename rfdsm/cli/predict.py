@@ -128,7 +128,7 @@ def question(
     else:
         n = largest = round(usual["psi_n"] * d) if n is None else n
     if not largest <= N:
-        raise ValueError(f"n = {largest:g} training points, and DATA are {N}: take fewer.")
+        raise ValueError(f"n = {largest:g} training points of {N}: take fewer.")
     psi_p = numbers.get("psi_p", usual["psi_p"])
     if not 0.5 < psi_p * d < math.inf:
         raise ValueError(

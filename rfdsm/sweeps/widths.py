@@ -117,10 +117,8 @@ def _misses(ratios: np.ndarray, logs: np.ndarray, x: np.ndarray) -> np.ndarray:
     if len(ratios) < 3:
         return np.where(np.min(abs(np.subtract.outer(x, ratios)), axis=1) < AT_KNOT, 0, np.nan)
     inner = range(1, len(ratios) - 1)
-    without = (_factor(np.delete(ratios, i), np.delete(logs, i))(ratios[i]) for i in inner)
-    missed = np.array(
-        [abs(y / np.exp(logs[i]) - 1) for i, y in zip(inner, without, strict=True)]
-    )
+    guesses = [_factor(np.delete(ratios, i), np.delete(logs, i))(ratios[i]) for i in inner]
+    missed = np.abs(np.array(guesses) / np.exp(logs[1:-1]) - 1)
     right = np.clip(np.searchsorted(ratios, x), 1, len(ratios) - 1)
     knots = np.log(ratios)
     share = np.clip((np.log(x) - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1)
