@@ -78,8 +78,8 @@ class Plan(NamedTuple):
         if SOLVES * each < LONG:
             return None
         return (
-            f"searching with moments of up to {p} features: about {SOLVES} solves of {each:.2g} "
-            f"s, and {PROGRAMS:.0f} s to compile"
+            f"searching with moments of up to {p} features: about {SOLVES} solves of "
+            f"{each:.2g} s, and {PROGRAMS:.0f} s to compile"
         )
 
 
