@@ -1,7 +1,6 @@
 """Measuring the moments of features on data (docs/theory.md section 12)."""
 
 import math
-import operator
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,10 +11,12 @@ import numpy as np
 from jaxtyping import Array
 
 from .. import asymptotics as _theory, progress
+from .._numerics.linalg import stacked
 from .._numerics.memory import require_memory
 from ..ingredients.data import Samples, sample_matrix
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
+from ..ingredients.rotated import Parts
 from ..ingredients.training import AbstractTraining, Ridge, mode_rate
 from ..model import RFDSM
 from ..parameters.checks import float_array, is_traced, positive_integer
@@ -33,7 +34,8 @@ CLASSES = 12  # where leverage varies
 SPREAD = 0.5  # standard deviation over mean of the leverage, from which on it does
 LEAST_IN_CLASS = 50  # points of a class, of those chosen by default
 PILOT = 8192  # points that leverage is first estimated from, or four for each feature
-HALVES_BELOW = 30  # points for each of max(n, p): below, the halves are kept apart
+PARTS = (8, 4, 2)  # of the points, whose sums are kept apart: the most that memory allows
+MEMORY = 2**29  # bytes of the parts' moments
 FEATURE = 5e-9  # seconds for one value of the activation
 
 
@@ -64,8 +66,9 @@ def measure(
         draws: of W; the moments then have an axis of that length in front, and so have the
             `Errors`. None: one, without the axis.
         W: the weights of a network at hand, shape (p, d), instead of a draw.
-        halves: keep the moments of both halves of the data too, for `sampling_error`. None:
-            where there are fewer than 30 points for each of max(n, p).
+        halves: keep the moments of eight equal parts of the data too (of fewer where they
+            would take more than 1/2 GiB): the losses are then those of infinitely many points
+            to first order, and `sampling_error` knows their error bar. None: yes.
         report: called with `Progress`, lines of text: an estimate of time and memory before
             work that takes long, progress, and the choice of classes. None: to standard error.
 
@@ -74,7 +77,8 @@ def measure(
         moves the test loss by more than 1 % at the model's own numbers.
 
     Raises:
-        ValueError: other data, no more points than the model trains on, numbers out of range.
+        ValueError: other data, without halves no more points than the model trains on,
+            numbers out of range.
         TypeError: float32 numbers.
     """
     if not isinstance(model.data, Samples):
@@ -101,7 +105,7 @@ def measure(
                 f"without draws, got shape {W.shape}."
             )
 
-    def one(key, halves=False, W=None, classes=classes):
+    def one(key, halves, W=None, classes=classes):
         of_W, of_noise = jax.random.split(key)
         if W is None:
             W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
@@ -112,11 +116,9 @@ def measure(
     if draws is None:
         return one(key, halves, W)
     positive_integer(draws, "draws", 1)
-    if halves:
-        raise ValueError("halves are kept for a single draw of W only: leave draws out.")
     keys = [jax.random.fold_in(key, i) for i in range(draws)]
-    first = one(keys[0])  # whose choice of classes holds for all
-    return _stack([first, *(one(each, classes=first.classes) for each in keys[1:])])
+    first = one(keys[0], halves)  # whose choice of classes holds for all
+    return _stack([first, *(one(each, halves, classes=first.classes) for each in keys[1:])])
 
 
 def measure_features(
@@ -187,7 +189,7 @@ class _Seen(NamedTuple):
     def sums(self, key, parts, noises, title) -> list[_stream.Sums]:
         """The sums over each part of the points."""
         advance = over_time(self.report, title, sum(map(len, parts)), "points")
-        about = self.model.process.noising(), noises, advance
+        about = self.model.process.noising(), noises, advance, max(map(len, parts))
         return [_stream.sums(key, self.features, self.X, part, *about) for part in parts]
 
     def leverage(self, key_sums, key, order) -> np.ndarray:
@@ -199,54 +201,67 @@ class _Seen(NamedTuple):
         about = self.model.process.noising(), LEVERAGE_NOISES, advance
         return _stream.leverage(key, self.features, self.X, resolvent, *about)
 
-    def moments(self, sums, noises, population, halves=None) -> Moments:
+    def moments(self, sums, noises, population, parts=None) -> Moments:
         """The moments of sums over each class of so many points."""
-        S_g, S_s, T = map(np.stack, zip(*(each.moments(noises) for each in sums), strict=True))
-        counts = np.array([each.count for each in sums], self.X.dtype)
-        weights = counts / counts.sum()
+        S_g, S_s, T, weights = _of_classes(sums, noises, sum(each.count for each in sums))
         if len(sums) == 1:
             S_g, S_s, T, weights = S_g[0], S_s[0], T[0], None
         about = self.model.process, self.model.activation, weights, population
-        return Moments(S_g, S_s, T, *about, halves=halves)
+        return Moments(S_g, S_s, T, *about, parts=parts)
 
 
 def _measure(seen: _Seen, key, noises, classes, halves) -> Moments:
-    N, n = len(seen.X), _training_points(seen, noises, classes)
-    halves = N < HALVES_BELOW * max(n, seen.features.p) if halves is None else halves
+    N = len(seen.X)
+    halves = halves is None or halves
+    _require_measurable(seen, noises, classes, halves)
     _announce(seen, noises, classes, halves)
     of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
-    parts = [order]
+    of_class = [order]
     if classes != 1:
         leverage = seen.leverage(of_pilot, of_leverage, order)
-        parts = _by_leverage(order, leverage[order], classes, seen.report)
+        of_class = _by_leverage(order, leverage[order], classes, seen.report)
     if not halves:
-        return seen.moments(seen.sums(of_moments, parts, noises, "moments"), noises, N)
-    # Random order within each class, of which the halves are then random halves.
-    split = [half for part in parts for half in np.array_split(part, 2)]
+        return seen.moments(seen.sums(of_moments, of_class, noises, "moments"), noises, N)
+    # Random order within each class, of which the parts are then random parts.
+    count = _parts(seen.features.p, len(of_class), min(map(len, of_class)))
+    split = [part for points in of_class for part in np.array_split(points, count)]
     sums = seen.sums(of_moments, split, noises, "moments")
-    of_halves = sums[::2], sums[1::2]
-    kept = _stack([seen.moments(each, noises, N / 2) for each in of_halves])
-    whole = [jax.tree.map(operator.add, *both) for both in zip(*of_halves, strict=True)]
-    moments = seen.moments(whole, noises, N, kept)
+    by_class = [sums[i : i + count] for i in range(0, len(sums), count)]
+    whole = [jax.tree.map(lambda *x: sum(x[1:], x[0]), *each) for each in by_class]
+    each = [_of_classes(part, noises, N / count) for part in zip(*by_class, strict=True)]
+    parts = Parts(*(np.stack(x) for x in zip(*each, strict=True)))
+    moments = seen.moments(whole, noises, N, parts)
     warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
     return moments
 
 
-def _training_points(seen: _Seen, noises, classes) -> float:
-    """n = psi_n d, once what cannot be measured is refused."""
+def _of_classes(sums, noises, points) -> tuple[np.ndarray, ...]:
+    """(S_g, S_s, T, weights) of the sums over each class, its weight a share of the points."""
+    S_g, S_s, T = map(np.stack, zip(*(each.moments(noises) for each in sums), strict=True))
+    counts = np.array([each.count for each in sums], S_g.dtype)
+    return S_g, S_s, T, counts / points
+
+
+def _parts(p: int, classes: int, points: int) -> int:
+    """How many parts of each class's points are kept apart."""
+    fits = (K for K in PARTS if 16 * K * classes * p**2 <= MEMORY and K <= points)
+    return next(fits, PARTS[-1])
+
+
+def _require_measurable(seen: _Seen, noises, classes, halves) -> None:
+    """Refuse what cannot be measured."""
     N, d = seen.X.shape
     n = float(seen.model.psi_n) * d
-    if not n < N:
+    if not (halves or n < N):
         raise ValueError(
             f"psi_n = {n / d:g} asks for {n:g} training points of {N}, and one at least "
-            f"must be left out: lower psi_n below {N / d:.4g}."
+            f"must be left out without halves: lower psi_n below {N / d:.4g}."
         )
     if not math.isinf(noises):
         positive_integer(noises, "noises", 2)
     if classes is not None and 2 * positive_integer(classes, "classes") > N:
         raise ValueError(f"{classes} classes are too many for {N} points.")
-    return n
 
 
 def _by_leverage(order, leverage, classes: int | None, report: Report) -> list[np.ndarray]:
@@ -276,17 +291,20 @@ def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
 def _stack(each: list[Moments]) -> Moments:
     """Moments with an axis in front."""
     first, names = each[0], ("S_g", "S_s", "T", "weights")
-    stacked = {name: np.stack([getattr(m, name) for m in each])
+    arrays = {name: np.stack([getattr(m, name) for m in each])
                for name in names if getattr(first, name) is not None}  # fmt: skip
+    if first.parts is not None:
+        arrays["parts"] = stacked([m.parts for m in each])
     kept = {name: getattr(first, name) for name in ("process", "activation", "population")}
-    return Moments(**stacked, **kept)
+    return Moments(**arrays, **kept)
 
 
 def _announce(seen: _Seen, noises, classes, halves) -> None:
     """Say what time and memory the work takes, where it is long."""
     (N, d), p = seen.X.shape, seen.features.p
     each = 1 if classes == 1 else CLASSES if classes is None else classes
-    memory = 8 * p * p * each * (12 if halves else 4) + 8 * _stream.BLOCK_ROWS * 3 * p
+    kept = 4 + (4 + 2 * _parts(p, each, N) if halves else 0)
+    memory = 8 * p * p * each * kept + 8 * _stream.BLOCK_ROWS * 3 * p
     if math.isinf(noises):
         orders = mehler_orders(p, d)
         seconds = N * (145 * p * FEATURE / 2 + 2 * orders * p * p / progress.FLOPS)

@@ -1,6 +1,7 @@
 """The road's entry: from a problem to its equations and their errors, with a status."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from ..ingredients.training import largest_learning_rate
 from ..parameters.checks import holds, is_traced
 from .averaged import AveragedEquations
 from .equivalent import TOLERANCE, solve_unknowns
+from .few_points import of_infinitely_many
 from .learning_curve import learning_curve
 from .measured import MeasuredEquations
 from .problem import Problem
@@ -40,6 +42,13 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
     """
     if moments is not None and moments.draws is not None:
         return jax.vmap(solve, (None, moments.axes_of_draws()))(problem, moments)
+    if moments is not None and moments.parts is not None:
+        return of_infinitely_many(partial(_solve, problem), moments)
+    return _solve(problem, moments)
+
+
+def _solve(problem: Problem, moments: Any) -> Solution:
+    """`solve`, of moments of one draw and of the whole data."""
     if moments is None:
         equations, constants = averaged_equations(problem)
         known, constants_error = FIELDS, constants.error

@@ -33,26 +33,10 @@ from ..parameters.checks import (
 from ..parameters.plain import from_description, restored, to_description
 from .activations import AbstractActivation
 from .processes import AbstractProcess
+from .rotated import Parts, Rotated, rotate
 
 SYMMETRY = 1e-8  # of the largest entry
 POSITIVE = 1e-8  # of the trace: how far below 0 an eigenvalue may lie
-
-
-class Rotated(eqx.Module):
-    r"""Moments in the eigenbasis of Σ_c π_c (S_g,c + S_s,c), as the solver takes them.
-
-    Traces do not depend on the basis. In this one all matrices are nearly diagonal: that is
-    where the solver's start comes from, and it makes inversions accurate to rounding.
-
-    Attributes:
-        shared, fresh, cross: S_g, S_s and T, always with the axis of classes.
-        weights: π_c.
-    """
-
-    shared: Float[Array, "*draws C p p"]
-    fresh: Float[Array, "*draws C p p"]
-    cross: Float[Array, "*draws C p d"]
-    weights: Float[Array, "*draws C"]
 
 
 class Moments(eqx.Module):
@@ -73,8 +57,9 @@ class Moments(eqx.Module):
             are no classes.
         population: N_pop, how many points the moments average over, where training points are
             drawn from these; test_loss is then that of points left out. None: infinitely many.
-        halves: the moments of the two halves of the points, as two draws, for
-            `sampling_error`.
+        parts: the moments of equal parts of the points, an even number of them. All losses
+            are then those of infinitely many points, to first order in 1/N_pop: that of a new
+            point and of one left out are the same, and n may be N_pop and more.
 
     Raises:
         ValueError: shapes that do not fit, a matrix that is not symmetric or not positive,
@@ -89,8 +74,9 @@ class Moments(eqx.Module):
     activation: AbstractActivation | None
     weights: Float[Array, "*draws C"] | None
     population: Float[Array, ""] | None
-    halves: "Moments | None"
+    parts: Parts | None
     rotated: Rotated
+    rotated_halves: Rotated | None
 
     def __init__(
         self,
@@ -102,7 +88,7 @@ class Moments(eqx.Module):
         weights: Any = None,
         population: Any = None,
         *,
-        halves: "Moments | None" = None,
+        parts: Parts | None = None,
     ):
         for name, given, kind in (
             ("process", process, AbstractProcess),
@@ -110,7 +96,7 @@ class Moments(eqx.Module):
         ):
             if not (given is None or isinstance(given, kind)):
                 raise TypeError(f"{name} must be one of rfdsm's {name} objects, got {given!r}.")
-        self.process, self.activation, self.halves = process, activation, halves
+        self.process, self.activation, self.parts = process, activation, parts
         self.population = None if population is None else scalar(population, "population")
         S_g, S_s, T = (float_array(x, n) for x, n in ((S_g, "S_g"), (S_s, "S_s"), (T, "T")))
         self.weights = None if weights is None else float_array(weights, "weights")
@@ -119,6 +105,11 @@ class Moments(eqx.Module):
         self.S_g, self.S_s = ((S + S.swapaxes(-1, -2)) / 2 for S in (S_g, S_s))
         self.T = T
         self.rotated = _rotate(self.S_g, self.S_s, T, self.weights)
+        if parts is not None and parts.count % 2:
+            raise ValueError(
+                f"the parts make two halves: keep an even number, not {parts.count}."
+            )
+        self.rotated_halves = None if parts is None else rotate(*parts.halves())
 
     @property
     def p(self) -> int:
@@ -146,31 +137,52 @@ class Moments(eqx.Module):
         own = self.S_g.ndim - (2 if self.weights is None else 3)
         return self.S_g.shape[0] if own else None
 
+    @property
+    def halves(self) -> "Moments | None":
+        """Those of the two halves of the points, as two draws; None without parts."""
+        if self.parts is None:
+            return None
+        S_g, S_s, T, weights = self.parts.halves()
+        if self.weights is None:
+            S_g, S_s, T, weights = S_g[:, 0], S_s[:, 0], T[:, 0], None
+        about = self.process, self.activation, weights, self.population / 2
+        return Moments(S_g, S_s, T, *about)
+
     def with_population(self, population: Any) -> "Moments":
-        """The same moments for points drawn from so many (None: infinitely many)."""
-        halves = self.halves
-        if halves is not None:
-            halves = halves.with_population(None if population is None else population / 2)
+        """The whole data's moments for points drawn from so many (None: infinitely many).
+
+        Without parts: `with_population(None)` is the plain theory of these moments, with one
+        solve where the extrapolation of `parts` takes three.
+        """
         if population is not None:
             population = scalar(population, "population")
-        return _changed(self, population=population, halves=halves)
+        return _changed(self, population=population, parts=None, rotated_halves=None)
 
     def without_halves(self) -> "Moments":
         """The same moments, of the whole data alone."""
-        return _changed(self, halves=None)
+        return _changed(self, parts=None, rotated_halves=None)
 
     def without_activation(self) -> "Moments":
         """The same moments, of features that are not an activation of rfdsm's."""
-        halves = self.halves and self.halves.without_activation()
-        return _changed(self, activation=None, halves=halves)
+        return _changed(self, activation=None)
 
     def axes_of_draws(self) -> "Moments":
         """The axis of draws of each array, 0 or None, as `jax.vmap` takes it."""
-        axes = jax.tree.map(lambda _: None, self)
+        return _changed(jax.tree.map(lambda _: None, self), **dict.fromkeys(self._drawn, 0))
+
+    def draw(self, i: int) -> "Moments":
+        """The moments of one draw of W."""
+        return _changed(
+            self,
+            **{name: jax.tree.map(lambda x: x[i], getattr(self, name)) for name in self._drawn},
+        )
+
+    @property
+    def _drawn(self) -> list[str]:
+        """The fields with an axis of draws."""
         names = ["S_g", "S_s", "T", "rotated"]
-        if self.weights is not None and self.weights.ndim == 2:
-            names.append("weights")
-        return _changed(axes, **dict.fromkeys(names, 0))
+        names += [] if self.parts is None else ["parts", "rotated_halves"]
+        return names + ["weights"] * (self.weights is not None and self.weights.ndim == 2)
 
     def __repr__(self) -> str:
         points = "" if self.population is None else f", population={self.population:g}"
@@ -190,7 +202,7 @@ class Moments(eqx.Module):
                 f"psi_p = {psi_p}: use model.replace(psi_p=moments.psi_p).",
             )
         ]
-        if self.population is not None:
+        if self.population is not None and self.parts is None:
             conditions.append(
                 (
                     psi_n * self.d < self.population,
@@ -229,8 +241,8 @@ class Moments(eqx.Module):
         if is_traced(self):
             raise ValueError("save needs concrete moments: call it outside of jit.")
         arrays = _arrays(self)
-        if self.halves is not None:
-            arrays |= {f"halves.{name}": x for name, x in _arrays(self.halves).items()}
+        if self.parts is not None:
+            arrays |= {f"parts.{name}": x for name, x in vars(self.parts).items()}
         about: dict[str, Any] = {"format": 1}
         for name in ("process", "activation"):
             given = getattr(self, name)
@@ -262,10 +274,9 @@ class Moments(eqx.Module):
             what = "activation", AbstractActivation, described
             activation = restored(*what, activation, f"Moments.load({path})")
         known = {"process": process, "activation": activation}
-        of_halves = {n.removeprefix("halves."): x for n, x in arrays.items() if "." in n}
+        of_parts = {n.removeprefix("parts."): x for n, x in arrays.items() if "parts." in n}
         arrays = {name: x for name, x in arrays.items() if "." not in name}
-        halves = cls(**of_halves, **known) if of_halves else None
-        return cls(**arrays, **known, halves=halves)
+        return cls(**arrays, **known, parts=Parts(**of_parts) if of_parts else None)
 
 
 def _arrays(moments: Moments) -> dict[str, Any]:
@@ -354,15 +365,10 @@ def _require_positive(name, S, allowance=0.0):
 
 
 def _rotate(S_g, S_s, T, weights) -> Rotated:
-    xp = jnp if is_traced(S_g, S_s, T, weights) else np
     if weights is None:
         S_g, S_s, T = S_g[..., None, :, :], S_s[..., None, :, :], T[..., None, :, :]
         weights = np.ones(T.shape[:-2], T.dtype)
     else:
+        xp = jnp if is_traced(weights, T) else np
         weights = xp.broadcast_to(weights, T.shape[:-2])
-    total = xp.sum(weights[..., None, None] * (S_g + S_s), axis=-3)
-    with one_thread():
-        _, basis = xp.linalg.eigh(jax.lax.stop_gradient(total) if xp is jnp else total)
-    basis = basis[..., None, :, :]
-    back = basis.swapaxes(-1, -2)
-    return Rotated(back @ S_g @ basis, back @ S_s @ basis, back @ T, weights)
+    return rotate(S_g, S_s, T, weights)

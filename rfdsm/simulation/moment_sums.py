@@ -60,6 +60,7 @@ def sums(
     noising: Noising,
     noises: float,
     advance: Callable[[int], None] = lambda count: None,
+    largest: int = 1,
 ) -> Sums:
     """The sums over some of the points X, in blocks.
 
@@ -68,11 +69,12 @@ def sums(
         X: all points, shape (N, d); points: the numbers of those to sum over.
         noises: K >= 2 per point, or infinity.
         advance: called with the number of points of each finished block.
+        largest: of several calls' numbers of points, whose blocks are then of one shape.
     """
     p, d, dtype = features.p, X.shape[1], X.dtype
     shapes = (p, p), (p, p), (p, d)
     total = Sums(len(points), *(jnp.zeros(shape, dtype) for shape in shapes))
-    for index, weight in _blocks(points, noises):
+    for index, weight in _blocks(points, noises, largest):
         x, weight = jnp.asarray(X[index]), weight.astype(dtype)
         if math.isinf(noises):
             total = _add_exactly(total, features, x, weight, noising)
@@ -103,10 +105,10 @@ def leverage(
     return np.concatenate(values)
 
 
-def _blocks(points: np.ndarray, noises: float):
+def _blocks(points: np.ndarray, noises: float, largest: int = 1):
     """(numbers, weights) of whole blocks; the last is filled up with points of weight 0."""
     rows = BLOCK_ROWS if math.isinf(noises) else max(1, BLOCK_ROWS // int(noises))
-    rows = min(rows, len(points))
+    rows = min(rows, max(largest, len(points)))
     for start in range(0, len(points), rows):
         index = points[start : start + rows]
         weight = np.arange(rows) < len(index)

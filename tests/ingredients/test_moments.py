@@ -598,14 +598,13 @@ def test_bad_measurements_are_one_line(problem, samples):
     key = jax.random.key(0)
     for changes, arguments, message in (
         (dict(data=rfdsm.Gaussian()), {}, "Samples"),
-        (dict(psi_n=50.0), {}, "lower psi_n"),
+        (dict(psi_n=50.0), dict(halves=False), "lower psi_n"),
         (dict(psi_p=0.01), {}, "no features"),
         ({}, dict(noises=1), "noises"),
         ({}, dict(noises=2.5), "noises"),
         ({}, dict(classes=0), "classes"),
         ({}, dict(classes=200), "too many"),
         ({}, dict(draws=0), "draws"),
-        ({}, dict(draws=2, halves=True), "halves"),
         ({}, dict(W=np.ones((3, 6))), "W must be"),
         ({}, dict(W=np.ones((18, 6)), draws=2), "without draws"),
     ):

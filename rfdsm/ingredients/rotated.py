@@ -1,0 +1,79 @@
+"""Second moments as the solver takes them, and those of equal parts of the points."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._numerics.linalg import one_thread
+from ..parameters.checks import is_traced
+
+
+class Rotated(eqx.Module):
+    r"""Moments in the eigenbasis of Σ_c π_c (S_g,c + S_s,c), as the solver takes them.
+
+    Traces do not depend on the basis. In this one all matrices are nearly diagonal: that is
+    where the solver's start comes from, and it makes inversions accurate to rounding.
+
+    Attributes:
+        shared, fresh, cross: S_g, S_s and T, always with the axis of classes.
+        weights: π_c.
+    """
+
+    shared: Float[Array, "*draws C p p"]
+    fresh: Float[Array, "*draws C p p"]
+    cross: Float[Array, "*draws C p d"]
+    weights: Float[Array, "*draws C"]
+
+
+class Parts(eqx.Module):
+    r"""The moments of K equal parts of the points, always with the axis of classes.
+
+    Attributes:
+        S_g, S_s, T: as of `Moments`, in the basis of the features.
+        weights: each part's points of a class, over the points of a part: π_c in the mean.
+    """
+
+    S_g: Float[Array, "*draws K C p p"]
+    S_s: Float[Array, "*draws K C p p"]
+    T: Float[Array, "*draws K C p d"]
+    weights: Float[Array, "*draws K C"]
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return self.weights.shape[-2]
+
+    def halves(self) -> tuple[Any, Any, Any, Any]:
+        """(S_g, S_s, T, weights) of the two halves, on an axis of 2 behind that of draws."""
+        split = self.count // 2, 2  # every other part: of sizes as equal as they can be
+        weights = self.weights.reshape(*self.weights.shape[:-2], *split, -1)
+        total = weights.sum(-3)
+
+        def mean(S):
+            """Over a half's parts, each class weighted by its points there."""
+            S = S.reshape(*S.shape[:-4], *split, *S.shape[-3:])
+            return (weights[..., None, None] * S).sum(-5) / total[..., None, None]
+
+        shares = total / total.sum(-1, keepdims=True)
+        return mean(self.S_g), mean(self.S_s), mean(self.T), shares
+
+
+def eigenbasis(S_g: Any, S_s: Any, weights: Any) -> Any:
+    """That of Σ_c π_c (S_g,c + S_s,c), shape (..., p, p); without a derivative."""
+    total = (weights[..., None, None] * (S_g + S_s)).sum(-3)
+    with one_thread():
+        if is_traced(total):
+            return jnp.linalg.eigh(jax.lax.stop_gradient(total))[1]
+        return np.linalg.eigh(total)[1]
+
+
+def rotate(S_g: Any, S_s: Any, T: Any, weights: Any, basis: Any = None) -> Rotated:
+    """Moments with the axis of classes in a basis, their own eigenbasis unless told."""
+    basis = eigenbasis(S_g, S_s, weights) if basis is None else basis
+    basis = basis[..., None, :, :]
+    back = basis.swapaxes(-1, -2)
+    return Rotated(back @ S_g @ basis, back @ S_s @ basis, back @ T, weights)
