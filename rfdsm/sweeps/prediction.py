@@ -1,6 +1,5 @@
 """The losses on a data set's own points by two theories, before any training."""
 
-import warnings
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from .._files import points as _points
 from ..analysis import measure, sampling_error
-from ..errors import LOSSES, FewPoints
+from ..errors import LOSSES
 from ..ingredients import datasets
 from ..ingredients.data import sample_matrix, standardise
 from ..model import RFDSM
@@ -113,9 +112,8 @@ def predict(
     of_lines, asked = checked(model, over, lines, simulate, seed)
     step = Steps(report, 2 + calls(asked, of_lines))
     measured = {"classes": classes, "draws": draws if draws > 1 else None, "report": report}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
-        moments = measure(model, jax.random.key(seed), noises, **measured)
+    # The result says with numbers whether points are few.
+    moments = measure(model, jax.random.key(seed), noises, warned=False, **measured)
     step("moments")
     variables = theory(of_lines, moments, kind=MEASURED)
     variables |= theory(of_lines, suffix="_gaussian", kind=GAUSSIAN)

@@ -25,7 +25,11 @@ from .settings import FREE, NETWORKS
 
 STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
-FREE_ON_DATA = ("psi_p", "training.lam", "m")  # what of these is not given, where nothing is named
+FREE_ON_DATA = (
+    "psi_p",
+    "training.lam",
+    "m",
+)  # what of these is not given, where nothing is named
 PROGRAMS, SOLVES = 35.0, 5  # seconds to compile a search with moments; its solves, usually
 
 
@@ -66,17 +70,16 @@ class Plan(NamedTuple):
         """Those of `tune`, up to its starts."""
         return self.model, self.free, self.objective, self.subject_to, self.budget, self.starts
 
-
     def estimate(self, moments: Sequence[Moments]) -> str | None:
         """A line on the time of a search with these moments, where it is long."""
         p = max((each.p for each in moments), default=0)
-        solves = len(moments) * (1 if any(each.halves is None for each in moments) else 3)
+        solves = len(moments) * (1 if any(each.parts is None for each in moments) else 3)
         each = solves * (0.02 + 5e-10 * p**3 * (1 + len(self.free)))
         if SOLVES * each < LONG:
             return None
         return (
-            f"searching with moments of up to {p} features: about {SOLVES} solves of {each:.2g} "
-            f"s, and {PROGRAMS:.0f} s to compile"
+            f"searching with moments of up to {p} features: about {SOLVES} solves of "
+            f"{each:.2g} s, and {PROGRAMS:.0f} s to compile"
         )
 
 
@@ -224,9 +227,9 @@ def _measured(
     N, d = points.X.shape
     psi_n, psi_p = float(model.psi_n), float(model.psi_p)
     n = free.get("psi_n", (psi_n, psi_n))[1] * d
-    if not n < N:
+    if n > N * (1 + 1e-9):
         raise ValueError(
-            f"psi_n = {n / d:g} is n = {n:g} of {N} points: leave one out at least."
+            f"psi_n = {n / d:g} is n = {n:g}, and DATA are {N} points: take fewer."
         )
     low, high = free.get("psi_p", (psi_p, psi_p))
     if not (0.5 < low * d and high < math.inf):
