@@ -193,7 +193,8 @@ class Status(eqx.Enumeration):
     )
     filter_not_resolved = (
         "the training rule's quadrature is not accurate here: training times that span more "
-        "than about fifteen decades want several calls of trajectory."
+        "than about fifteen decades want several calls of trajectory; for more than 10^7 steps "
+        "of gradient descent take GradientFlow(steps·learning_rate)."
     )
     not_converged = (
         "Newton did not reach the residual that counts as a solution: a parameter is "

@@ -1,4 +1,4 @@
-"""When gradient flow generalises and when it memorises: by the spectrum and by the curves."""
+"""When gradient flow generalises and when it memorises: by the losses and by the spectrum."""
 
 import math
 from typing import NamedTuple
@@ -6,13 +6,16 @@ from typing import NamedTuple
 import numpy as np
 
 from .._numerics import contour
+from ..errors import codes
+from ..ingredients.moments import Moments
 from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..parameters.checks import is_traced
 
-POINTS = 241  # training times at a look
-LOOKS = 3  # that follow, each at the two intervals around the last one's find
-EARLY, LATE = 1e-2, 1e2  # the first look goes beyond the fastest and the slowest mode
+FALLEN = 0.1  # of the memorization loss: what counts as memorising
+FLAT = 1e-7  # of what training gains: losses so near to each other are the same
+POINTS = 241  # training times, between which the losses are interpolated
+EARLY, LATE = 0.1, 10.0  # these go beyond the fastest and the slowest mode
 LONGEST = 1e7  # the slowest mode looked at, relative to the fastest
 SAME_MASS = 1e-3  # of the top bulks against d eigenvalues, relatively
 
@@ -29,47 +32,75 @@ class Times(NamedTuple):
     tau_mem: float
 
 
+UNKNOWN = Times(math.nan, math.nan)
+
+
 class Timescales(NamedTuple):
-    """Both times by the two ways of `timescales`."""
+    """The training times of `timescales`.
+
+    Attributes:
+        bulks: by the spectrum of U, when modes are learned.
+        curves: by the losses, which `tau_gen` and `tau_mem` are too: the best time to stop,
+            and when training points' loss has left it by a tenth.
+        below_best: when memorization_loss falls under C_t, the loss of the best possible score
+            on fresh data. A low bar: fitting the sample covariance is enough, before tau_gen.
+    """
 
     bulks: Times
     curves: Times
+    below_best: float = math.nan
+
+    @property
+    def tau_gen(self) -> float:
+        """The best time to stop: of the least test loss (and score error)."""
+        return self.curves.tau_gen
+
+    @property
+    def tau_mem(self) -> float:
+        """When it begins to memorise: memorization_loss is a tenth below that at tau_gen."""
+        return self.curves.tau_mem
 
 
-def timescales(model: RFDSM) -> Timescales:
+def timescales(model: RFDSM, moments: Moments | None = None) -> Timescales:
     r"""The training times at which a model generalises and memorises.
 
-    From the bulks of the spectrum of U, whose modes are learned at the rates κ(x + λ),
-    κ = 2h/ψ_p: tau_gen = 1/(κ(x + λ)) at the lower end x of the population's bulks, which hold
-    the d largest eigenvalues (its slowest mode), and tau_mem at the upper end of what lies
-    below (the fastest mode that fits single points). NaN where no gap separates them. For
-    p >> n >> d at m = ∞ their ratio grows like psi_n (arXiv 2505.17638).
+    tau_gen is the best time to stop, where test_loss (and with it score_error) is least; NaN
+    where training never lowers it. tau_mem >= tau_gen is where memorization_loss, which both
+    follow up to there, has fallen a tenth below its value at tau_gen; NaN where it never does.
+    With moments both are those of the data that these were measured on.
 
-    From the curves: tau_gen where score_error is least, tau_mem where memorization_loss falls
-    under C_t, the loss of the best possible score on fresh data; NaN where it never does. That
-    is a low bar: fitting the sample covariance is enough, at about tau_gen.
+    Beside them, as `bulks`, the times by the spectrum of U (arXiv 2505.17638), whose modes are
+    learned at the rates κ(x + λ), κ = 2h/ψ_p: tau_gen = 1/(κ(x + λ)) at the lower end x of the
+    population's bulks, which hold the d largest eigenvalues (its slowest mode), and tau_mem at
+    the upper end of what lies below (the fastest mode that fits single points). NaN where no
+    gap separates them, and with moments. For p >> n >> d at m = ∞ their ratio grows like psi_n.
 
     Args:
         model: with `GradientFlow` training, of which λ counts and tau does not.
+        moments: measured ones, which replace the Gaussian theory of the data.
 
     Raises:
         TypeError: another training rule.
-        ValueError: traced numbers.
+        ValueError: traced numbers; moments of another width, process or activation.
 
     Example:
         >>> import jax.numpy as jnp, rfdsm
         >>> flow = rfdsm.GradientFlow(tau=1.0)
         >>> model = rfdsm.RFDSM(psi_n=8, psi_p=64, m=jnp.inf, t=0.1, training=flow)
         >>> times = rfdsm.timescales(model)
-        >>> print(f"{times.bulks.tau_mem / times.bulks.tau_gen:.1f}")
-        56.2
+        >>> print(f"{times.tau_gen:.1f} {times.tau_mem:.0f} {times.bulks.tau_mem:.0f}")
+        16.0 452 850
     """
     if is_traced(model):
         raise ValueError("timescales needs concrete numbers: call it outside of jit and grad.")
     model.training.at_times([1.0], contour.DIGITS)  # refuses what has no training time
+    if moments is not None:
+        of = moments.rotated  # in the basis of Σ_c π_c (S_g,c + S_s,c): eigenvalues
+        x = np.einsum("...c,...cii->...i", of.weights, of.shared + of.fresh)
+        return Timescales(UNKNOWN, *_from_curves(model, x.min(), x.max(), moments))
     ends = np.asarray(model.edges())
-    masses = np.asarray(model.bulk_masses(ends))
-    return Timescales(from_bulks(model, ends, masses), _from_curves(model, ends))
+    bulks = from_bulks(model, ends, np.asarray(model.bulk_masses(ends)))
+    return Timescales(bulks, *_from_curves(model, ends[0, 0], ends[-1, 1]))
 
 
 def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
@@ -79,34 +110,7 @@ def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
         if math.isclose(sum(masses[first:]), population, rel_tol=SAME_MASS):
             slowest, fastest = ends[first, 0], ends[first - 1, 1]
             return Times(learning_time(model, slowest), learning_time(model, fastest))
-    return Times(math.nan, math.nan)
-
-
-def _from_curves(model: RFDSM, ends: np.ndarray) -> Times:
-    fastest = EARLY * learning_time(model, ends[-1, 1])
-    slowest = LATE * learning_time(model, max(ends[0, 0], ends[-1, 1] / LONGEST))
-    taus = np.geomspace(fastest, slowest, POINTS)
-    best = float(model.baselines().best)
-    errors = model.solve_trajectory(taus).errors
-
-    def least(errors):
-        return int(np.nanargmin(errors.score_error))
-
-    def under(errors):
-        crossed = np.flatnonzero(np.asarray(errors.memorization_loss) < best)
-        return int(crossed[0]) if crossed.size else None
-
-    def refined(find) -> float:
-        """The time that `find` points at, on ever finer grids around it; NaN for None."""
-        x, found = taus, find(errors)
-        for _ in range(LOOKS):
-            if found is None:
-                break
-            x = np.geomspace(x[max(found - 1, 0)], x[min(found + 1, len(x) - 1)], POINTS)
-            found = find(model.solve_trajectory(x).errors)
-        return math.nan if found is None else float(x[found])
-
-    return Times(refined(least), refined(under))
+    return UNKNOWN
 
 
 def learning_time(model: RFDSM, x: float) -> float:
@@ -114,3 +118,41 @@ def learning_time(model: RFDSM, x: float) -> float:
     kappa = float(mode_rate(model.process.noising().h, model.psi_p))
     rate = kappa * (x + float(model.training.lam))
     return 1 / rate if rate > 0 else math.inf
+
+
+def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple[Times, float]:
+    """The times by the losses, and `below_best`, for eigenvalues of U from low to top."""
+    fastest, slowest = (learning_time(model, x) for x in (top, max(low, top / LONGEST)))
+    taus = np.geomspace(EARLY * fastest, LATE * slowest, POINTS)
+    solution = model.solve_trajectory(taus, moments=moments)
+    solved = codes(solution.status) == 0
+    losses = solution.errors.test_loss, solution.errors.memorization_loss
+    if moments is not None and moments.draws is not None:
+        solved, losses = solved.all(axis=0), [np.mean(x, axis=0) for x in losses]
+    best = float(model.baselines().best)
+    return _of_losses(taus[solved], *(np.asarray(x)[solved] for x in losses), best)
+
+
+def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float]:
+    """`_from_curves`, of the losses at these times, shape (times,)."""
+    from scipy.interpolate import CubicSpline  # takes longer to import than all of the package
+
+    if len(taus) < 4:
+        return UNKNOWN, math.nan
+    x = np.log(taus)
+    test, memorization = CubicSpline(x, test), CubicSpline(x, memorization)
+
+    def first(curve, level: float, after: float = x[0]) -> float:
+        """The log time from which on a curve is at the level; NaN for never."""
+        if math.isnan(level) or curve(after) <= level:
+            return level if math.isnan(level) else after
+        places = curve.solve(level, extrapolate=False)
+        return min(places[places >= after], default=math.nan)
+
+    least = min(test([*test.derivative().roots(extrapolate=False), x[0], x[-1]]))
+    gain = 1 - least  # 1 is the loss before training
+    gen = first(test, least + FLAT * gain) if gain > FLAT else math.nan
+    stop = x[0] if math.isnan(gen) else gen
+    mem = first(memorization, (1 - FALLEN) * memorization(stop), stop)
+    below = first(memorization, best)
+    return Times(math.exp(gen), math.exp(mem)), math.exp(below)

@@ -158,7 +158,7 @@ def of_model(
     """
     kinds: dict[str, Any] = {}
     for short, name in names().items():
-        help = declared(RFDSM)[name].words.capitalize()
+        help = declared(RFDSM)[name].help
         kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
         if short in several:
             told = typer.Option(help=f"{help}; 1,2,4 or given repeatedly: a line each.")

@@ -19,6 +19,7 @@ from ..sweeps import axes, prediction
 from . import options, words
 from .console import note, out, require_writable, stages, table
 
+EXAMPLE = "predict points.csv --against n=32:512:24 --m 1,4,inf --psi-p 3 --out losses.png"
 LINES = (1.0, 4.0, math.inf)
 COUNT = 24  # points of a grid, unless told
 NETWORKS = options.Networks("--verify", {"trials": 12, "points": 4}, least=2)

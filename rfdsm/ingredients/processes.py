@@ -66,7 +66,12 @@ class OrnsteinUhlenbeck(AbstractProcess):
         TypeError: t is not a number.
     """
 
-    t: Float[Array, ""] = number("t", "diffusion time", bounds=(1e-2, 3.0))
+    t: Float[Array, ""] = number(
+        "t",
+        "diffusion time",
+        bounds=(1e-2, 3.0),
+        meaning="y = a x + sqrt(h) z with a = e^{-t}, h = 1 - e^{-2t}",
+    )
 
     def __init__(self, t: Any):
         self.t = scalar(t, "t")

@@ -59,14 +59,16 @@ def float_array(value: Any, name: str) -> Any:
         return value.astype(jnp.result_type(float))
     try:
         array = np.asarray(value)
-        if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
-            raise TypeError
-        if np.issubdtype(array.dtype, np.complexfloating):
+        real = jnp.issubdtype(array.dtype, np.number) and array.dtype.kind not in "cm"
+        if not real or isinstance(
+            value, np.ma.MaskedArray
+        ):  # m: spans of time, to NumPy integers
             raise TypeError
         return array.astype(jnp.result_type(float))
     except (TypeError, ValueError):
+        given = " ".join(repr(value).split())
         raise TypeError(
-            f"{name} must be a real number or an array of them, got {value!r}."
+            f"{name} must be a real number or an array of them, got {given}."
         ) from None
 
 

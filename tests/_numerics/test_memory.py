@@ -14,17 +14,15 @@ MODEL = rfdsm.RFDSM(psi_n=2, psi_p=1e9, m=2, t=0.1, lam=1e-2)
 def test_a_network_too_large_is_refused_in_a_line():
     key = jax.random.key(0)
     for work in (MODEL.simulate, MODEL.fit, MODEL.simulate_eigenvalues):
-        with pytest.raises(
-            MemoryError, match="GiB of memory at least, .* GiB are free"
-        ) as refused:
+        with pytest.raises(MemoryError, match=r"at least, .* GiB are free") as no:
             work(key, 8)
-        assert "\n" not in str(refused.value)
+        assert "\n" not in str(no.value)
     small = MODEL.replace(psi_p=2)
     with pytest.raises(MemoryError, match="trials of d = 8 need"):
         small.simulate(key, 8, 10**9)
-    with pytest.raises(MemoryError, match="n = 1.6e"):
+    with pytest.raises(MemoryError, match=r"n = 1\.6e"):
         small.replace(psi_n=2e12).simulate(key, 8)
-    points = rfdsm.Samples(np.random.default_rng(0).standard_normal((40, 8)))
+    points = rfdsm.Samples(np.concatenate([np.eye(8), -np.eye(8)]))
     with pytest.raises(MemoryError, match="moments of p = 8000000000"):
         rfdsm.measure(MODEL.replace(data=points), key)
 

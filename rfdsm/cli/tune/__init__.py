@@ -14,6 +14,11 @@ from .. import options
 from ..console import out, print_json, require_writable, save_figure, stages
 from . import report as words, request, settings
 
+EXAMPLE = (
+    "tune points.csv --free psi-p=1:6 --free lam --psi-n 4 --m 4 --t 0.1 "
+    "--budget parameters=5 --out tuned.png"
+)
+
 
 @options.of_model(without=settings.WITHOUT, beside=settings.OPTIONS)
 def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:

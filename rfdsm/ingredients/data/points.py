@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from ...errors import warn
-from ...parameters.checks import is_traced
+from ...parameters.checks import float_array, is_traced
 
 MEAN_TOLERANCE = 1e-3  # |mean|² above this share of the total variance warns
 
@@ -29,10 +28,17 @@ def sample_matrix(X: Any, check_mean: bool = True) -> np.ndarray:
     """X as a checked float matrix on the host; see `Samples` for what is refused."""
     if is_traced(X):
         raise TypeError("samples must be concrete: there is no derivative in X.")
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError("X is a masked array: fill its masked entries or drop those rows.")
     try:
-        X = np.asarray(X).astype(jnp.result_type(float))
+        X = np.asarray(X)
+        X = np.array(X.tolist()) if X.dtype == object else X  # what its elements are
+        X = float_array(X.astype(int) if X.dtype == bool else X, "X")
     except (TypeError, ValueError):
-        raise TypeError("X must be a numeric matrix of shape (points, d).") from None
+        what = getattr(X, "dtype", type(X).__name__)
+        raise TypeError(
+            f"X must be a matrix of real numbers, shape (points, d), got {what}."
+        ) from None
     if X.ndim != 2 or X.shape[1] < 1:
         raise ValueError(f"X must be a matrix of shape (points, d), got shape {X.shape}.")
     if X.shape[0] < 2:
