@@ -31,6 +31,7 @@ COMPILED_FAST = {
     "asymptotics/test_limits",
     "asymptotics/test_solution",
     "asymptotics/test_spectrum",
+    "analysis/test_few_points",
     "cli/test_app",
     "cli/test_curve",
     "cli/test_predict",

@@ -34,6 +34,13 @@ Index = Annotated[
         "--index/--no-index", help="Whether DATA's first column names or numbers the rows."
     ),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        help="Of DATA: all (centred, one factor), columns (each its own factor), or none.",
+        metavar="all|columns|none",
+    ),
+]
 OF_FILE = {"header": (Header, None), "index": (Index, None)}  # beside DATA, for `load`
 
 

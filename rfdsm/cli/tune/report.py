@@ -101,7 +101,8 @@ def summary(
     """Lines of text: the objective, how good the optimum is, others, and networks' verdict."""
     lines = [f"least {tuned.problem.objective.words}: {tuned.value:.8g}"]
     if tuned.error_bar is not None:
-        lines[0] += f" ± {tuned.error_bar:.1g} (interpolated between the measured widths)"
+        between = "interpolated between the measured widths, " * ("psi_p" in tuned.numbers)
+        lines[0] += f" ± {tuned.error_bar:.2g} ({between}of finitely many points)"
     if integers := _integers(tuned):
         told = "nothing feasible was found"
         if tuned.integer is not None:
@@ -169,5 +170,6 @@ def report(
         and {"value": whole.value, "numbers": whole.numbers, "errors": whole.errors.to_dict()},
         "sampling_error": None if sampled is None else sampled.share(tuned.errors),
         "verification": networks,
+        "theory": tuned.theory,
         "model": to_plain(tuned.model, whole=False),
     }

@@ -85,7 +85,7 @@ class Plan(NamedTuple):
 
 def points(settings: Mapping[str, Any]) -> Points | None:
     """The points that are asked about; None for Gaussian data."""
-    name, of_data = settings.get("data"), ("as_is", *options.OF_FILE)
+    name, of_data = settings.get("data"), ("as_is", "scale", *options.OF_FILE)
     told = {each: settings[each] for each in of_data if each in settings}
     if name is None:
         for each in (each for each, value in told.items() if value):
