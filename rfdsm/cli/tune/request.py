@@ -73,7 +73,7 @@ class Plan(NamedTuple):
     def estimate(self, moments: Sequence[Moments]) -> str | None:
         """A line on the time of a search with these moments, where it is long."""
         p = max((each.p for each in moments), default=0)
-        solves = len(moments) * (1 if any(each.halves is None for each in moments) else 3)
+        solves = len(moments) * (1 if any(each.parts is None for each in moments) else 3)
         each = solves * (0.02 + 5e-10 * p**3 * (1 + len(self.free)))
         if SOLVES * each < LONG:
             return None
@@ -227,9 +227,9 @@ def _measured(
     N, d = points.X.shape
     psi_n, psi_p = float(model.psi_n), float(model.psi_p)
     n = free.get("psi_n", (psi_n, psi_n))[1] * d
-    if not n < N:
+    if n > N * (1 + 1e-9):
         raise ValueError(
-            f"psi_n = {n / d:g} is n = {n:g} of {N} points: leave one out at least."
+            f"psi_n = {n / d:g} is n = {n:g}, and DATA are {N} points: take fewer."
         )
     low, high = free.get("psi_p", (psi_p, psi_p))
     if not (0.5 < low * d and high < math.inf):
