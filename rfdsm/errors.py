@@ -1,10 +1,11 @@
 """The result both roads give, with what a solve adds to it."""
 
+import collections
 import dataclasses
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -12,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from .parameters.words import described
 
 OURS = (__name__.partition(".")[0], "equinox", "jax")  # packages whose frames are not a user's
 
@@ -97,21 +100,29 @@ class Errors(eqx.Module):
         """test_loss - memorization_loss: what fresh noise on the training points hides."""
         return self.test_loss - self.memorization_loss
 
-    def __repr__(self) -> str:
-        return eqx.tree_pformat(self, short_arrays=False)  # the numbers, not their shapes
+    __repr__ = described
 
     def mean(self, axis: int = -1) -> "Errors":
-        """The mean over trials (the last axis unless told), without `sizes`."""
+        """The mean over trials (the last axis unless told), without `sizes`.
+
+        Of scalars, as theory gives them, these themselves.
+        """
+        if jnp.ndim(self.score_error) == 0:
+            return self.without_sizes()
         return jax.tree.map(lambda x: jnp.mean(x, axis), self.without_sizes())
 
     def standard_error(self, axis: int = -1) -> "Errors":
-        r"""The standard error of `mean()` over T trials; NaN for T < 2 (bias2: T < 3).
+        r"""The standard error of `mean()` over T trials; NaN for T < 2 (bias2: T < 3), scalars.
 
         Fields independent between trials have sd/√T. The values of bias2 are coupled,
         bias2_i = 1/(T-1) Σ_{j≠i} G_ij: leaving trial k out of the mean over pairs gives
         (T·mean - 2·bias2_k)/(T-2), and the jackknife of that is 2(T-1)/(T-2)·sd/√T;
         variance = score_error - bias2 goes by the same jackknife.
         """
+        if jnp.ndim(self.score_error) == 0:
+            return jax.tree.map(
+                lambda x: jnp.asarray(x)[None], self.without_sizes()
+            ).standard_error()
         trials = self.score_error.shape[axis]
 
         def jackknife(deviation):
@@ -155,8 +166,7 @@ class Baselines(eqx.Module):
     linear: Float[Array, ""]
     best: Float[Array, ""]
 
-    def __repr__(self) -> str:
-        return eqx.tree_pformat(self, short_arrays=False)
+    __repr__ = described
 
     def memorises(self, errors: Errors) -> Bool[Array, " *shape"]:
         """Whether the score beats on its training points what a generalising one can do.
@@ -167,60 +177,123 @@ class Baselines(eqx.Module):
         return errors.memorization_loss < self.linear
 
 
-class Status(eqx.Enumeration):
-    """How a solve ended, per row under vmap; NaN is never a success."""
-
-    success = ""
-    invalid_input = (
+WORDS = {
+    "success": "the equations are solved.",
+    "invalid_input": (
         "a number of the model is outside of its domain (psi > 0, m >= 1, t > 0, lam, tau, "
         "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
-    )
-    other_moments = (
+    ),
+    "other_moments": (
         "psi_p, the process or the activation is not the one that the moments were measured "
         "with, or psi_n asks for more points than were measured: measure again."
-    )
-    constants_out_of_range = (
+    ),
+    "constants_out_of_range": (
         "the activation's Gaussian constants are not tabulated at this preactivation "
         "variance a²σx² + h: rescale the data or the activation."
-    )
-    unstable_rate = (
+    ),
+    "unstable_rate": (
         "the learning rate is above the largest stable one, 2/(κ(λ_max + λ)) with κ = 2h/ψ_p: "
         "lower it."
-    )
-    outlier = (
+    ),
+    "outlier": (
         "the activation has a mean μ0 ≠ 0, hence an eigenvalue of about μ0² p that leaves "
         "gradient descent no stable rate as p grows: take GradientFlow, or an odd activation."
-    )
-    filter_not_resolved = (
+    ),
+    "filter_not_resolved": (
         "the training rule's quadrature is not accurate here: training times that span more "
-        "than about fifteen decades want several calls of trajectory."
-    )
-    not_converged = (
+        "than about fifteen decades want several calls of trajectory; for more than 10^7 steps "
+        "of gradient descent take GradientFlow(steps·learning_rate)."
+    ),
+    "not_converged": (
         "Newton did not reach the residual that counts as a solution: a parameter is "
         "extreme (lam below 1e-12?); move it and solve again."
-    )
-    not_finite = "the equations were solved and an error is not finite: please report it."
+    ),
+    "not_finite": "the equations were solved and an error is not finite: please report it.",
+}
+STATUSES = tuple(WORDS)  # data sets hold a status as an index into them
 
 
-# The names of all statuses: data sets hold a status as an index into them.
-STATUSES = (
-    "success",
-    "invalid_input",
-    "other_moments",
-    "constants_out_of_range",
-    "unstable_rate",
-    "outlier",
-    "filter_not_resolved",
-    "not_converged",
-    "not_finite",
-)
+class _Statuses(type):
+    """`Status[status]` is a status in words, `len(Status)` how many there are."""
+
+    def __getitem__(cls, status: "Status") -> str:
+        return status.told(lambda name: WORDS[name])
+
+    def __len__(cls) -> int:
+        return len(STATUSES)
 
 
-def codes(status: Any) -> np.ndarray:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Status(metaclass=_Statuses):
+    """How a solve ended, per row under vmap; NaN is never a success.
+
+    Compared with ``==`` to `Status.success` and the others, or to their names; printed, it is
+    its name and the cause, of a batch how many there are of each. ``status[3]`` is a row's, and
+    iteration goes over the rows.
+
+    Attributes:
+        code: index into the names, an integer array of the batch's shape.
+    """
+
+    code: Int[Array, " *shape"]
+
+    def __eq__(self, other: Any) -> Bool[Array, " *shape"]:
+        return self.code == _status(other).code
+
+    def __ne__(self, other: Any) -> Bool[Array, " *shape"]:
+        return self.code != _status(other).code
+
+    __hash__ = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the batch; () for one solve."""
+        return np.shape(self.code)
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def __getitem__(self, rows: Any) -> "Status":
+        return Status(self.code[rows])
+
+    def __iter__(self) -> Iterator["Status"]:
+        return map(Status, self.code)
+
+    def told(self, words: Callable[[str], str]) -> str:
+        """One status in words of its name; of a batch how many have which name."""
+        if isinstance(self.code, jax.core.Tracer) or not hasattr(self.code, "dtype"):
+            return "traced"
+        names = [STATUSES[code] for code in np.ravel(self.code)]
+        if np.ndim(self.code) == 0:
+            return words(names[0])
+        counts = collections.Counter(names)
+        return ", ".join(f"{counts[name]} {name}" for name in STATUSES if counts[name])
+
+    def __repr__(self) -> str:
+        return self.told(lambda n: n if n == "success" else f"{n}: {WORDS[n]}")
+
+    @classmethod
+    def where(cls, condition: Any, one: "Status", other: "Status") -> "Status":
+        """`one` where the condition holds, `other` elsewhere."""
+        return cls(jnp.where(condition, one.code, other.code))
+
+
+for _code, _name in enumerate(STATUSES):
+    setattr(Status, _name, Status(np.array(_code, np.int32)))
+
+
+def _status(given: Any) -> Status:
+    if isinstance(given, str) and given in WORDS:
+        return getattr(Status, given)
+    if not isinstance(given, Status):
+        raise ValueError(f"a status is compared with one of {', '.join(STATUSES)}: {given!r}.")
+    return given
+
+
+def codes(status: Status) -> np.ndarray:
     """Statuses as indices into `STATUSES`."""
-    return sum(
-        code * np.asarray(status == getattr(Status, name)) for code, name in enumerate(STATUSES)
-    )
+    return np.asarray(status.code)
 
 
 class Solution(eqx.Module):
@@ -242,6 +315,8 @@ class Solution(eqx.Module):
     steps: Int[Array, ""]
     constants_error: Float[Array, ""]
     filter_error: Float[Array, " *shape"]
+
+    __repr__ = described
 
 
 class NotConverged(RuntimeError):

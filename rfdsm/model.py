@@ -21,6 +21,7 @@ from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
 from .ingredients.training import AbstractTraining, Ridge
 from .parameters.checks import (
     float_array,
+    float_leaves,
     positive,
     require,
     require_float64,
@@ -30,6 +31,7 @@ from .parameters.copies import replaced
 from .parameters.numbers import ingredient, number, one_of, require_ingredients
 from .parameters.plain import from_plain, to_plain
 from .parameters.scales import INVERSE
+from .parameters.words import described
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 
@@ -101,6 +103,8 @@ class RFDSM(eqx.Module):
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
         require_ingredients(self)
+        for name, each in vars(self).items():
+            setattr(self, name, float_leaves(each))
         many = "m, the number of noises per data point, must be >= 1 (jnp.inf is allowed)"
         require(
             [
@@ -109,6 +113,8 @@ class RFDSM(eqx.Module):
                 (self.m >= 1, f"{many}, got {self.m}."),
             ]
         )
+
+    __repr__ = described
 
     def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
         """The asymptotic errors with the status of the solve.
@@ -288,7 +294,7 @@ class RFDSM(eqx.Module):
         return _simulation.fit(key, self._experiment(d, features))
 
     def _experiment(self, d, features) -> _simulation.Experiment:
-        return _simulation.experiment(d, features=features, **vars(self))
+        return _simulation.experiment(d, features=features, **vars(float_leaves(self)))
 
     def density(self, x: Any) -> Float[Array, " *shape"]:
         """The density of eigenvalues of U = (1/N) Σ f f^T at x (docs/theory.md section 7).
@@ -384,14 +390,7 @@ class RFDSM(eqx.Module):
         else:
             u = scalar(inverse_m, "inverse_m")
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
-        problem = _theory.Problem(
-            self.psi_n,
-            self.psi_p,
-            u,
-            self.process,
-            self.activation,
-            self.data.law(),
-            self.training,
-        )
+        ingredients = self.process, self.activation, self.data.law(), self.training
+        problem = float_leaves(_theory.Problem(self.psi_n, self.psi_p, u, *ingredients))
         require_float64((problem, moments))
         return problem

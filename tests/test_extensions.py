@@ -4,6 +4,7 @@ A new kind is a class, a new number a field that describes itself; nothing else 
 """
 
 import dataclasses
+import doctest
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -16,6 +17,7 @@ from jaxtyping import Array, Float
 
 import rfdsm
 from rfdsm.cli import app, options
+from rfdsm.ingredients import processes
 from rfdsm.ingredients.activations import AbstractActivation, Constants
 from rfdsm.ingredients.data import AbstractData, Law
 from rfdsm.ingredients.data.gaussian import GaussianSampler, largest_remainder
@@ -175,6 +177,80 @@ def test_a_command(capsys):
     model = rfdsm.RFDSM(4, 3, 2, t=0.2, lam=0.01)
     assert code == 0
     assert float(out) == pytest.approx(float(model.asymptotics().generalization_gap), abs=1e-6)
+
+
+class Ramp(rfdsm.AbstractActivation):
+    """ϱ(x) = tilt·x with a plain float for a field."""
+
+    kinks: ClassVar[tuple[float, ...]] = ()
+    tilt: float = 0.7
+
+    def __call__(self, x):
+        return self.tilt * x
+
+    def constants(self, shared, fresh):
+        zero = 0.0 * (shared + fresh)
+        return rfdsm.Constants(zero, zero + self.tilt, zero, zero, zero)
+
+
+class Penalised(rfdsm.AbstractTraining):
+    """`Ridge`, with a plain float."""
+
+    lam: float
+
+    def filter(self, x, rate):
+        return 1 / (x + self.lam)
+
+    def nodes(self, rate):
+        return rfdsm.Ridge(self.lam).nodes(rate)
+
+    def domain(self):
+        return [(self.lam > 0, "lam")]
+
+
+class Pair(rfdsm.AbstractData):
+    """`Gaussian`, with tuples of plain floats."""
+
+    eigenvalues: tuple[float, ...] = (1.5, 0.5)
+    weights: tuple[float, ...] = (0.25, 0.75)
+
+    def _gaussian(self):
+        return rfdsm.Gaussian(self.eigenvalues, self.weights)
+
+    def domain(self):
+        return self.law().domain()
+
+    def dimension(self, d):
+        return d
+
+    def counts(self, d):
+        return self._gaussian().counts(d)
+
+    def at(self, d):
+        return self._gaussian().at(d)
+
+    def knows_score(self):
+        return True
+
+
+def test_fields_may_be_plain_floats():
+    ours = dict(lam=1e-2, activation=Line(), data=rfdsm.Gaussian((1.5, 0.5), (0.25, 0.75)))
+    yours = dict(training=Penalised(1e-2), activation=Ramp(), data=Pair())
+    ours, yours = (rfdsm.RFDSM(4, 3, 2, t=0.3, **each) for each in (ours, yours))
+    ours = ours.replace(tilt=0.7)
+    assert yours.asymptotics().test_loss == ours.asymptotics().test_loss
+    key = jax.random.key(0)
+    found, expected = yours.simulate(key, 8).test_loss, ours.simulate(key, 8).test_loss
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    slope = jax.grad(lambda model: model.asymptotics().test_loss)(yours)
+    again = jax.grad(lambda model: model.asymptotics().test_loss)(ours)
+    assert float(slope.training.lam) == pytest.approx(float(again.training.lam))
+    np.testing.assert_allclose(slope.data.eigenvalues, again.data.eigenvalues)
+    assert "Ramp(tilt=0.7)" in repr(yours) and "Penalised(lam=0.01)" in repr(yours)
+
+
+def test_the_example_of_ones_own():
+    assert doctest.testmod(processes) == (0, 4)
 
 
 def test_a_law_is_all_that_theory_reads():

@@ -26,7 +26,8 @@ def test_public_names():
         "SamplingError", "sampling_error", "GradientFlow",
         "GradientDescent", "timescales", "Timescales", "tune", "Tuned", "Verification",
         "Infeasible", "at_least", "at_most", "over_times", "pareto", "Front",
-        "Network", "Atom",
+        "Network", "Atom", "AbstractProcess", "AbstractActivation", "AbstractData", "Law",
+        "AbstractTraining", "AbstractSampler", "Constants", "FilterNodes", "number",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:
@@ -290,6 +291,42 @@ def test_float32_is_refused_by_theory(model):
         single.asymptotics()
     with pytest.raises(TypeError, match="jax_enable_x64"):
         jax.jit(lambda m: m.solve())(single)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, jnp.bfloat16])
+def test_traced_numbers_of_other_types_are_promoted(model, kind):
+    @jax.jit
+    def loss(psi_p):
+        return model.replace(psi_p=psi_p).solve().errors.test_loss
+
+    expected = model.replace(psi_p=3.0).solve().errors.test_loss
+    assert loss(kind(3)) == pytest.approx(float(expected), rel=1e-12)
+    assert loss(kind(3)).dtype == jnp.float64
+    with pytest.raises(TypeError, match="psi_p must be a real number"):
+        loss(True)
+
+
+@pytest.mark.parametrize("three", [3.0, 3, np.float32(3), np.array(3), np.float64(3)])
+def test_leaves_may_be_python_numbers(model, three):
+    changed = eqx.tree_at(lambda m: (m.psi_p, m.m), model, (three, three))
+    expected = model.replace(psi_p=3.0, m=3.0)
+    assert changed.asymptotics().test_loss == expected.asymptotics().test_loss
+    assert repr(changed) == repr(expected)
+    key = jax.random.key(0)
+    assert changed.simulate(key, 8).test_loss == expected.simulate(key, 8).test_loss
+
+
+def test_a_model_is_shown_by_its_numbers(model):
+    assert repr(model).startswith("RFDSM(psi_n=8, psi_p=16, m=4, process=OrnsteinUhlenbeck(t=")
+    assert repr(model.replace(m=math.inf, eigenvalues=[1.9, 0.1], weights=[0.5, 0.5])) == (
+        "RFDSM(psi_n=8, psi_p=16, m=inf, process=OrnsteinUhlenbeck(t=0.1), activation=Tanh(), "
+        "data=Gaussian(eigenvalues=[1.9, 0.1], weights=[0.5, 0.5]), training=Ridge(lam=0.001))"
+    )
+    X = rfdsm.standardise(np.random.default_rng(0).normal(size=(50, 9)))
+    assert "X=float64[50, 9]" in repr(rfdsm.Samples(X))
+    shown = []
+    jax.jit(lambda x: shown.append(repr(model.replace(psi_n=x))))(1.0)
+    assert "psi_n=traced float64[]" in shown[0]
 
 
 def test_traced_bad_input_is_a_status(model):

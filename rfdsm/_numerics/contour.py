@@ -24,6 +24,7 @@ from .promotion import mixed
 
 ANGLES = np.linspace(math.pi / 4, math.pi / 2, 130)[1:-1]  # of which the best is taken
 DIGITS = 28.0  # the error aimed at is e^{-28} = 7e-13
+MOST_DIGITS = 32.0  # beyond which an error is rounding
 COUNTS = (*range(24, 64, 8), *range(64, 128, 16), *range(128, 257, 32))  # so few programs
 WIDEST = 1e40  # window; no count resolves wider ones
 
@@ -51,10 +52,13 @@ def hyperbola(
     #     growth of e^{-tw} on the other, α away:        e^{μ longest - 2πα N/A},
     #     the end at ϑ = A:                              e^{-μ shortest (sin α cosh A - 1)}.
     # The first two are equal for μ = π(4α-π) N/(A longest), the last too for the A of `_best`.
+    # On the way e^{-tw} reaches e^{μ longest}, times which rounding counts: more points than
+    # are needed refine the step and leave μ.
     angle, scale = _best(longest / shortest, jnp)
     step = scale / count
     u = (np.arange(count) + 0.5) * step
-    size = math.pi * (4 * angle - math.pi) / (step * longest)
+    needed = jnp.minimum(count, MOST_DIGITS / _rate(angle, scale))
+    size = math.pi * (4 * angle - math.pi) * needed / (scale * longest)
     sine, cosine = jnp.sin(angle), jnp.cos(angle)
     w = size * jax.lax.complex(sine * jnp.cosh(u) - 1, -cosine * jnp.sinh(u))
     # w(-ϑ) = w(ϑ)* and w'(-ϑ) = -w'(ϑ)*: dw/(2πi), and with it each term, has its conjugate at
@@ -67,6 +71,10 @@ def rate(window: Any) -> Any:
     """B of the error e^{-B·count} over the window longest/shortest."""
     window = min(window, WIDEST)
     angle, scale = _best(window, np)
+    return _rate(angle, scale)
+
+
+def _rate(angle, scale):
     return (math.pi**2 - 2 * math.pi * angle) / scale
 
 
@@ -81,5 +89,5 @@ def _best(window, xp) -> tuple[Any, Any]:
     opening = 4 * ANGLES - math.pi
     cosh = ((math.pi - 2 * ANGLES) * window + opening) / (opening * np.sin(ANGLES))
     scale = xp.arccosh(cosh)
-    best = xp.argmax((math.pi**2 - 2 * math.pi * ANGLES) / scale)
+    best = xp.argmax(_rate(ANGLES, scale))
     return xp.asarray(ANGLES)[best], scale[best]

@@ -15,7 +15,8 @@ from ..model import RFDSM
 
 ENOUGH = 0.01  # a relative error that is good enough
 CONFIDENCE = 0.95  # of the error bar
-LEFT = 0.5  # share of the bias that the extrapolation may leave; a third is usual at N = 3 d
+LEFT = 0.5  # share of the bias that the extrapolation may leave; a third is much at N = 3 d
+SMALL = 0.01  # N²/d² times the error of train losses near interpolation
 
 
 class SamplingError(NamedTuple):
@@ -23,7 +24,7 @@ class SamplingError(NamedTuple):
 
     Attributes:
         bias: what may be left of the bias, of order 1/N, that the extrapolation takes away:
-            half of it.
+            half of it, in relative terms that of the test or memorization loss at least.
         spread: the losses' standard error over data sets of N points.
         total: the error bar, of a 95 % interval: that of the spread, by Student's law with as
             many degrees of freedom as there are parts, less one, and the bias, in quadrature.
@@ -46,7 +47,7 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     To first order the losses are linear in the moments, and these are means over the points:
     with g the gradient of a loss L(N) in the moments M, and M_k those of the k-th of K parts,
 
-        spread² = Σ_k (g·(M_k - M))² / (K (K - 1)),    bias = (L - L(N))/2
+        spread² = Σ_k (g·(M_k - M))² / (K (K - 1)),    bias = |L - L(N)|/2
 
     with L the extrapolated loss. One solve more, and a derivative of it. The draw of the
     features' weights is no part of the error bar: W is fixed.
@@ -74,12 +75,18 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     plain, gradient = _plain(model, moments.rotated, moments.with_population(None))
     moved = _influences(moments, jax.tree.map(np.asarray, gradient))
     spread = np.sqrt(np.sum(moved**2, axis=1) / (K * (K - 1)))
-    bias = LEFT * np.abs(np.array([getattr(whole, name) for name in LOSSES]) - plain)
+    losses = np.array([getattr(whole, name) for name in LOSSES])
+    corrected = np.abs(losses - plain)
+    # A small train loss hardly moves from halves to the whole, and is off all the same.
+    shares = (corrected / losses)[[name != "train_loss" for name in LOSSES]]
+    bias = LEFT * np.maximum(corrected, losses * np.max(shares))
+    d, N = moments.d, float(moments.population)
+    bias += np.where([name == "train_loss" for name in LOSSES], SMALL * (d / N) ** 2, 0.0)
     total = np.hypot(bias, t.ppf((1 + CONFIDENCE) / 2, K - 1) * spread)
     by_bias, by_spread = (
         float(x[0] / whole.test_loss) / ENOUGH for x in (bias, np.sqrt(total**2 - bias**2))
     )
-    enough = math.ceil(float(moments.population) * (by_bias + by_spread**2))
+    enough = math.ceil(N * (by_bias + by_spread**2))
     return SamplingError(*map(_errors, (bias, spread, total)), enough)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEADING = 10  # principal directions that kurtosis is averaged over
-ALIKE = (0.8, 1.25)  # ratios to a Gaussian's that count as close to it
+UNLIKE = 100.0  # times the median column's variance: columns of different units
 
 
 class Description(NamedTuple):
@@ -19,6 +19,7 @@ class Description(NamedTuple):
         norms: the standard deviation of |x|² over that of the Gaussian, √(2 tr Σ²).
         kurtosis: E u⁴/(E u²)², averaged over the leading principal directions; Gaussian: 3.
         directions: how many these are.
+        largest: the largest variance of a column, over the median of those not constant.
     """
 
     points: int
@@ -28,20 +29,23 @@ class Description(NamedTuple):
     norms: float
     kurtosis: float
     directions: int
+    largest: float = 1.0
 
     def lines(self) -> list[str]:
-        """Two lines of text."""
+        """Two lines of text, and one more where the columns seem to have different units."""
         constant = f" ({self.constant} of them constant)" if self.constant else ""
-        close = ALIKE[0] <= self.norms <= ALIKE[1] and (
-            ALIKE[0] <= self.kurtosis / 3 <= ALIKE[1]
-        )
-        return [
+        told = [
             f"{self.points} points of {self.d} columns{constant}, effective dimension "
             f"{self.effective_dimension:.3g}",
-            f"{'close to' if close else 'not'} Gaussian: squared norms vary {self.norms:.2g} "
-            f"times as much as a Gaussian's; kurtosis of the {self.directions} leading "
-            f"directions {self.kurtosis:.2g} (Gaussian 3)",
+            f"squared norms vary {self.norms:.2g} times as much as a Gaussian's; kurtosis of "
+            f"the {self.directions} leading directions {self.kurtosis:.2g} (Gaussian 3)",
         ]
+        if self.largest > UNLIKE:
+            told.append(
+                f"one column varies {self.largest**0.5:.2g} times as much as the median one, "
+                "and outweighs the others: --scale columns, if their units differ"
+            )
+        return told
 
 
 def describe(X: np.ndarray) -> Description:
@@ -58,6 +62,7 @@ def describe(X: np.ndarray) -> Description:
     count = min(LEADING, int(np.sum(variances > 1e-12 * trace)))
     along = centred @ directions[:, ::-1][:, :count]
     kurtosis = np.mean(along**4, axis=0) / np.mean(along**2, axis=0) ** 2
+    of_columns = np.mean(centred**2, axis=0)
     return Description(
         points=len(X),
         d=X.shape[1],
@@ -66,4 +71,5 @@ def describe(X: np.ndarray) -> Description:
         norms=float(np.std(norms2) / math.sqrt(2 * trace2)),
         kurtosis=float(np.mean(kurtosis)),
         directions=count,
+        largest=float(of_columns.max() / np.median(of_columns[of_columns > 0])),
     )

@@ -21,9 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Exact theory and simulation of random-features denoising score matching.",
 )
-for command in (demo.demo, point.point, curve.curve, train.train, spectrum.spectrum,
-                predict.predict, tune.tune, doctor.doctor):  # fmt: skip
-    app.command()(command)
+for each in demo, point, curve, train, spectrum, predict, tune, doctor:
+    named = vars(each)[each.__name__.rpartition(".")[2]]
+    app.command(epilog=f"Example: rfdsm {each.EXAMPLE}")(named)
 
 
 def _version(asked: bool) -> None:
@@ -46,7 +46,8 @@ def run() -> None:
     jax.config.update("jax_enable_x64", True)
     warnings.showwarning = show_warning
     try:
-        code = app(renewed(sys.argv[1:]) or ["--help"], standalone_mode=False)
+        words = renewed(sys.argv[1:]) or ["--help"]
+        code = app(words, prog_name="rfdsm", standalone_mode=False)
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
         fail(error, 2)
     except OSError as error:
@@ -57,4 +58,4 @@ def run() -> None:
         if not hasattr(error, "format_message"):
             raise
         fail(error.format_message(), 2)  # typer's own, of the command line's words
-    sys.exit(code)
+    sys.exit(code or 0)

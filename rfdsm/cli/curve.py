@@ -8,6 +8,7 @@ from .. import sweeps
 from ..sweeps import axes
 from . import options, words
 
+EXAMPLE = "curve psi_p=0.1:100:200 --psi-n 8 --m 1,4,inf --t 0.1 --lam 1e-3 --out curve.png"
 ERRORS = "test_loss,train_loss,memorization_loss"
 NETWORKS = options.Networks("--simulate", {"d": 48, "trials": 8, "points": 6})
 

@@ -17,6 +17,7 @@ from . import words
 from .console import stages
 from .predict import question, summary
 
+EXAMPLE = "demo --out rfdsm-demo"
 GAUSSIAN, DIGITS = "gaussian.png", "digits.png"
 
 

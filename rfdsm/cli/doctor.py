@@ -8,6 +8,8 @@ import jax
 from ..analysis import canary
 from .console import fail, out
 
+EXAMPLE = "doctor"
+
 
 def doctor() -> None:
     """Versions, devices, precision, and whether the backend computes right numbers."""

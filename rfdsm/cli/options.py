@@ -34,6 +34,13 @@ Index = Annotated[
         "--index/--no-index", help="Whether DATA's first column names or numbers the rows."
     ),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        help="Of DATA: all (centred, one factor), columns (each its own factor), or none.",
+        metavar="all|columns|none",
+    ),
+]
 OF_FILE = {"header": (Header, None), "index": (Index, None)}  # beside DATA, for `load`
 
 
@@ -159,7 +166,7 @@ def of_model(
     """
     kinds: dict[str, Any] = {}
     for short, name in names().items():
-        help = declared(RFDSM)[name].words.capitalize()
+        help = declared(RFDSM)[name].help
         kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
         if several is None or short in several:
             told = typer.Option(help=f"{help}; 1,2,4 or given repeatedly: a line each.")

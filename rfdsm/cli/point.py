@@ -16,6 +16,7 @@ from . import console, options
 from .console import out, stages
 from .words import of_errors
 
+EXAMPLE = "point --psi-n 8 --psi-p 16 --m 4 --t 0.1 --lam 1e-3 --simulate d=80,trials=32"
 NETWORKS = options.Networks("--simulate", {"d": 80, "trials": 32}, dimensions=2)
 
 

@@ -19,8 +19,10 @@ from ..sweeps import axes, prediction
 from . import options, words
 from .console import note, out, require_writable, stages, table
 
+EXAMPLE = "predict points.csv --against n=32:512:24 --m 1,4,inf --psi-p 3 --out losses.png"
 LINES = (1.0, 4.0, math.inf)
 COUNT = 24  # points of a grid, unless told
+WIDTH, PSI_P = "psi_p", (0.5, 6.0)  # what several widths are measured for, and its usual ends
 NETWORKS = options.Networks("--verify", {"trials": 12, "points": 4}, least=2)
 
 
@@ -36,8 +38,11 @@ def predict(
     *,
     given: dict[str, Any],
     against: Annotated[
-        str, typer.Option(help="n, m or lam, with a log grid if asked: n=32:512:24.")
+        str, typer.Option(help="n, m, lam or psi_p, with a log grid if asked: n=32:512:24.")
     ] = "n",
+    widths: Annotated[
+        int | None, typer.Option(help="Widths to measure at along psi_p; 5 unless told.")
+    ] = None,
     n: Annotated[
         int | None, typer.Option(help="Training points, where not swept; 2 d unless told.")
     ] = None,
@@ -52,9 +57,8 @@ def predict(
     seed: options.Seed = 0,
     header: options.Header = None,
     index: options.Index = None,
-    as_is: Annotated[
-        bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
-    ] = False,
+    scale: options.Scale = None,
+    as_is: Annotated[bool, typer.Option("--as-is", help="--scale none.")] = False,
     out_file: options.FigureFile = None,
     data_file: options.DataFile = None,
     log_y: options.LogY = False,
@@ -62,9 +66,12 @@ def predict(
     """The losses on your own data, from theory, and if asked from trained networks."""
     # Everything that can be refused is refused before the work.
     require_writable(out_file, data_file)
-    data = prediction.load(points, as_is=as_is, header=header, index=index)
+    data = prediction.load(points, as_is=as_is, scale=scale, header=header, index=index)
     given["m"] = options.lists(given.pop("m", None), "--m")
     model, over, lines = question(data.X, against, given, n)
+    if widths is not None and WIDTH not in over:
+        raise ValueError("--widths are of --against psi_p.")
+    positive_integer(prediction.WIDTHS if widths is None else widths, "--widths", 2)
     measured = {"draws": draws, "noises": noises, "classes": classes}
     for (name, count), least in zip(measured.items(), (1, 2, 1), strict=True):
         if count is not None:
@@ -78,11 +85,16 @@ def predict(
     print("\n".join([data.about(), *describe(data.X).lines(), ""]), flush=True)
     if estimate:
         note(estimate)
+    measured["widths"] = prediction.widths_along(over, data.X.shape[1], widths)
     with stages("predict") as report:
         found = prediction.predict(
             *asked, **measured, simulate=networks, seed=seed, report=report
         )
-    found.attrs |= {"data": data.name, "standardised": int(data.standardised)}
+    found.attrs |= {
+        "data": data.name,
+        "standardised": int(data.scale != "none"),
+        "scale": data.scale,
+    }
     found.attrs["title"] = f"losses predicted for {data.name}"
     beside = {"test loss, Gaussian theory": "test_loss_gaussian"}
     out.print(words.errors_table(found, LOSSES, beside))
@@ -102,9 +114,9 @@ def question(
         given: numbers of the model by their options, m as a list. n: training points.
 
     Raises:
-        ValueError: numbers out of their domain, no point left out, a number given twice.
+        ValueError: numbers out of their domain, more than all points, a number given twice.
     """
-    N, d = X.shape
+    (N, d), usual = X.shape, prediction.usual(X)
     name, grid = _swept(against, N, d)
     if ({axes.POINTS: n} | given).get(name) not in (None, []):
         raise ValueError(f"{name} is swept, --{name} gives it again: leave one out.")
@@ -114,18 +126,16 @@ def question(
     if name == axes.POINTS:
         n, largest = numbers.pop(name), grid[-1]
     else:
-        n = largest = max(1, min(2 * d, N // 4)) if n is None else n
-    if not largest < N:
-        raise ValueError(
-            f"n = {largest:g} training points of {N}: one at least must be left out."
-        )
-    psi_p = numbers.get("psi_p", 3.0)
+        n = largest = round(usual["psi_n"] * d) if n is None else n
+    if not largest <= N:
+        raise ValueError(f"n = {largest:g} training points of {N}: take fewer.")
+    psi_p = numbers.get("psi_p", usual["psi_p"])
     if not 0.5 < psi_p * d < math.inf:
         raise ValueError(
             f"psi_p = {psi_p} at d = {d} gives no network: take a number above 1/d."
         )
     numbers |= {"psi_n": n / d, "psi_p": counted(psi_p, d) / d}
-    return options.model(numbers, t=0.1, lam=1e-2, data=Samples(X)), {name: grid}, lines
+    return options.model(numbers, **usual, data=Samples(X)), {name: grid}, lines
 
 
 def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:
@@ -137,17 +147,25 @@ def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:
         for short, full in options.names().items()
         if not (about[full].measured or about[full].count or about[full].fixed)
     }
-    if name not in (axes.POINTS, *free):
+    known = axes.POINTS, WIDTH, *free
+    if name not in known:
         raise ValueError(
-            f"--against takes {', '.join((axes.POINTS, *free))}, alone or as in n=32:512:24, "
-            f"got {against!r}."
+            f"--against takes {', '.join(known)}, alone or as in n=32:512:24, got {against!r}."
         )
     if name == axes.POINTS:
-        low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N / 2)
+        low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N)
+    elif name == WIDTH:
+        low, high = max(PSI_P[0], 1 / d), max(PSI_P[1], 2 / d)
     else:
         low, high = free[name].bounds or (1e-3, 1.0)
         low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
-    return name, axes.grid(name, text if equals else f"{low}:{high}:{COUNT}")
+    x = axes.grid(name, text if equals else f"{low}:{high}:{COUNT}")
+    if name != WIDTH:
+        return name, x
+    ends = np.maximum(np.round(x[[0, -1]] * d), 1) / d  # whole features
+    if not ends[0] < ends[1] < math.inf:
+        raise ValueError(f"psi_p from {x[0]:g} to {x[-1]:g} is one width at d = {d}.")
+    return name, np.geomspace(*ends, len(x))
 
 
 def deviations(found: Any) -> Table:
@@ -201,23 +219,38 @@ def _memorisation(found: Any) -> list[str]:
             where = f"up to {along} = {x[memorises][-1]:.4g}"
         else:
             where = f"from {along} = {x[memorises][0]:.4g} on"
-        what = "memorises (memorization loss below the best linear score's)"
+        linear = np.unique([f"{x:.4g}" for x in line["best_linear"].values])
+        value = f", {linear[0]}" if len(linear) == 1 else ""
+        what = f"memorises (memorization loss below the best linear score's{value})"
         told.append(words.labelled(label, f"{what} {where}"))
     return told
 
 
 def _trust(found: Any) -> list[str]:
-    """How far the measured theory depends on the points, and on the draw of the weights."""
-    about = found.attrs
+    """How far the measured theory depends on the law, the points, the draw of the weights."""
+    about, test = found.attrs, found["test_loss"]
+    told = []
+    if "test_loss_error_bar" in found:
+        gap, bar = (
+            100 * np.nanmedian(x / test)
+            for x in (abs(found["test_loss_gaussian"] - test), found["test_loss_error_bar"])
+        )
+        close = "less" if gap <= bar else "more"
+        told.append(
+            f"the Gaussian theory's test loss differs by {gap:.2g} % in the median, {close} "
+            f"than the error bar's {bar:.2g} %: to these networks the points are "
+            f"{'close to' if gap <= bar else 'not'} Gaussian"
+        )
     if "test_loss_spread" in found:
-        share = 100 * float((found["test_loss_spread"] / found["test_loss"]).max())
-        return [f"the test loss varies by up to {share:.2g} % between draws of the weights"]
-    if "uncertain" not in about:
-        return []
-    line = (
-        f"finitely many points leave the test loss at n = {about['n']:.4g}, m = "
-        f"{text(about['m'])} uncertain by {100 * about['uncertain']:.2g} %"
-    )
-    if about["enough"] > about["points"]:
-        line += f" (about {about['enough']:.1g} points: 1 %)"
-    return [line]
+        share = 100 * float((found["test_loss_spread"] / test).max())
+        told.append(f"the test loss varies by up to {share:.2g} % between draws of the weights")
+    if "uncertain" in about:
+        line = (
+            f"± is a 95 % interval for the finite number of points: test loss at n = "
+            f"{about['n']:.4g}, m = {text(about['m'])} uncertain by "
+            f"{100 * about['uncertain']:.2g} %"
+        )
+        if about["enough"] > about["points"]:
+            line += f" (about {about['enough']:.1g} points: 1 %)"
+        told.append(line)
+    return told

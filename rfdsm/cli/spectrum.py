@@ -14,6 +14,7 @@ from ..simulation import FEATURES
 from . import console, options, words
 from .console import out, require_writable, stages
 
+EXAMPLE = "spectrum --psi-n 8 --psi-p 64 --m inf --t 0.1 --simulate d=100,trials=2"
 NETWORKS = options.Networks("--simulate", {"d": 100, "trials": 2})
 
 

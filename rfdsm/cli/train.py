@@ -19,6 +19,7 @@ from ..parameters.numbers import counted, declared
 from ..sweeps import axes, prediction
 from . import options, words
 
+EXAMPLE = "train --psi-n 8 --psi-p 64 --m inf --t 0.1 --tau 0.1:1e5:100 --out train.png"
 ERRORS = "score_error,test_loss,train_loss,memorization_loss"
 OF_DATA = "test_loss,train_loss,memorization_loss"
 NETWORKS = options.Networks("--simulate", {"d": 48, "trials": 8, "points": 10})

@@ -128,9 +128,25 @@ def errors_table(dataset: Any, names: Sequence[str], beside: Mapping[str, str] =
         for i in chosen:
             cells = [text(float(line[of_lines]))] if of_lines else []
             cells.append(f"{line[along].values[i]:.4g}")
-            cells += [f"{line[name].values[i]:.5g}" for name in columns.values()]
+            cells += [value(line, name, i) for name in columns.values()]
             drawn.add_row(*cells)
     return drawn
+
+
+def value(line: Any, name: str, i: int) -> str:
+    """An error at a point of a line, with its error bar where it has one."""
+    error = float(line[name].values[i])
+    if f"{name}_error_bar" not in line:
+        return f"{error:.5g}"
+    return with_bar(error, float(line[f"{name}_error_bar"].values[i]))
+
+
+def with_bar(error: float, bar: float) -> str:
+    """An error to two digits of its error bar."""
+    if not bar > 0:
+        return f"{error:.5g}"
+    digits = min(max(1 - math.floor(math.log10(bar)), 0), 12)
+    return f"{error:.{digits}f} ± {bar:.2g}"
 
 
 def least(line: Any, name: str) -> tuple[float, str] | None:
@@ -149,7 +165,10 @@ def least_losses(dataset: Any) -> list[str]:
     told = []
     for label, line in lines(dataset):
         found = least(line, "test_loss")
-        words = f"least test loss {found[0]:.5g} at {found[1]}" if found else NOWHERE
+        words = NOWHERE
+        if found:
+            i = int(np.flatnonzero(line["test_loss"].values == found[0])[0])
+            words = f"least test loss {value(line, 'test_loss', i)} at {found[1]}"
         told.append(labelled(label, words))
     return told
 

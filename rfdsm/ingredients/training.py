@@ -28,12 +28,14 @@ from ..parameters.checks import (
     vector,
 )
 from ..parameters.numbers import number
+from ..parameters.words import described
 from .filters import FilterNodes, filter_error
 
-SINGLE = 20  # points for one training time: an error of 3e-13
+SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
-MANY = 8.0  # steps from which gradient descent is like flow; quadrature errors are under 1e-12
-CIRCLE = 7.0  # log of |v|^{2 steps} on the circle for fewer
+# Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
+MANY = 20.0
+GROWTH = 4.0  # log of the largest |v|^{2 steps} on the ellipse for fewer; errors are e^{-35}
 SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
 
 
@@ -44,7 +46,9 @@ def mode_rate(h: Any, psi_p: Any) -> Any:
 
 def _penalty() -> Any:
     """The field of λ, which all rules have."""
-    return number(r"\lambda", "ridge", bounds=(1e-8, 10.0))
+    return number(
+        r"\lambda", "ridge", bounds=(1e-8, 10.0), allowed="> 0; of flow and descent >= 0"
+    )
 
 
 def largest_learning_rate(rate: Any, largest: Any, lam: Any) -> Any:
@@ -59,6 +63,8 @@ class AbstractFilter(eqx.Module):
     node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
     largest eigenvalue is looked at. A filter of many training times has their axis in front.
     """
+
+    __repr__ = described
 
     @abc.abstractmethod
     def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
@@ -157,7 +163,13 @@ class GradientFlow(AbstractTraining):
         TypeError: one is not a number.
     """
 
-    tau: Float[Array, ""] = number(r"\tau", "training time", bounds=(1e-2, 1e6))
+    tau: Float[Array, ""] = number(
+        r"\tau",
+        "training time",
+        bounds=(1e-2, 1e6),
+        allowed=">= 0",
+        meaning="dA/dtau = -d^2 grad L",
+    )
     lam: Float[Array, ""] = _penalty()
 
     def __init__(self, tau: Any, lam: Any = 0.0):
@@ -262,7 +274,7 @@ class GradientDescent(AbstractTraining):
     """
 
     steps: Float[Array, ""] = number(
-        r"n_\mathrm{steps}", "steps of gradient descent",
+        r"n_\mathrm{steps}", "steps of gradient descent", allowed="a whole number > 0",
         fixed="is an integer and cannot be free: tune the tau of GradientFlow, which is "
         "steps·learning_rate",
     )  # fmt: skip
@@ -281,15 +293,22 @@ class GradientDescent(AbstractTraining):
 
     @mixed
     def nodes(self, rate):
-        """The filter's nodes, on a contour in v on which v^steps stays O(1).
+        r"""The filter's nodes, on a contour around v in [-1, 1] on which v^steps stays O(1).
 
-        Few steps: a circle. From `MANY` on v^steps is small but near v = 1 and v = -1: two
-        hyperbolas in log v and log(-v), of which the second is the first one's mirror image.
+        The upper half of a curve that is its own mirror image in both axes of v:
+
+        * few steps: an ellipse with the foci ±1, v = cosh(r + iϑ), where |v| <= cosh r. Its
+          rule converges like e^{-2r·count}; r is as large as v^{2 steps} allows.
+        * from `MANY` on v^steps is small but near v = ±1: a hyperbola in log v and its mirror
+          image in log(-v). The branches may cross neither each other nor the real axis, beyond
+          which resolvents have another sign: so |Im log v| <= π/2 on all of one. It goes like
+          1/steps, from π/2 at 15 of them; where a branch ends v^steps is e^{-30}.
         """
         steps, scale = self.steps, rate * self.learning_rate
         count = 2 * SINGLE
         arc = (np.arange(count) + 0.5) * np.pi / count
-        circle = jnp.exp(CIRCLE / (2 * jnp.minimum(steps, MANY)) + 1j * arc)
+        radius = jnp.arccosh(jnp.exp(GROWTH / (2 * jnp.minimum(steps, MANY))))
+        ellipse, slope = jnp.cosh(radius + 1j * arc), jnp.sinh(radius + 1j * arc)
         many = jnp.maximum(steps, MANY)
         decay, step = contour.hyperbola(many, 2 * many, SINGLE)
         near, power, shrunk = jnp.exp(-decay), jnp.exp(-steps * decay), -jnp.expm1(-decay)
@@ -299,9 +318,9 @@ class GradientDescent(AbstractTraining):
             chosen = jnp.where(steps < MANY, few, jnp.concatenate([many, mirrored]))
             return jax.lax.stop_gradient(chosen)
 
-        shrunk = choose(1 - circle, shrunk, 2 - jnp.conj(shrunk))  # 1 - v = κη(z + λ)
-        power = choose(circle**steps, power, sign * jnp.conj(power))
-        step = choose(-circle / (2 * count), step * near, -jnp.conj(step * near))
+        shrunk = choose(1 - ellipse, shrunk, 2 - jnp.conj(shrunk))  # 1 - v = κη(z + λ)
+        power = choose(ellipse**steps, power, sign * jnp.conj(power))
+        step = choose(-slope / (2 * count), step * near, -jnp.conj(step * near))
         z = shrunk / jax.lax.stop_gradient(scale) - jax.lax.stop_gradient(self.lam)
         step = step / jax.lax.stop_gradient(scale)
         w = z + self.lam
@@ -309,16 +328,15 @@ class GradientDescent(AbstractTraining):
         growth = steps * jnp.log(1 - scale * w)
         power = power * jnp.exp(growth - jax.lax.stop_gradient(growth))
         weights = step * power / w
-        shrunk = jnp.geomspace(0.01 / steps, 1, CHECKS)
-        shrunk = jnp.concatenate([shrunk, 2 - shrunk])
-        x, exact = shrunk / scale - self.lam, scale * self._geometric(shrunk)
+        share = jnp.geomspace(0.01 / steps, 1, CHECKS) / 2
+        x = self.reach(rate) * jnp.concatenate([share, 1 - share])
         return FilterNodes(
             -z,
             weights,
             # xφ² - 2φ = -(1 - v^{2 steps})/(x+λ) - λφ²
             -step * power**2 / w,
             self.lam,
-            filter_error(-z, weights, x, exact),
+            filter_error(-z, weights, x, self.filter(x, rate)),
             near_axis=True,
         )
 

@@ -52,17 +52,12 @@ def vector(value: Any, name: str) -> Any:
 
 
 def float_array(value: Any, name: str) -> Any:
-    """`value` as a float array of the default dtype; traced integers become floats."""
-    if isinstance(value, jax.core.Tracer):
-        if jnp.issubdtype(value.dtype, jnp.floating):
-            return value
-        return value.astype(jnp.result_type(float))
+    """`value` as a float array of the default dtype, which traced numbers become too."""
     try:
-        array = np.asarray(value)
-        real = jnp.issubdtype(array.dtype, np.number) and array.dtype.kind not in "cm"
-        if not real or isinstance(
-            value, np.ma.MaskedArray
-        ):  # m: spans of time, to NumPy integers
+        array = (jnp if is_traced(value) else np).asarray(value)
+        real = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.integer, jnp.floating))
+        # Spans of time are integers to NumPy.
+        if not real or array.dtype.kind == "m" or isinstance(value, np.ma.MaskedArray):
             raise TypeError
         return array.astype(jnp.result_type(float))
     except (TypeError, ValueError):
@@ -70,6 +65,20 @@ def float_array(value: Any, name: str) -> Any:
         raise TypeError(
             f"{name} must be a real number or an array of them, got {given}."
         ) from None
+
+
+def float_leaves(tree: Any) -> Any:
+    """`tree` with float arrays for its Python numbers and integers.
+
+    Those come from `eqx.tree_at`, and from fields of a kind of one's own without `scalar`.
+    """
+
+    def as_float(leaf):
+        integer = jnp.issubdtype(getattr(leaf, "dtype", bool), jnp.integer)
+        python = isinstance(leaf, int | float | np.floating) and not isinstance(leaf, bool)
+        return float_array(leaf, "a number of the model") if integer or python else leaf
+
+    return jax.tree.map(as_float, tree)
 
 
 def positive_integer(value: Any, name: str, least: int = 1) -> int:
@@ -99,10 +108,15 @@ def require_float64(tree: Any) -> None:
         TypeError: a leaf of another type.
     """
     for leaf in jax.tree.leaves(tree):
+        if not hasattr(leaf, "dtype"):
+            raise TypeError(
+                f"the model holds {leaf!r}, which is no number: declare the field static, "
+                "eqx.field(static=True)."
+            )
         if leaf.dtype != jnp.float64:
             raise TypeError(
                 f"theory needs float64, this model holds {leaf.dtype}: run "
-                'jax.config.update("jax_enable_x64", True) before building it.'
+                'jax.config.update("jax_enable_x64", True) before building it and its numbers.'
             )
 
 

@@ -30,6 +30,7 @@ class Number:
         many: whether it is a list.
         measured: whether a measurement of moments fixes it.
         fixed: why it cannot be searched; "" where it can.
+        allowed: its values, in words. meaning: what it sets, in formulas; or "".
     """
 
     symbol: str
@@ -41,6 +42,15 @@ class Number:
     many: bool = False
     measured: bool = False
     fixed: str = ""
+    allowed: str = "> 0"
+    meaning: str = ""
+
+    @property
+    def help(self) -> str:
+        """What it is and may be, in a line of plain text."""
+        allowed = ">= 1, inf included" if self.scale.inverse else self.allowed
+        meaning = f"; {self.meaning}" if self.meaning else ""
+        return f"{self.words.capitalize()}, {allowed}{meaning}"
 
     @property
     def title(self) -> str:

@@ -19,6 +19,7 @@ from .style import around, colours, panels, plain_ticks, set_ordinate, style
 
 LINEAR_COMPARES_WITH = ("test_loss", "memorization_loss")  # losses on noise that is fresh
 DOTS = {"color": "0.3", "marker": "o", "markersize": 3.5, "linestyle": "none"}
+KNOTS = DOTS | {"marker": "s", "markerfacecolor": "none"}  # measured widths
 BROKEN = {"color": "0.5", "linewidth": 0.8, "linestyle": "-."}
 DOTTED = {"linewidth": 0.8, "linestyle": ":"}
 THIN = {"linestyle": (0, (4, 2)), "linewidth": 0.8}  # of the Gaussian theory
@@ -63,6 +64,8 @@ def curve_figure(
     if gaussian:
         handles.append(Line2D([], [], color="0.3", label="theory, measured moments"))
         handles.append(Line2D([], [], color="0.3", **THIN, label="theory, Gaussian data"))
+    if f"{names[0]}_measured" in dataset:
+        handles.append(Line2D([], [], **KNOTS, label="measured widths"))
     if f"simulated_{along}" in dataset:
         own = "points" in dataset.attrs  # data points have no other dimension
         label = "trained networks" if own else f"networks, $d = {dataset.attrs['d']}$"
@@ -106,6 +109,9 @@ def _draw_line(axes: dict[str, Axes], line: Any, x: np.ndarray, along: str, colo
             width = line[f"{name}_spread"].values
             band = {"color": colour, "alpha": 0.25, "linewidth": 0}
             ax.fill_between(x, theory - width, theory + width, **band)
+        if f"{name}_measured" in line:
+            ax.plot(line["measured_psi_p"].values, line[f"{name}_measured"].values,
+                    **KNOTS | {"color": colour})  # fmt: skip
         if f"{name}_mean" in line:
             points = line[f"simulated_{along}"].values, line[f"{name}_mean"].values
             bars = line[f"{name}_standard_error"].values

@@ -1,7 +1,7 @@
 """The losses on a data set's own points by two theories, before any training."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,54 +18,83 @@ from ..model import RFDSM
 from ..parameters.numbers import counted
 from ..progress import FLOPS, LONG, Report, Steps, silent
 from .curves import checked, labelled
+from .error_bars import error_bars
 from .networks import calls, simulated
 from .theory import theory
+from .widths import MEASURED_AT, between_widths, measured_widths
 
+WIDTHS = 5  # that moments are measured at along psi_p, unless told
 COMPILE = 3.0  # seconds for networks of a new shape
 SEVERAL = 16  # noises of a pair's cost, which exact averages over infinitely many do not exceed
 MEASURED, GAUSSIAN = "theory of measured moments", "Gaussian theory"
 
 
-class Points(NamedTuple):
-    """Data points X, shape (N, d), where they are from, and whether they were standardised.
+SCALES = {
+    "all": "centred and scaled to mean variance 1",
+    "columns": "centred, and each column scaled to one variance",
+    "none": "used as given",
+}
 
-    `read` says what was read of a file.
+
+class Points(NamedTuple):
+    """Data points X, shape (N, d), where they are from, and how they were scaled.
+
+    `scale` is one of `SCALES`; `read` says what was read of a file.
     """
 
     name: str
     X: np.ndarray
-    standardised: bool
+    scale: str = "all"
     read: str = ""
 
     def about(self) -> str:
         """A line on what was read."""
-        how = "centred and scaled to mean variance 1" if self.standardised else "used as given"
+        how = SCALES[self.scale]
         return f"{self.name}: {self.read}; {how}" if self.read else f"{self.name}, {how}"
+
+
+def usual(X: np.ndarray) -> dict[str, float]:
+    """A model's numbers on points of shape (N, d) where they are not given; n is psi_n d."""
+    N, d = X.shape
+    n = max(1, min(2 * d, N // 4))
+    return {"psi_n": n / d, "psi_p": 3.0, "m": 4.0, "t": 0.1, "lam": 1e-2}
 
 
 def load(
     path: Path | None,
     *,
     as_is: bool = False,
+    scale: str | None = None,
     header: bool | None = None,
     index: bool | None = None,
 ) -> Points:
     """The points of a file, standardised unless told; scikit-learn's digits without one.
 
     Args:
+        as_is: scale "none".
+        scale: "all" columns by one factor, "columns" each by its own, or "none", not centred
+            either; "all" unless told.
         header, index: whether a .csv has names in its first row, and in its first column names
             or numbers of the rows; None: as the file says.
 
     Raises:
         ValueError, OSError: what reading and `standardise` refuse.
     """
+    if scale not in (None, *SCALES):
+        raise ValueError(f"--scale takes {', '.join(SCALES)}, got {scale!r}.")
+    if as_is and scale not in (None, "none"):
+        raise ValueError(f"--as-is is --scale none, and --scale {scale} was given: drop one.")
+    scale = "none" if as_is else scale or "all"
     if path is None:
         if not (header is None and index is None):
             raise ValueError("--header and --index are of DATA in a .csv file.")
-        return Points("scikit-learn's digits", datasets.digits(), True)
-    prepared = sample_matrix if as_is else standardise
+        return Points("scikit-learn's digits", _scaled(datasets.digits(), scale), scale)
     found = _points.table(path, header, index)
-    return Points(path.name, prepared(found.X), not as_is, found.about)
+    return Points(path.name, _scaled(found.X, scale), scale, found.about)
+
+
+def _scaled(X: np.ndarray, scale: str) -> np.ndarray:
+    return sample_matrix(X) if scale == "none" else standardise(X, scale == "columns")
 
 
 def predict(
@@ -76,6 +105,7 @@ def predict(
     draws: int = 1,
     noises: float | None = None,
     classes: int | None = None,
+    widths: Sequence[float] = (),
     simulate: Mapping[str, Any] | None = None,
     seed: int = 0,
     report: Report = silent,
@@ -83,38 +113,63 @@ def predict(
     """The losses on data points by the moments measured on them, and by Gaussian theory.
 
     Measures once, at the model's own numbers; the number that is swept must be free of the
-    measurement: n, m, or one of the training rule.
+    measurement: n, m, or one of the training rule. Along psi_p it measures at several widths.
 
     Args:
         model: with data `Samples(X)`.
         over, lines: as of `curve`, {"n": values} and {"m": values}, say.
         draws: of the features' weights; of several the losses are the mean.
         noises, classes: as `measure` takes them.
+        widths: the psi_p to measure at, ascending, where it is psi_p that is swept; the ends of
+            the axis are the narrowest and the widest.
         simulate: {"trials": 12, "points": 4} trains networks on the points.
         seed: of everything random.
         report: called with `Progress`.
 
     Returns:
         An `xarray.Dataset` as of `curve`; the Gaussian theory's variables end in _gaussian,
-        and at the networks in _gaussian_theory. The attribute `uncertain` is the share of the
-        test loss that finitely many points leave uncertain at the model's numbers (n and m in
-        attributes), `enough` how many would leave 1 %.
+        and at the networks in _gaussian_theory. `test_loss_error_bar` and so on are the error
+        bars of finitely many points, 95 % intervals; the attribute `enough` is how many would
+        leave 1 % of the test loss at the model's numbers (n and m in attributes), `uncertain`
+        the share that is left now.
 
     Raises:
-        ValueError, NotConverged: as `curve` and `measure`.
+        ValueError, NotConverged: as `curve` and `measure`; psi_p swept with fewer than two
+            widths.
     """
     of_lines, asked = checked(model, over, lines, simulate, seed)
+    if of_lines.along.full == "psi_p" and len(widths) < 2:
+        raise ValueError("along psi_p give widths=, at least two psi_p to measure at.")
     step = Steps(report, 2 + calls(asked, of_lines))
-    measured = {"classes": classes, "draws": draws if draws > 1 else None, "report": report}
+    about = {"noises": noises, "classes": classes, "draws": draws if draws > 1 else None}
+    key, factors = jax.random.key(seed), None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
-        moments = measure(model, jax.random.key(seed), noises, **measured)
+        if of_lines.along.full == "psi_p":
+            several = measured_widths(model, widths, key, report, **about)
+            moments = several[len(several) // 2]
+        else:
+            moments = measure(model, key, report=report, **about)
     step("moments")
-    variables = theory(of_lines, moments, kind=MEASURED)
+    if of_lines.along.full == "psi_p":
+        variables, factors = between_widths(of_lines, several, MEASURED)
+        model = model.replace(psi_p=moments.psi_p)
+    else:
+        variables = theory(of_lines, moments, kind=MEASURED)
+        if moments.parts is not None:
+            variables |= error_bars(of_lines, moments, variables, MEASURED)
     variables |= theory(of_lines, suffix="_gaussian", kind=GAUSSIAN)
     step("theory")
-    variables |= simulated(asked, of_lines, moments, step, LOSSES, gaussian=True)
+    of_one = None if factors else moments
+    variables |= simulated(asked, of_lines, of_one, step, LOSSES, gaussian=True)
+    for name in LOSSES if factors and asked else ():
+        dims, values, _ = variables[f"{name}_gaussian_theory"]
+        scale = of_lines.shaped([factor(asked.x) for factor in factors[name]])
+        variables[f"{name}_theory"] = dims, values * scale, variables[f"{name}_theory"][2]
     found = labelled(of_lines, variables, "losses predicted on data points", asked)
+    if factors:
+        found = found.assign_coords({MEASURED_AT: [each.psi_p for each in several]})
+        found[MEASURED_AT].attrs["column"] = "psi_p"
     points, d = model.data.X.shape
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
     numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
@@ -124,6 +179,14 @@ def predict(
         share = error.share(model.asymptotics(moments=moments))
         found.attrs |= {"uncertain": share, "enough": float(error.enough)}
     return found
+
+
+def widths_along(over: Mapping[str, Any], d: int, count: int | None = None) -> list[float]:
+    """The psi_p to measure at, even in its logarithm, of whole features; none unless swept."""
+    if (x := over.get("psi_p")) is None:
+        return []
+    ratios = np.geomspace(x[0], x[-1], count or WIDTHS)
+    return [float(ratio) for ratio in np.unique(np.round(ratios * d)) / d]
 
 
 def estimate(
@@ -144,8 +207,10 @@ def estimate(
     """
     of_lines, asked = checked(model, over, lines, simulate, 0)
     d, classes = model.data.X.shape[1], classes or 1
-    p = counted(model.psi_p, d)
-    solves = len(of_lines.models) * len(of_lines.along.x) * draws
+    along = of_lines.along
+    p = counted(along.x[-1] if along.full == "psi_p" else model.psi_p, d)
+    count = WIDTHS if along.full == "psi_p" else len(along.x)
+    solves = 3 * len(of_lines.models) * count * draws
     seconds = COMPILE + solves * (0.02 + 3e-9 * p**3 * (1 + classes / 6))
     text = f"solving {solves} points of {p} features: about {seconds:.0f} s"
     training = 0.0

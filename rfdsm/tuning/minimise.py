@@ -71,7 +71,8 @@ def tune(
     problem = problem_of(model, free, objective, subject_to, budget, optimizer, moments)
     starts = positive_integer(starts, "starts")
     points = spread(problem.variables, model, starts)
-    return tuned(problem, solve(problem, problem.bounds, points, report), starts, report)
+    found = solve(problem, problem.bounds, points, report)
+    return tuned(problem, found, starts, report, moments)
 
 
 def problem_of(

@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import Errors
 from ..model import RFDSM
 from .descent import End, Evaluation
+from .surrogate import Added
 
 STATIONARY = 1e-4  # a larger projected gradient is not an optimum, unless nothing else is found
 SAME_PLACE = 1e-4  # in the unit box
@@ -25,6 +26,7 @@ class Optimum(NamedTuple):
         bounds: of the constraints, shape (constraints,).
         free: which variables were not held, shape (k,).
         end: of the search, in the unit box, with the way there; see `descent.End`.
+        added: of a search with moments: what they add there; see `surrogate.Added`.
     """
 
     value: float
@@ -34,6 +36,7 @@ class Optimum(NamedTuple):
     bounds: np.ndarray
     free: np.ndarray
     end: End
+    added: Added | None = None
 
     @property
     def z(self) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import Errors
 from ..model import RFDSM
 from ..progress import Report, silent
-from . import roads
+from .error_bars import error_bar
 from .optima import Optimum
 from .optimality import active, second_order, sensitivity, worths
 from .problem import Problem
@@ -57,7 +57,8 @@ class Tuned:
         trace: the way to the best; see `Trace`.
         integer: the best with an integer m; None where m is not free, or none is feasible.
         starts: how many starts there were.
-        error_bar: of the objective, from interpolating between measured widths; else None.
+        error_bar: of the objective where moments were given, a 95 % interval; see
+            `tuning.error_bars`. None: not known.
         problem: what was asked: the model, its free variables, objective and constraints.
     """
 
@@ -127,24 +128,24 @@ class Tuned:
             names = ", ".join(self.problem.variables.integer)
             lines.append(f"  at an integer {names}: {self.integer.value:.9g} with {told}")
         if self.error_bar is not None:
-            lines.append(f"  interpolated between measured widths: ± {self.error_bar:.2g}")
+            lines.append(f"  measured moments leave it uncertain: ± {self.error_bar:.2g}")
         return "\n".join(lines)
 
 
-def tuned(problem: Problem, found: list[Optimum], starts: int, report: Report) -> Tuned:
-    """The result of a search from some starts whose optima are `found`, the best first."""
+def tuned(
+    problem: Problem, found: list[Optimum], starts: int, report: Report, measured: Any = None
+) -> Tuned:
+    """The result of a search from some starts whose optima are `found`, the best first.
+
+    Args:
+        measured: the moments that it was searched with, as of `tune`.
+    """
     best = found[0]
     model = problem.model.replace(**best.numbers)
     whole = None
     if problem.variables.integer and (there := integer(problem, found, report)):
         chosen = problem.model.replace(**there.numbers)
         whole = Integer(chosen, there.errors_at(chosen), there.value, there.numbers)
-    error_bar = None
-    if problem.road is roads.interpolated:
-        share = roads.interpolation_error(
-            model, *problem.road_arguments, problem.objective.what
-        )
-        error_bar = None if share is None else share * best.value
     names = problem.variables.names
     way = best.end.way
     path = [problem.variables.numbers(at.z) for at in way]
@@ -165,6 +166,6 @@ def tuned(problem: Problem, found: list[Optimum], starts: int, report: Report) -
         ),
         integer=whole,
         starts=starts,
-        error_bar=error_bar,
+        error_bar=error_bar(model, best.value, problem, measured),
         problem=problem,
     )

@@ -1,5 +1,6 @@
 """What is searched, and the one compiled program that evaluates it with first derivatives."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from .._numerics.promotion import mixed
 from ..model import RFDSM
 from .descent import Evaluation
 from .goals import Constraint, Goal, Point
+from .surrogate import Added, nothing
 from .variables import Variables
 
 ROWS = 64  # points of one call, at most
@@ -33,6 +35,7 @@ class Problem(eqx.Module):
         objective, constraints: what is small and what holds.
         road: from a model to its errors, None: theory; `road(model, *road_arguments)`.
         optimizer: an optax transformation that moves first; None: SLSQP alone.
+        added: by a dearer road, to the objective and the constraints' residuals.
     """
 
     model: RFDSM
@@ -42,6 +45,12 @@ class Problem(eqx.Module):
     road: Callable | None
     road_arguments: tuple
     optimizer: Any = eqx.field(static=True)
+    added: Added | None = None
+
+    def cheap(self, added: Added | None = None) -> "Problem":
+        """The same of the Gaussian theory, with what the road was found to add to it."""
+        blank = nothing(len(self.variables.names), len(self.constraints))
+        return dataclasses.replace(self, road=None, road_arguments=(), added=added or blank)
 
     @property
     def bounds(self) -> np.ndarray:
@@ -92,6 +101,9 @@ def _evaluate(problem: Problem, rows, count):
         point = problem.point(z)
         f, *goals = problem.goals(point)
         g = residuals(problem.constraints, jnp.array(goals), bounds)
+        if problem.added is not None:
+            f, g = problem.added.to(f, g, z)
+            goals = bounds + senses(problem.constraints) * scales(bounds) * jnp.sinh(g)
         # Those of a road are the result; of the theory they can be had at the end.
         errors = point.errors if problem.road is not None else point.read
         return (f, g), (f, g, jnp.array(goals), errors)
@@ -120,8 +132,12 @@ def residuals(constraints: tuple[Constraint, ...], goals, bounds):
         constraints: as of the problem. goals: what they bound, shape (..., constraints).
         bounds: theirs, shape (constraints,).
     """
-    senses = jnp.array([float(c.sense) for c in constraints])
-    return jnp.arcsinh(senses * (goals - bounds) / scales(bounds))
+    return jnp.arcsinh(senses(constraints) * (goals - bounds) / scales(bounds))
+
+
+def senses(constraints: tuple[Constraint, ...]):
+    """1 where the goal is not to be above the bound, -1 where not below."""
+    return jnp.array([float(c.sense) for c in constraints])
 
 
 def scales(bounds):

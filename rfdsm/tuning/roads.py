@@ -134,16 +134,18 @@ def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None
     """
     if len(widths.ratios) < 3 or name not in LOSSES:
         return None
-    logs = np.asarray(jax.jit(_log_ratios)(model, widths)[0])[LOSSES.index(name)]
     knots, misses = np.log(widths.ratios), []
+    position = np.log(float(model.psi_p))
+    place = int(np.clip(np.searchsorted(knots, position), 1, len(knots) - 1))
+    share = np.clip((position - knots[place - 1]) / (knots[place] - knots[place - 1]), 0, 1)
+    if share * (1 - share) < 1e-9:
+        return 0.0
+    logs = np.asarray(jax.jit(_log_ratios)(model, widths)[0])[LOSSES.index(name)]
     for i in range(1, len(logs) - 1):
         rest = np.delete(knots, i)
         values = jnp.asarray(np.delete(logs, i))
         guess = _spline(jnp.asarray(rest), _bends(rest), values, jnp.asarray(knots[i]))
         misses.append(abs(np.expm1(float(guess) - logs[i])))
-    position = np.log(float(model.psi_p))
-    place = int(np.clip(np.searchsorted(knots, position), 1, len(knots) - 1))
-    share = np.clip((position - knots[place - 1]) / (knots[place] - knots[place - 1]), 0, 1)
     near = np.clip([place - 1, place], 1, len(logs) - 2) - 1
     return float(4 * share * (1 - share) * np.max(np.array(misses)[near]))
 

@@ -12,13 +12,16 @@ import numpy as np
 from ..model import RFDSM
 from ..parameters.numbers import value_of
 from ..progress import Progress, Report
-from .descent import End, Evaluation, finish, lowest, side_by_side, slsqp
+from .descent import SNAP, End, Evaluation, finish, kkt, lowest, side_by_side, slsqp
 from .optima import Optimum, distinct
 from .problem import Problem, evaluate, explored
+from .surrogate import expanded
 from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
 GAUSSIAN_STARTS = 64  # which are found from at most so many
+DEAR, BACK = 12, 0.3  # solves of moments from each, at most; what is left of a step too far
+SETTLED, MET = 1e-6, 1e-8  # slope over f, and violation, at which these have an optimum
 FOLLOWED = 16  # starts that are followed, of all that are screened
 # Of ends this close in the unit box Newton's steps follow the best only, and of those that are
 # so in their values (relative: the floor of a flat valley, or optima all but equal) a few.
@@ -81,7 +84,7 @@ def solve(
         Infeasible: there is none.
     """
     if problem.road is not None:
-        points = _gaussian_optima(problem, bounds, points, report)
+        return _measured(problem, bounds, points, report)
     report(Progress("start", 0, len(points)))
     case, ways = case_at(problem, points, bounds), None
     if problem.optimizer is not None:
@@ -199,7 +202,7 @@ def integer(
             {x for x in c if a <= x <= b} for c, (a, b) in zip(choices, limits, strict=True)
         ]
         new = [dict(zip(names, c, strict=True)) for c in sorted({*product(*within)} - {*tried})]
-        cases = [case_at(problem, starts, bounds, {**held, **whole}) for whole in new]
+        cases = [case_at(cheap, starts, bounds, {**held, **whole}) for whole in new]
         found = local(cases, report, f"integer {', '.join(names)}") if cases else []
         for whole, optima in zip(new, found, strict=True):
             best = optima[0] if optima else None
@@ -207,15 +210,25 @@ def integer(
             tried[tuple(whole.values())] = exact
         return min(filter(None, tried.values()), key=lambda o: o.value, default=None)
 
+    cheap = problem.cheap(around[0].added) if problem.road is not None else problem
     near = [{w for o in around[:3] for w in _whole(o.numbers[name])} for name in names]
-    if problem.road is not None:  # dear: only around the optima
-        return attempt(*({math.inf, *each} for each in near))
     best = attempt(*({math.inf, *range(1, SMALL_INTEGERS + 1), *each} for each in near))
     last = None
     while best is not last:
         steps = range(-NEIGHBOURS, NEIGHBOURS + 1)
         last, best = best, attempt(*({best.numbers[name] + s for s in steps} for name in names))
-    return best
+    return best and _as_measured(problem, best, around[0], report, held, names)
+
+
+def _as_measured(problem, best, found, report, held, names) -> Optimum | None:
+    """The best integer optimum with its moments solved; that of the search where it is this."""
+    if problem.road is None:
+        return best
+    exact = {**held, **{name: best.numbers[name] for name in names}}
+    if np.max(np.abs(best.z - found.z)) <= SETTLED:
+        return found._replace(numbers={**found.numbers, **exact})
+    settle = settled(problem, best._replace(added=found.added), report, exact)
+    return settle and settle._replace(numbers={**settle.numbers, **exact})
 
 
 def _whole(x: float) -> set[float]:
@@ -223,14 +236,73 @@ def _whole(x: float) -> set[float]:
     return {x} if math.isinf(x) else {round(x), math.floor(x), math.ceil(x)}
 
 
-def _gaussian_optima(problem: Problem, bounds, points, report) -> np.ndarray:
-    """Where the search with moments starts."""
-    plain = dataclasses.replace(problem, road=None, road_arguments=(), optimizer=None)
+def _measured(problem: Problem, bounds, points, report) -> list[Optimum]:
+    """`solve` where solves are dear: from the optima of the Gaussian theory."""
+    points = points[:GAUSSIAN_STARTS]
     try:
-        found = solve(plain, bounds, points[:GAUSSIAN_STARTS], report)
+        starts = solve(problem.cheap(), bounds, points, report)
     except Infeasible:  # what the Gaussian theory cannot, measured moments may
-        return points[:MEASURED_STARTS]
-    return np.stack([o.z for o in found[:MEASURED_STARTS]])
+        (at,), (below,) = (
+            case_at(each, points[:1], bounds).starts for each in (problem, problem.cheap())
+        )
+        if not (at.finite and below.finite):
+            raise
+        added = expanded(at, below)
+        starts = solve(problem.cheap(added), bounds, points, report)
+        starts = [each._replace(added=added) for each in starts]
+    found = [settled(problem, each, report) for each in starts[:MEASURED_STARTS]]
+    if not any(found):
+        raise Infeasible("feasible points were found, but no optimum among them.")
+    return distinct(list(filter(None, found)))
+
+
+def settled(
+    problem: Problem, start: Optimum, report: Report, held: Mapping[str, float] = {}
+) -> Optimum | None:
+    """The optimum of a problem with moments, from one of what is cheap; see `surrogate`.
+
+    None where the moments are not solved, or nothing feasible is reached.
+
+    Raises:
+        Infeasible: no feasible point was found near it.
+    """
+    if problem.road is None:
+        return start
+    z, added, best = start.z, start.added, None
+    way: list[Evaluation] = []
+    for number in range(DEAR):
+        report(Progress("solves of measured moments", number, DEAR))
+        case = case_at(problem, z[None], start.bounds, held)
+        (at,) = case.starts
+        (below,) = case_at(problem.cheap(), z[None], start.bounds, held).starts
+        known = at.finite and below.finite
+        if best is None and not known:
+            return None
+        way += [at] if known else []
+        if best is None or (known and lowest([best.end.at, at], case.free) is at):
+            added = expanded(at, below, added)
+            case = case._replace(problem=problem.cheap(added), starts=[at])
+            best, z = _settling(case, way, report)
+            best = best._replace(added=added)
+        else:
+            z = best.z + BACK * (z - best.z)
+        done = best.first_order <= SETTLED and best.end.at.violation <= MET
+        if done or np.max(np.abs(z - best.z)) <= SNAP:
+            break
+    return best if best.end.at.violation <= SETTLED else None
+
+
+def _settling(case: Case, way: Sequence[Evaluation], report) -> tuple[Optimum, np.ndarray]:
+    """The one start of a case as an optimum, and where what is cheap would move it."""
+    (at,) = case.starts
+    (found,) = local([case], report)
+    if not found:
+        (found,) = local([_rescued(case, report)], report)
+    if not found:
+        raise Infeasible("feasible points were found, but no optimum among them.")
+    multipliers, stationarity = kkt(at, case.free)
+    end = End(at, multipliers[: len(at.g)], stationarity, found[0].end.hessian, tuple(way))
+    return case.optimum(end), found[0].z
 
 
 def _rescued(case: Case, report: Report) -> Case:

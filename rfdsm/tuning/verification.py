@@ -8,13 +8,15 @@ import jax
 import numpy as np
 
 from ..errors import FIELDS
+from ..ingredients.data import Samples
 from ..model import RFDSM
 from ..parameters.checks import positive_integer
-from ..progress import Report, Steps
+from ..progress import Progress, Report, Steps
 from .goals import Goal, Point, Road
 from .optima import Optimum
+from .optimality import labels
 from .problem import Problem
-from .search import FEASIBLE, case_at, integer, local, spread
+from .search import FEASIBLE, case_at, integer, local, settled, spread
 from .variables import Variables
 
 FROM_INFINITY = 8.0  # what an infinite number (of noises) moves to
@@ -41,14 +43,38 @@ class Checked(NamedTuple):
     better: float
 
 
+class Kept(NamedTuple):
+    """A constraint at the optimum, on networks.
+
+    Attributes:
+        theory, bound: what it bounds by theory, and the bound.
+        mean, standard_error: over networks of dimension d.
+        holds: on these, within 2 standard errors.
+        limit, limit_error: of networks as d → ∞, from those of d and d/2, whose distance from
+            it is O(1/d); looked at where it does not hold. None: not needed, or not known.
+        stands: the theory's claim does: it holds, or by the limit within 2 of its errors.
+    """
+
+    theory: float
+    bound: float
+    mean: float
+    standard_error: float
+    holds: bool
+    limit: float | None
+    limit_error: float | None
+    stands: bool
+
+
 class Verification(NamedTuple):
     """The result of `Tuned.verify`.
 
     Attributes:
         optimum, neighbours: as simulated. stands: no neighbour is better by more than 2
-            standard errors. left_out: moves at which no feasible model was found.
+            standard errors, and every constraint stands, see `Kept`.
+        left_out: moves at which no feasible model was found.
         constraints: what each constraint bounds, as (mean, standard error) at the optimum.
         d, trials: dimension and networks for each model.
+        kept: more of each constraint, by the same names.
     """
 
     optimum: Checked
@@ -58,24 +84,33 @@ class Verification(NamedTuple):
     constraints: dict[str, tuple[float, float]]
     d: int
     trials: int
+    kept: dict[str, Kept]
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The constraints that do not hold on networks of this dimension."""
+        return tuple(name for name, each in self.kept.items() if not each.holds)
 
     def __repr__(self) -> str:
-        def line(c):
-            return (
-                f"  {c.moved or 'optimum':<28} theory {c.theory:.5g}, networks "
-                f"{c.simulated:.5g} ± {c.standard_error:.1g}"
-                + (" (others tuned again)" if c.followed else "")
-            )
-
-        told = [line(c) for c in (self.optimum, *self.neighbours)]
-        told += [
-            f"  {name}: networks {mean:.5g} ± {bar:.1g}"
-            for name, (mean, bar) in self.constraints.items()
-        ]
+        told = [_line(c.moved or "optimum", c, c.simulated, c.followed)
+                for c in (self.optimum, *self.neighbours)]  # fmt: skip
+        for name, each in self.kept.items():
+            line = _line(name, each, each.mean) + (": holds" if each.holds else ": broken")
+            if each.limit is not None:
+                line += f", as d → ∞ {each.limit:.5g} ± {each.limit_error:.1g}"
+            told.append(line)
         told += [f"  {move}: no feasible model" for move in self.left_out]
         verdict = "stands" if self.stands else "does not stand"
+        if self.stands and self.broken:
+            verdict += f" as d → ∞, and breaks {', '.join(self.broken)} at d = {self.d}"
         head = f"the optimum {verdict}: {self.trials} networks each of d = {self.d}"
         return "\n".join([head, *told])
+
+
+def _line(name: str, seen: Checked | Kept, mean: float, followed: bool = False) -> str:
+    told = f"  {name:<28} theory {seen.theory:.5g}, networks {mean:.5g}"
+    told += f" ± {seen.standard_error:.1g}" if seen.standard_error else ""
+    return told + (" (others tuned again)" if followed else "")
 
 
 def verify(
@@ -99,7 +134,9 @@ def verify(
     base = {**(chosen if whole else found[0].numbers)}
     asked: list[tuple[str | None, bool, dict[str, float]]] = [(None, False, base)]
     left_out = []
-    for name, value in _moves(problem.variables, base, factor):
+    moves = list(_moves(problem.variables, base, factor))
+    for number, (name, value) in enumerate(moves):
+        report(Progress("neighbours", number, len(moves)))
         label, numbers = f"{name} = {value:.4g}", {**base, name: value}
         z = problem.variables.coordinates(numbers)[None]
         (at,) = case_at(problem, z, found[0].bounds).starts
@@ -109,32 +146,94 @@ def verify(
             asked.append((label, True, followed))
         else:
             left_out.append(label)
-    step = Steps(report, len(asked))
+    told: list[tuple[str | None, bool, dict[str, float]]] = []
+    for label, followed, numbers in asked:
+        try:
+            _networks(problem, numbers, key, d, trials)
+            told.append((label, followed, numbers))
+        except ValueError:
+            if label is None:
+                raise
+            left_out.append(label)  # no network of this d is so small, say
+    step = Steps(report, len(told))
     checked: list[Checked] = []
     constraints: dict[str, tuple[float, float]] = {}
-    for label, followed, numbers in asked:
-        model = problem.model.replace(**numbers)
-        runs = model.simulate(key, d, trials)
-        step("networks")
+    kept: dict[str, Kept] = {}
+    for label, followed, numbers in told:
+        step(f"networks, {label or 'the optimum'}")
+        seen, theory, sizes = _seen(problem, numbers, key, d, trials)
+        mean, bar = seen[0]
+        if label is None:
+            names = labels(problem, found[0].bounds)
+            constraints = dict(zip(names, seen[1:], strict=True))
+            kept = _kept(problem, found[0].bounds, numbers, seen, theory, key, sizes.d, trials)
+            optimum = Checked(label, followed, numbers, theory[0], mean, bar, 0.0)
+            continue
+        spread = math.hypot(bar, optimum.standard_error)
+        better = (optimum.simulated - mean) / spread if spread > 0 else 0.0
+        checked.append(Checked(label, followed, numbers, theory[0], mean, bar, better))
+    stands = all(c.better <= STANDARD_ERRORS for c in checked)
+    stands = stands and all(each.stands for each in kept.values())
+    about = tuple(checked), stands, tuple(left_out), constraints, sizes.d, trials, kept
+    return Verification(optimum, *about)
 
-        def road(other, model=model, runs=runs):
-            return runs if other is model else other.simulate(key, d, trials)
 
-        mean, bar = _simulated(problem.objective, model, road)
-        better = 0.0
-        if not checked:
-            constraints = {
-                c.label: _simulated(c.goal, model, road) for c in problem.constraints
-            }
-        elif (spread := math.hypot(bar, checked[0].standard_error)) > 0:
-            better = (checked[0].simulated - mean) / spread
-        theory = float(problem.objective.value(_theory(problem, model)))
-        checked.append(Checked(label, followed, numbers, theory, mean, bar, better))
-    optimum, *neighbours = checked
-    stands = all(c.better <= STANDARD_ERRORS for c in neighbours)
-    return Verification(
-        optimum, tuple(neighbours), stands, tuple(left_out), constraints, runs.sizes.d, trials
+def _networks(problem: Problem, numbers, key, d, trials) -> None:
+    """Raise what simulating there would, before any work."""
+    model = problem.model.replace(**numbers)
+    jax.eval_shape(lambda key: model.simulate(key, d, trials), key)
+
+
+def _seen(problem: Problem, numbers, key, d, trials) -> tuple[list, list[float], Any]:
+    """Objective and what constraints bound: on networks, by theory; and the networks' sizes."""
+    model = problem.model.replace(**numbers)
+    runs = model.simulate(key, d, trials)
+
+    def road(other):
+        return runs if other is model else other.simulate(key, d, trials)
+
+    goals = (problem.objective, *(c.goal for c in problem.constraints))
+    theory = _theory(problem, model)
+    return (
+        [_simulated(goal, model, road) for goal in goals],
+        [float(goal.value(theory)) for goal in goals],
+        runs.sizes,
     )
+
+
+def _kept(problem, bounds, numbers, seen, theory, key, d, trials) -> dict[str, Kept]:
+    """What is known of each constraint, from networks as `_seen` has them."""
+    senses, names = [c.sense for c in problem.constraints], labels(problem, bounds)
+    half = None
+
+    def within(sense, mean, error, bound):
+        rounding = 1e-9 * max(abs(bound), 1.0)
+        return bool(sense * (mean - bound) <= STANDARD_ERRORS * error + rounding)
+
+    kept = {}
+    for i, (name, sense) in enumerate(zip(names, senses, strict=True)):
+        (mean, bar), bound = seen[i + 1], float(bounds[i])
+        holds, limit, error = within(sense, mean, bar, bound), None, None
+        stands = holds
+        if not holds and half is None:
+            half = _half(problem, numbers, key, d, trials)
+        if not holds and half:
+            # c/d is that at d/2 less that at d: the limit is 2 L(d) - L(d/2).
+            limit = 2 * mean - half[i + 1][0]
+            error = math.hypot(2 * bar, half[i + 1][1])
+            stands = within(sense, limit, error, bound)
+        kept[name] = Kept(theory[i + 1], bound, mean, bar, holds, limit, error, stands)
+    return kept
+
+
+def _half(problem: Problem, numbers, key, d, trials) -> list:
+    """`_seen` on networks of half the dimension; empty where there are none."""
+    if isinstance(problem.model.data, Samples) or d % 2:
+        return []
+    try:
+        return _seen(problem, numbers, jax.random.fold_in(key, 2), d // 2, trials)[0]
+    except ValueError:  # no network is so small
+        return []
 
 
 def _moves(
@@ -165,8 +264,11 @@ def _follow(
     else:
         points = spread(problem.variables, problem.model, 5)
         starts = np.concatenate([np.stack([o.z for o in found[:3]]), points])
-        case = case_at(problem, starts, found[0].bounds, held)
+        cheap = problem if problem.road is None else problem.cheap(found[0].added)
+        case = case_at(cheap, starts, found[0].bounds, held)
         best = next(iter(local([case], report, "neighbours")[0]), None)
+        if best and problem.road is not None:
+            best = settled(problem, best._replace(added=found[0].added), report, held)
     return best and {**best.numbers, **held}
 
 

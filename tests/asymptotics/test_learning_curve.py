@@ -10,7 +10,11 @@ import pytest
 from values import VALUES
 
 import rfdsm
+from rfdsm._numerics.promotion import mixed
+from rfdsm.asymptotics.learning_curve import learning_curve
+from rfdsm.asymptotics.solution import averaged_equations
 from rfdsm.errors import FIELDS
+from rfdsm.ingredients.filters import FilterNodes
 
 TAUS = np.geomspace(0.1, 1e5, 10)
 LAWS = {"isotropic": ((1.0,), (1.0,)), "two atoms": ((1.5, 0.5), (0.5, 0.5))}
@@ -228,6 +232,53 @@ def test_gradient_descent_is_the_stepped_network():
             phi = np.asarray(rfdsm.GradientDescent(count, eta, lam).filter(x, rate))
             B = -((E * phi) @ E.T @ V).T / math.sqrt(h)
             np.testing.assert_allclose(A / math.sqrt(p), B, rtol=1e-9, atol=1e-12)
+
+
+@mixed
+def polynomial(model, steps, rate):
+    """The errors of φ as it is, a polynomial, on a fine ellipse around the spectrum."""
+    problem = model._problem()
+    scale, lam, count = problem.rate * rate, model.training.lam, 400
+    arc = (np.arange(count) + 0.5) * np.pi / count
+    v = jnp.arccosh(jnp.exp(3 / steps)) + 1j * arc
+    z, step = (1 - jnp.cosh(v)) / scale - lam, -jnp.sinh(v) / (2 * count * scale)
+
+    def decayed(steps):
+        return -jnp.expm1(steps * jnp.log(jnp.cosh(v))) / (z + lam)
+
+    weights = -step * decayed(steps), step * decayed(2 * steps)
+    nodes = FilterNodes(-z, *weights, lam, jnp.zeros(()), near_axis=True)
+    equations, _ = averaged_equations(problem)
+    return learning_curve(equations, nodes, problem.inverse_m)[0]
+
+
+MODELS_OF_DESCENT = {
+    "m=4": {"psi_n": 8, "psi_p": 16, "m": 4, "t": 0.1},
+    "m=1": {"psi_n": 2, "psi_p": 0.3, "m": 1, "t": 0.3},
+    "m=inf": {"psi_n": 2, "psi_p": 6, "m": math.inf, "t": 0.1, "activation": rfdsm.Erf()},
+    "few features": {"psi_n": 4, "psi_p": 0.05, "m": 3, "t": 1.0},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lam", [0.0, 0.02])
+@pytest.mark.parametrize("name", MODELS_OF_DESCENT)
+def test_gradient_descent_at_any_number_of_steps(name, lam):
+    flow = rfdsm.GradientFlow(1.0, lam)
+    model = rfdsm.RFDSM(**MODELS_OF_DESCENT[name], training=flow)
+    stable = model.largest_learning_rate()
+
+    def at(steps, rate):
+        return model.replace(training=rfdsm.GradientDescent(steps, rate, lam)).solve()
+
+    many = np.array([*range(1, 41), 64, 100, 150, 200, 500, 1000, 10**4, 10**5, 10**6])
+    steps, shares = map(np.ravel, np.meshgrid(many, [0.01, 0.3, 0.8, 0.999]))
+    solution = jax.jit(jax.vmap(at))(jnp.asarray(steps, float), jnp.asarray(shares * stable))
+    assert (solution.status == rfdsm.Status.success).all()
+    exact = jax.jit(lambda steps, rate: polynomial(model, steps, rate))
+    for i in np.flatnonzero(np.isin(steps, [1, 7, 8, 9, 16, 19, 20, 200, 1000])):
+        row = jax.tree.map(lambda x, i=i: x[i], solution.errors)
+        assert_equal(row, exact(float(steps[i]), shares[i] * stable), 2e-11)
 
 
 @pytest.mark.slow

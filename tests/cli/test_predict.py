@@ -131,7 +131,7 @@ def test_digits_without_a_file(capsys):
 def test_defaults_suit_the_number_of_points():
     X = standardise(np.random.default_rng(1).normal(size=(30, 12)))
     _, over, lines = command.question(X, "n", {"m": []})
-    assert over["n"][0] >= 1 and over["n"][-1] == 15 and tuple(lines["m"]) == command.LINES
+    assert over["n"][0] >= 1 and over["n"][-1] == 30 and tuple(lines["m"]) == command.LINES
     model, over, _ = command.question(X, "lam", {"m": []})
     assert model.psi_n * 12 == pytest.approx(7)
     assert over["lam"][0] == pytest.approx(1e-5) and over["lam"][-1] == pytest.approx(10)
@@ -184,7 +184,13 @@ def write(folder):
         ("good.npy --against n=8:64:4", "n = 64 training points of 40"),
         ("good.npy --against n=0:8:4", "logarithmic"),
         ("good.npy --against n=8:16", "start:stop:count"),
-        ("good.npy --against lam --n 40", "n = 40 training points of 40"),
+        ("good.npy --against lam --n 41", "n = 41 training points of 40"),
+        ("good.npy --against psi_p --psi-p 2", "swept"),
+        ("good.npy --against psi_p=1:1.01:3", "one width at d = 4"),
+        ("good.npy --against psi_p --widths 1", "--widths"),
+        ("good.npy --widths 3", "--widths are of --against psi_p"),
+        ("good.npy --scale rows", "--scale takes all, columns, none, got 'rows'"),
+        ("good.npy --scale all --as-is", "drop one"),
         ("good.npy --against lam --lam 1", "swept"),
         ("good.npy --n 4", "swept"),
         ("good.npy --against m --m 4", "swept"),

@@ -13,7 +13,7 @@ LONG = {
     "point": "point --psi-n 8 --psi-p 16 --m 4 --t .1 --lam 1e-3 --simulate d=160,320",
     "curve": "curve psi_p=.1:100:200 --psi-n 8 --m 1,4 --t .1 --lam 1e-3 --simulate d=48,"
     "trials=8 --out a.png --data a.nc",
-    "train": "train --psi-n 8 --psi-p 64 --m inf --t .1 --simulate d=48 --out a.png --data a.nc",
+    "train": "train --psi-n 8 --psi-p 64 --m inf --t .1 --simulate d=48 --out a.png",
     "spectrum": "spectrum --psi-n 8 --psi-p 64 --m inf --t .1 --simulate d=100 --out a.png",
     "predict": "predict --out a.png --data a.nc --verify trials=4",
     "tune": "tune digits --free lam --free psi-p=1:3 --psi-n 4 --m 4 --t .1 --out a.png",
@@ -22,7 +22,7 @@ LONG = {
 
 
 def stopped(command: str, folder, after: float, *signals: int) -> tuple[int | None, str, float]:
-    """Send signals after some seconds: exit code (None: it was done), standard error, seconds."""
+    """Send signals after a time: exit code (None: it was done), standard error, seconds."""
     words = [sys.executable, "-m", "rfdsm", *command.split()]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:

@@ -1,11 +1,13 @@
 """Filters as nodes and weights against the filters themselves; their domains."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import rfdsm
 from rfdsm._numerics import contour
+from rfdsm._numerics.promotion import mixed
 from rfdsm.ingredients.training import points_for
 
 RATE = 0.3  # κ
@@ -42,7 +44,7 @@ def test_nodes_of_gradient_flow(tau, lam):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
-@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 31, 1000, 100_000])
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 19, 20, 31, 1000, 100_000])
 def test_nodes_of_gradient_descent(steps, share):
     """From the smallest rates to the largest stable one at λ_max = 3.05, λ = 0.01."""
     rule = rfdsm.GradientDescent(steps, share * 2 / (RATE * 3.06), 0.01)
@@ -51,6 +53,24 @@ def test_nodes_of_gradient_descent(steps, share):
     np.testing.assert_allclose((1 - v**steps) / (X + 0.01), phi, rtol=1e-9)
     # λ is subtracted and added again: z + λ carries its rounding, which steps repeat.
     assert_nodes_are_the_filter(rule, rule.nodes(RATE), phi, 1e-11 + 1e-15 * steps)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5])
+def test_the_contour_of_gradient_descent_at_any_number_of_steps(lam):
+    """All above the axis, each branch on its own side of v = 0."""
+
+    @mixed
+    def at(steps):
+        rule = rfdsm.GradientDescent(steps, 0.9 * 2 / (RATE * 3.5), lam)
+        nodes = rule.nodes(RATE)
+        v = 1 - RATE * rule.learning_rate * (lam - nodes.resolvents)
+        return nodes.resolvents, v, nodes.error
+
+    steps = np.array([*range(1, 201), 500, 1000, 10_000, 10**6], float)
+    resolvents, v, error = jax.jit(jax.vmap(at))(jnp.asarray(steps))
+    assert (resolvents.imag > 0).all()
+    assert (error < 3e-14 * np.maximum(1, steps / 20)).all()
+    assert (v.real[:, :20] > 0).all() and (v.real[:, 20:] < 0).all()
 
 
 def test_gradient_descent_at_small_rates_is_flow():
@@ -69,6 +89,13 @@ def test_one_contour_serves_all_times_of_a_window(decades):
     # and its rate is what it says
     few = rfdsm.GradientFlow(1.0).nodes(RATE, jnp.asarray(taus), count // 2)
     assert float(few.error.max()) > 1e-9 or decades == 1
+
+
+@pytest.mark.parametrize("later", [1.0, 2.0, 30.0, 1e6])
+def test_more_points_than_a_window_needs_do_no_harm(later):
+    """As traced times take: a contour that grew with them lost all to rounding."""
+    nodes = rfdsm.GradientFlow(1.0, 1e-3).nodes(RATE, jnp.asarray([1.0, later]), 256)
+    assert float(nodes.error.max()) < 1e-12
 
 
 def test_the_count_of_points_follows_the_window():

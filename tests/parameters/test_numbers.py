@@ -3,8 +3,17 @@
 import pytest
 
 import rfdsm
+from rfdsm.ingredients.training import AbstractTraining
 from rfdsm.parameters.checks import positive_integer
-from rfdsm.parameters.numbers import declared, full_name, numbers, short_names
+from rfdsm.parameters.numbers import (
+    arguments,
+    declared,
+    full_name,
+    kinds,
+    numbers,
+    own_numbers,
+    short_names,
+)
 
 MODEL = rfdsm.RFDSM(8, 16, 4, t=0.1, training=rfdsm.GradientFlow(3.0, 1e-3),
                     activation=rfdsm.LeakyReLU(0.2))  # fmt: skip
@@ -41,6 +50,19 @@ def test_replace_takes_every_short_name():
         MODEL.replace(learning_rate=0.1)
     with pytest.raises(ValueError, match=r"training.tau was given twice"):
         MODEL.replace(**{"tau": 1.0, "training.tau": 2.0})
+
+
+@pytest.mark.parametrize("kind", [*kinds(AbstractTraining).values(), rfdsm.OrnsteinUhlenbeck])
+def test_what_is_allowed_is_what_is_taken(kind):
+    usual = dict.fromkeys(arguments(kind), 1.0)
+    for name, each in own_numbers(kind).items():
+        least, zero = each.allowed.partition(";")[0], kind.__name__ != "Ridge"
+        takes_zero = least == ">= 0" or (name == "lam" and zero)
+        for value in (-1.0, float("nan"), *([] if takes_zero else [0.0])):
+            with pytest.raises(ValueError, match=r"must be|negative|whole"):
+                kind(**usual | {name: value})
+        if takes_zero:
+            kind(**usual | {name: 0.0})
 
 
 def test_every_number_has_words_and_a_symbol():

@@ -2,6 +2,7 @@
 
 import math
 
+import matplotlib
 import numpy as np
 import pytest
 import results
@@ -9,7 +10,7 @@ import results
 from rfdsm import RFDSM
 from rfdsm.errors import FIELDS, LABELS
 from rfdsm.parameters.numbers import declared
-from rfdsm.plotting import curves
+from rfdsm.plotting import curves, save
 
 
 @pytest.fixture
@@ -66,3 +67,12 @@ def test_many_panels_take_two_rows(trained):
     assert [ax.get_title() for ax in drawn.axes] == [LABELS[x] for x in FIELDS[:5]]
     assert len({ax.get_subplotspec().rowspan.start for ax in drawn.axes}) == 2
     assert all(ax.get_yscale() == "log" for ax in drawn.axes)
+
+
+def test_a_user_s_words_and_a_taste_for_latex_cost_nothing(tmp_path, simulated):
+    named = simulated.assign_attrs(data="a$b_c%^#{.csv", points=200, dimension=12, n=24)
+    with matplotlib.rc_context({"text.usetex": True}):
+        drawn = curves.curve_figure(named, ["test_loss"])
+        save(drawn, tmp_path / "$.png")
+    assert r"a\$b_c%^#{.csv: 200 points" in drawn.get_suptitle()
+    assert (tmp_path / "$.png").stat().st_size > 10_000

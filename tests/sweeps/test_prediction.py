@@ -71,7 +71,7 @@ def test_draws_give_a_band(X):
     asked = command.question(standardise(X), "lam=1e-3:1:2", {"m": [4], "psi_p": 1})
     found = sweeps.predict(*asked, noises=2, classes=1, draws=2)
     assert found.test_loss_spread.shape == (1, 2)
-    assert np.all(found.test_loss_spread > 0) and "draws" in command.summary(found)[-1]
+    assert np.all(found.test_loss_spread > 0) and "draws" in command.summary(found)[-2]
     curves.curve_figure(found, log_y=True)
 
 
@@ -82,6 +82,42 @@ def test_long_work_is_announced(X):
     long = command.question(X, "n", {"m": [], "psi_p": 300})
     line = computing.estimate(*long, simulate={"trials": 12, "points": 4})
     assert "2400 features" in line and "GiB" in line and "networks" in line
+
+
+@pytest.mark.slow
+def test_several_widths_and_theory_between(X):
+    """At the measured widths the curve is the measured theory, with its own error bar."""
+    model, over, lines = command.question(standardise(X), "psi_p=0.5:2:5", {"m": [2]}, n=len(X))
+    widths = computing.widths_along(over, 8, 3)
+    assert widths == [0.5, 1, 2] and model.psi_n == len(X) / 8
+    asked = {"noises": 4, "classes": 1, "seed": 5}
+    found = sweeps.predict(model, over, lines, widths=widths, **asked)
+    for name in LOSSES:
+        at = found[f"{name}_measured"].values[0]
+        np.testing.assert_allclose(found[name].values[0, ::2], at, rtol=1e-9)
+        bars = found[f"{name}_error_bar"].values[0]
+        assert np.all((bars > 0) & (bars < 0.3 * found[name].values[0]))
+    for i, width in enumerate(widths):
+        key, there = jax.random.fold_in(jax.random.key(5), i), model.replace(psi_p=width, m=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            moments = measure(there, key, 4, classes=1, report=print)
+        expected = there.asymptotics(moments=moments).test_loss
+        got = found["test_loss_measured"].sel(measured_psi_p=width)[0]
+        assert float(got) == pytest.approx(float(expected))
+    figure = curves.curve_figure(found)
+    assert "measured widths" in [text.get_text() for text in figure.legends[0].get_texts()]
+    with pytest.raises(ValueError, match="at least two psi_p"):
+        sweeps.predict(model, over, lines, **asked)
+
+
+def test_error_bars_stand_beside_the_losses(prediction):
+    for name in LOSSES:
+        bars = prediction[f"{name}_error_bar"]
+        assert bars.shape == (2, 3) and np.all((bars > 0) & (bars < prediction[name]))
+    lines = command.summary(prediction)
+    assert "±" in lines[0] and "best linear score's, 0." in lines[2]
+    assert any("Gaussian theory's test loss differs by" in line for line in lines)
 
 
 def test_points_as_they_are(tmp_path, X):

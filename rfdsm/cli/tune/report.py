@@ -101,7 +101,8 @@ def summary(
     """Lines of text: the objective, how good the optimum is, others, and networks' verdict."""
     lines = [f"least {tuned.problem.objective.words}: {tuned.value:.8g}"]
     if tuned.error_bar is not None:
-        lines[0] += f" ± {tuned.error_bar:.1g} (interpolated between the measured widths)"
+        between = "interpolated between the measured widths, " * ("psi_p" in tuned.numbers)
+        lines[0] += f" ± {tuned.error_bar:.2g} ({between}of finitely many points)"
     if integers := _integers(tuned):
         told = "nothing feasible was found"
         if tuned.integer is not None:
@@ -120,12 +121,16 @@ def summary(
         ]
     else:
         lines.append(f"no other local optimum from {tuned.starts} starts")
-    if sampled is not None:
-        lines.append(
-            f"finitely many points leave the test loss uncertain by "
-            f"{100 * sampled.share(tuned.errors):.2g} %"
-        )
+    lines += uncertain(tuned, sampled)
     return lines + ([] if verification is None else ["", repr(verification)])
+
+
+def uncertain(tuned: Tuned, sampled: SamplingError | None) -> list[str]:
+    """A line on the error bar of finitely many points, where it is known."""
+    if sampled is None:
+        return []
+    share = 100 * sampled.share(tuned.errors)
+    return [f"finitely many points leave the test loss uncertain by {share:.2g} %"]
 
 
 def _second_order(least: float) -> str:
@@ -151,8 +156,7 @@ def report(
     if verification is not None:
         networks = verification._asdict()
         networks["constraints"] = {
-            name: {"mean": mean, "standard_error": bar}
-            for name, (mean, bar) in verification.constraints.items()
+            name: each._asdict() for name, each in networks.pop("kept").items()
         }
     return {
         "objective": asked.error,

@@ -11,10 +11,12 @@ import numpy as np
 
 from ...errors import NEED_TRUE_SCORE
 from ...ingredients.data import Samples
+from ...ingredients.moments import Moments
 from ...model import RFDSM
 from ...parameters.checks import positive_integer
 from ...parameters.numbers import Number, declared, escaped, numbers
-from ...sweeps.prediction import Points, load
+from ...progress import LONG
+from ...sweeps.prediction import Points, load, usual
 from ...tuning import at_least, at_most, over_times
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
@@ -23,6 +25,12 @@ from .settings import FREE, NETWORKS
 
 STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
+FREE_ON_DATA = (
+    "psi_p",
+    "training.lam",
+    "m",
+)  # what of these is not given, where nothing is named
+PROGRAMS, SOLVES = 35.0, 5  # seconds to compile a search with moments; its solves, usually
 
 
 class Plan(NamedTuple):
@@ -62,10 +70,22 @@ class Plan(NamedTuple):
         """Those of `tune`, up to its starts."""
         return self.model, self.free, self.objective, self.subject_to, self.budget, self.starts
 
+    def estimate(self, moments: Sequence[Moments]) -> str | None:
+        """A line on the time of a search with these moments, where it is long."""
+        p = max((each.p for each in moments), default=0)
+        solves = len(moments) * (1 if any(each.halves is None for each in moments) else 3)
+        each = solves * (0.02 + 5e-10 * p**3 * (1 + len(self.free)))
+        if SOLVES * each < LONG:
+            return None
+        return (
+            f"searching with moments of up to {p} features: about {SOLVES} solves of "
+            f"{each:.2g} s, and {PROGRAMS:.0f} s to compile"
+        )
+
 
 def points(settings: Mapping[str, Any]) -> Points | None:
     """The points that are asked about; None for Gaussian data."""
-    name, of_data = settings.get("data"), ("as_is", *options.OF_FILE)
+    name, of_data = settings.get("data"), ("as_is", "scale", *options.OF_FILE)
     told = {each: settings[each] for each in of_data if each in settings}
     if name is None:
         for each in (each for each, value in told.items() if value):
@@ -85,6 +105,8 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         ValueError: what is missing, contradictory, out of its domain, or not known of data.
     """
     free = settings.get("free")
+    if not free and points is not None:
+        free = _usual_free(settings)
     if not free:
         raise ValueError("nothing is free: name what to tune, as in --free psi_p=0.1:100.")
     free = {name: _bounds(name, bounds, points) for name, bounds in free.items()}
@@ -132,6 +154,15 @@ def _about(points: Points) -> str:
     return "{}: {} points, $d = {}$".format(escaped(points.name), *points.X.shape)
 
 
+def _usual_free(settings: Mapping[str, Any]) -> dict[str, None]:
+    """What is tuned on data where nothing is named: what is not given."""
+    given = {*settings}
+    left = [name for name in FREE_ON_DATA if not {name, short(name)} & given]
+    if "training" in given:  # of which lam may be no number
+        left = [name for name in left if not name.startswith("training.")]
+    return dict.fromkeys(left)
+
+
 def short(name: str) -> str:
     """A number's name on the command line: lam of training.lam."""
     return name.rpartition(".")[2]
@@ -167,8 +198,8 @@ def _model(settings: Mapping[str, Any], free: Mapping[str, Any], points: Any) ->
         word = option.removeprefix("--").replace("-", "_")
         return f"{option} is missing: give it, or make it free, --free {word}."
 
-    usual = {} if points is None else {"data": Samples(points.X)}
-    return options.model({**middles, **settings}, missing, **usual)
+    known = {} if points is None else {"data": Samples(points.X), **usual(points.X)}
+    return options.model({**middles, **settings}, missing, **known)
 
 
 def _middle(number: Number, low: float, high: float) -> float:

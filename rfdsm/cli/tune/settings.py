@@ -182,7 +182,8 @@ SETTINGS = {
     ),
     "free": Setting(
         _free,
-        f"A number to tune and its bounds (may be left out): {', '.join(FREE)}. Repeatable.",
+        f"A number to tune and its bounds (may be left out): {', '.join(FREE)}. Repeatable. "
+        "With DATA: what is not given of psi_p, lam and m.",
         "NAME=LOW:HIGH",
     ),
     "objective": Setting(
@@ -207,7 +208,10 @@ SETTINGS = {
     "landscape": Setting(_names, "One or two free numbers for the figure: psi_p,lam."),
     "file": Setting(None, "A TOML file of options by their names; options override."),
     "seed": Setting(options.seed, "Seed of everything random."),
-    "as_is": Setting(_flag, "Neither centre nor scale the data."),
+    "scale": Setting(
+        _text, "Of DATA: all (centred, one factor), columns (each its own), or none."
+    ),
+    "as_is": Setting(_flag, "--scale none."),
 }
 OPTIONS = {name: (each.option(name), None) for name, each in SETTINGS.items()} | {
     **options.OF_FILE,

@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ...parameters.words import described
+
 
 class Constants(eqx.Module):
     """Gaussian constants of an activation at one noise level; all O(1) scalars.
@@ -46,6 +48,8 @@ class AbstractActivation(eqx.Module):
     """
 
     kinks: eqx.AbstractVar[tuple[float, ...]]
+
+    __repr__ = described
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, " *shape"]) -> Float[Array, " *shape"]:

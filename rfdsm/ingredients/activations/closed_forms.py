@@ -46,7 +46,7 @@ class LeakyReLU(AbstractActivation):
         TypeError: slope is not a number.
     """
 
-    slope: Float[Array, ""] = number(r"a_-", "left half's slope", scale=LINEAR)
+    slope: Float[Array, ""] = number(r"a_-", "left half's slope", scale=LINEAR, allowed="any")
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
 
     def __init__(self, slope: Any):

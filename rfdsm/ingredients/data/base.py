@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...parameters.checks import WEIGHT_TOLERANCE, Condition, finite, is_traced
+from ...parameters.checks import WEIGHT_TOLERANCE, Condition, finite, is_traced, vector
+from ...parameters.words import described
 from ..processes import Noising
 
 
@@ -79,13 +80,15 @@ class AbstractData(eqx.Module):
     eigenvalues: eqx.AbstractVar[Float[Array, " k"]]
     weights: eqx.AbstractVar[Float[Array, " k"]]
 
+    __repr__ = described
+
     @abc.abstractmethod
     def domain(self) -> list[Condition]:
         """The conditions under which the law is defined, with their messages."""
 
     def law(self) -> Law:
         """The eigenvalue law of the covariance."""
-        return Law(self.eigenvalues, self.weights)
+        return Law(vector(self.eigenvalues, "eigenvalues"), vector(self.weights, "weights"))
 
     @abc.abstractmethod
     def dimension(self, d: int | None) -> int:

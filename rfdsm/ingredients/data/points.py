@@ -10,17 +10,22 @@ from ...parameters.checks import float_array, is_traced
 MEAN_TOLERANCE = 1e-3  # |mean|² above this share of the total variance warns
 
 
-def standardise(X: Any) -> np.ndarray:
-    """X centred, and scaled to mean variance 1 (one factor for all columns).
+def standardise(X: Any, columns: bool = False) -> np.ndarray:
+    """X centred, and scaled to mean variance 1.
 
     Args:
         X: samples, shape (N, d). Constant columns are legal and become 0.
+        columns: scale each column to one variance, where they have different units, rather
+            than all by one factor.
 
     Raises:
         ValueError: not a finite matrix of at least two rows, or all columns constant.
     """
     X = sample_matrix(X, check_mean=False)
-    X = X - X.mean(axis=0)
+    constant = np.all(X == X[:1], axis=0)
+    X = np.where(constant, 0, X - X.mean(axis=0))
+    if columns:
+        X = X / np.where(constant, 1, np.std(X, axis=0))
     return X / np.sqrt(np.mean(X**2))
 
 
