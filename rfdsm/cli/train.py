@@ -132,5 +132,7 @@ def _times(line: Any) -> str:
     at = f"test loss {float(line['test_loss_at_gen']):.5g}"
     if "test_loss_at_gen_error" in line:
         at += f" ± {float(line['test_loss_at_gen_error']):.1g}"
-    memorises = "it does not memorise" if math.isnan(mem) else f"memorises from tau_mem = {mem:.4g}"
+    memorises = (
+        "it does not memorise" if math.isnan(mem) else f"memorises from tau_mem = {mem:.4g}"
+    )
     return f"stop at tau_gen = {gen:.4g} ({at}); {memorises}"

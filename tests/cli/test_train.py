@@ -32,13 +32,19 @@ def test_the_command(capsys, tmp_path):
         "--lam", "1e-3", "--out", str(figure), "--data", str(data),
     )  # fmt: skip
     assert code == 0 and err == ""
-    for text in ("stop at tau_gen = 6 (test loss 0.5)", "tau = 4, those of single points from 100", "test loss differs by"):
+    for text in (
+        "stop at tau_gen = 6 (test loss 0.5)",
+        "tau = 4, those of single points from 100",
+        "test loss differs by",
+    ):
         assert text in out
     assert sorted(os.listdir(tmp_path / "new")) == ["train.nc", "train.png"]
     assert figure.read_bytes().startswith(b"\x89PNG")
     with xr.open_dataset(data) as stored:
         assert float(stored.tau_mem_by_curves[1]) == 1e9
-    assert "psi_n = 2: stop at tau_gen = 6 (test loss 0.5); memorises from tau_mem = 1e+09" in out
+    assert (
+        "psi_n = 2: stop at tau_gen = 6 (test loss 0.5); memorises from tau_mem = 1e+09" in out
+    )
 
 
 def test_lines_over_m_and_options_given_repeatedly(capsys, tmp_path):
@@ -71,7 +77,7 @@ def test_nothing_solved_fails(capsys, tmp_path):
     [
         (f"--psi-n 1,2 --m 1,2 {FIXED}", "both have several"),
         (f"--psi-n 1 --psi-n 2 --m 1 --m 2 {FIXED}", "both have several"),
-        (f"--psi-n 2 --m 1 --psi-p 4,8 --t .1,.2", "both have several"),
+        ("--psi-n 2 --m 1 --psi-p 4,8 --t .1,.2", "both have several"),
         (f"--psi-n 2,2 --m 1 {FIXED}", "twice"),
         (f"--psi-n 2 --m inf,inf {FIXED}", "twice"),
         (f"--psi-n 2,x --m 1 {FIXED}", "--psi-n takes numbers"),
