@@ -360,7 +360,9 @@ class GradientDescent(AbstractTraining):
         small = jnp.where(safe < 0.5, safe, 0.0)
         near = -jnp.expm1(self.steps * jnp.log1p(-small))
         far = 1 - (1 - safe) ** self.steps
-        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, self.steps)
+        # At 0 with its slope: at an eigenvalue of 0 and λ = 0 that is the derivative in λ.
+        first = self.steps * (1 - (self.steps - 1) * shrunk / 2)
+        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, first)
 
     def domain(self):
         return [
