@@ -31,3 +31,12 @@ def test_a_constraint_is_judged_by_its_bound_and_its_limit(
     (kept,) = verification._kept(problem, np.array([0.6]), *about).values()
     assert (kept.holds, kept.stands) == (holds, stands)
     assert (kept.limit is None) == holds and kept.theory == kept.bound == 0.6
+
+
+def test_a_function_may_return_float32():
+    def loss(model):
+        return model.asymptotics().test_loss.astype("float32")
+
+    model = MODEL.replace(psi_n=2.0, psi_p=4.0)
+    tuned = rfdsm.tune(model, {"lam": (1e-4, 10.0)}, loss, starts=2)
+    assert 0.5 < tuned.value < 1
