@@ -69,7 +69,7 @@ class Problem(eqx.Module):
     def goals(self, point: Point) -> Float[Array, " goals"]:
         """The objective, and what the constraints bound."""
         goals = (self.objective, *(c.goal for c in self.constraints))
-        return jnp.stack([goal.value(point) for goal in goals])
+        return jnp.stack([goal.value(point) for goal in goals]).astype(float)
 
 
 def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:

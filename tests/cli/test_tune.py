@@ -205,6 +205,7 @@ def test_a_figure_has_contours_path_and_star(tuned, around):
     drawn = landscape_figure(tuned, around)
     ax, bar = drawn.axes
     assert bar.get_ylabel() == "test loss" and r"$\psi_p = 16$" in drawn.get_suptitle()
+    assert "steps that grow" in drawn.get_suptitle(), "colours are not evenly spaced"
     assert ax.get_yscale() == "log" and ax.get_xlim() == (1, 0), "m grows to the right"
     labels = [tick.get_text() for tick in ax.get_xticklabels()]
     assert labels[0] == "∞" and {"1", "2", "4", "8"} <= set(labels)
