@@ -103,8 +103,8 @@ def _model(X: np.ndarray, given: dict[str, Any], lines: dict[str, Any] | None) -
     psi_p = given.get("psi_p", 3.0)
     if not 0.5 < psi_p * d < math.inf:
         raise ValueError(f"psi_p = {psi_p} at d = {d} gives no network: take more than 1/d.")
-    usual = {"psi_n": max(1, min(2 * d, N // 4)) / d, "m": math.inf, "t": 0.1, "tau": 1.0}
-    own = {"psi_p": counted(psi_p, d) / d}
+    usual = {"psi_n": max(1, min(2 * d, N // 4)) / d, "m": math.inf, "t": 0.1}
+    own = {"psi_p": counted(psi_p, d) / d, "tau": 1.0}  # of which a flow is made
     return options.model(given | own, data=Samples(X), **usual)
 
 
