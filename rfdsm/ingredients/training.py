@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._numerics import contour
+from .._numerics import contour, decays
 from .._numerics.promotion import mixed
 from ..parameters.checks import (
     Condition,
@@ -36,7 +36,7 @@ CHECKS = 32  # eigenvalues at which nodes are held against their filter
 # Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
 MANY = 20.0
 GROWTH = 4.0  # log of the largest |v|^{2 steps} on the ellipse for fewer; errors are e^{-35}
-SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
+SOON = 1e-3  # τ, and κτ, before which φ comes from its Taylor series about this time
 
 
 def mode_rate(h: Any, psi_p: Any) -> Any:
@@ -191,12 +191,12 @@ class GradientFlow(AbstractTraining):
             count: of points, see `points_for`.
         """
         tau = self.tau if taus is None else taus
-        # At τ = 0 nothing decays. A time that is hardly later has the same derivative.
-        tau = tau + jax.lax.stop_gradient(jnp.maximum(SOON / rate - tau, 0))
-        valid = jnp.isfinite(tau)
+        # At τ = 0 nothing decays, and no contour serves: expand about a time hardly later.
+        begun = jax.lax.stop_gradient(jnp.maximum(tau, SOON * jnp.minimum(1 / rate, 1)))
+        valid = jnp.isfinite(begun)
         # φ² of the train loss decays twice as fast.
-        first = rate * jnp.min(tau, where=valid, initial=jnp.inf)
-        last = 2 * rate * jnp.max(tau, where=valid, initial=0.0)
+        first = rate * jnp.min(begun, where=valid, initial=jnp.inf)
+        last = 2 * rate * jnp.max(begun, where=valid, initial=0.0)
         # With X = x + λ and g(w) = -e^{-κτw}/w the residues of g(w)/(w - X) on the contour's
         # inside are -e^{-κτX}/X at w = X and 1/X at w = 0, which add up to φ(x). There
         # w - X = -(x + λ_k) for λ_k = λ - w_k: so c_k = step_k e^{-κτ w_k}/w_k. λ_k = -z_k does
@@ -204,16 +204,20 @@ class GradientFlow(AbstractTraining):
         w, step = contour.hyperbola(first, last, count)
         z = jax.lax.stop_gradient(w - self.lam)
         w = z + self.lam
-        x = jnp.geomspace(0.01 / last, 1e3 / first, CHECKS)
+        # The series is for eigenvalues that such a time has hardly moved, as all are.
+        most = jnp.where(jnp.any(tau < begun), 0.1, 1e3)
+        x = jnp.geomspace(0.01 / last, most / first, CHECKS)
 
-        def at(tau):
-            decay = jnp.exp(-rate * tau * w)
+        def at(tau, begun):
+            ahead, begun = rate * (begun - tau) * w, rate * begun * w
+            decay, decay2 = (jnp.exp(-k * begun) * decays.series(k * ahead) for k in (1, 2))
             weights = step * decay / w
             error = filter_error(-z, weights, x, _flow(x, rate * tau, self.lam))
             # xφ² - 2φ = -(1 - e^{-2κτ(x+λ)})/(x+λ) - λφ²
-            return weights, -step * decay**2 / w, error
+            return weights, -step * decay2 / w, error
 
-        weights, loss_weights, error = at(tau) if taus is None else jax.vmap(at)(tau)
+        at = at if taus is None else jax.vmap(at)
+        weights, loss_weights, error = at(tau, begun)
         return FilterNodes(-z, weights, loss_weights, self.lam, error)
 
     def at_times(self, taus, digits):
@@ -355,14 +359,12 @@ class GradientDescent(AbstractTraining):
 
     def _geometric(self, shrunk):
         """(1 - v^steps)/(1 - v) with 1 - v = `shrunk`."""
-        started = jnp.abs(shrunk) > 1e-12
-        safe = jnp.where(started, shrunk, 1.0)
-        small = jnp.where(safe < 0.5, safe, 0.0)
-        near = -jnp.expm1(self.steps * jnp.log1p(-small))
-        far = 1 - (1 - safe) ** self.steps
-        # At 0 with its slope: at an eigenvalue of 0 and λ = 0 that is the derivative in λ.
-        first = self.steps * (1 - (self.steps - 1) * shrunk / 2)
-        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, first)
+        little = shrunk < 0.5
+        small, large = jnp.where(little, shrunk, 0.0), jnp.where(little, 1.0, shrunk)
+        # v^steps = e^{-time·shrunk}
+        time = self.steps * decays.mean_logarithm(small)
+        near = time * decays.mean(time * small)
+        return jnp.where(little, near, (1 - (1 - large) ** self.steps) / large)
 
     def domain(self):
         return [
@@ -377,10 +379,7 @@ class GradientDescent(AbstractTraining):
 
 def _flow(x, time, lam):
     """(1 - e^{-κτ(x+λ)})/(x + λ), where `time` is κτ."""
-    exponent = time * (x + lam)
-    started = exponent > 1e-8
-    safe = jnp.where(started, exponent, 1.0)
-    return time * jnp.where(started, -jnp.expm1(-safe) / safe, 1 - exponent / 2)
+    return time * decays.mean(time * (x + lam))
 
 
 def points_for(taus: Any, digits: float) -> int:

@@ -83,6 +83,53 @@ def test_derivatives_of_filters_where_nothing_has_started():
         assert float(slope(0.0)) == pytest.approx(-((2 * RATE) ** 2) / 2)
 
 
+@pytest.mark.parametrize("lam", [0.0, 1e-9, 1e-6])
+def test_second_derivatives_of_filters_where_nothing_has_started(lam):
+    """Guarded quotients lost them at 0 (it was 0 there) and their digits nearby."""
+    scale, zero = RATE * 0.2, jnp.zeros(())
+
+    def bend(rule):
+        return float(jax.jit(jax.hessian(lambda lam: rule(lam).filter(zero, RATE)))(lam))
+
+    # (1 - v^5)/(1 - v) = 5 - 10 s + 10 s² - ..., s = κη λ
+    descent = bend(lambda lam: rfdsm.GradientDescent(5, 0.2, lam))
+    assert descent == pytest.approx(20 * scale**3, rel=1e-5)
+    flow = bend(lambda lam: rfdsm.GradientFlow(2.0, lam))
+    assert flow == pytest.approx((2 * RATE) ** 3 / 3, rel=1e-5)
+
+
+def test_derivatives_of_the_nodes_before_anything_has_decayed():
+    """Their contour goes out to 1/κτ, which took all digits of the second derivative."""
+    x, times = jnp.array([0.0, 0.3, 1.0, 7.0]), jnp.array([0.0, 1e-9, 1e-4, 3e-3])
+
+    @mixed
+    def by_nodes(tau, rate):
+        nodes = rfdsm.GradientFlow(tau, 0.01).nodes(rate)
+        resolvents = 1 / (x[:, None] + nodes.resolvents[None])
+        return jnp.stack(
+            [2 * (resolvents @ c).real for c in (nodes.weights, nodes.loss_weights)]
+        )
+
+    def exactly(tau, rate):  # xφ² - 2φ + λφ² is minus φ at twice the time
+        return jnp.stack(
+            [
+                s * rfdsm.GradientFlow(k * tau, 0.01).filter(x, rate)
+                for k, s in ((1, 1), (2, -1))
+            ]
+        )
+
+    def derivatives(f):
+        both = [f, jax.jacfwd(f), jax.jacrev(f), jax.hessian(f)]
+        return jax.jit(jax.vmap(lambda *at: [g(*at) for g in both]))(*grid)
+
+    grid = [jnp.concatenate([times, times]), jnp.repeat(jnp.array([0.02, 2.0]), 4)]
+    pairs = zip(
+        (1e-10, 1e-7, 1e-7, 1e-3), derivatives(by_nodes), derivatives(exactly), strict=True
+    )
+    for close, found, expected in pairs:
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=close)
+
+
 def test_gradient_descent_at_small_rates_is_flow():
     flow, descent = rfdsm.GradientFlow(30.0, 0.1), rfdsm.GradientDescent(10**6, 3e-5, 0.1)
     np.testing.assert_allclose(descent.filter(X, RATE), flow.filter(X, RATE), rtol=1e-4)
