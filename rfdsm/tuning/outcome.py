@@ -1,12 +1,15 @@
 """What a search found: `Tuned`, its local optima, and how good they are."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import Errors
 from ..ingredients.data import Samples
+from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..progress import Report, silent
 from .error_bars import error_bar
@@ -58,10 +61,11 @@ class Tuned:
         trace: the way to the best; see `Trace`.
         integer: the best with an integer m; None where m is not free, or none is feasible.
         starts: how many starts there were.
-        error_bar: of the objective where moments were given, a 95 % interval; see
-            `tuning.error_bars`. None: not known.
+        measured: the moments that were searched with; None: none.
         problem: what was asked: the model, its free variables, objective and constraints.
 
+    `error_bar` is that of the objective where moments were given, a 95 % interval (see
+    `tuning.error_bars`), worked out when it is first read, in seconds; None where not known.
     `theory` says in words which theory was searched: of a model of `Samples` without moments
     the Gaussian one.
     """
@@ -78,8 +82,13 @@ class Tuned:
     trace: Trace
     integer: Integer | None
     starts: int
-    error_bar: float | None
+    measured: Moments | Sequence[Moments] | None
     problem: Problem
+
+    @functools.cached_property
+    def error_bar(self) -> float | None:
+        """Of the objective, where it is known; see `tuning.error_bars`."""
+        return error_bar(self.model, self.value, self.problem, self.measured)
 
     @property
     def theory(self) -> str:
@@ -148,7 +157,11 @@ class Tuned:
 
 
 def tuned(
-    problem: Problem, found: list[Optimum], starts: int, report: Report, measured: Any = None
+    problem: Problem,
+    found: list[Optimum],
+    starts: int,
+    report: Report,
+    measured: Moments | Sequence[Moments] | None = None,
 ) -> Tuned:
     """The result of a search from some starts whose optima are `found`, the best first.
 
@@ -181,6 +194,6 @@ def tuned(
         ),
         integer=whole,
         starts=starts,
-        error_bar=error_bar(model, best.value, problem, measured),
+        measured=measured,
         problem=problem,
     )

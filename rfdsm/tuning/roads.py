@@ -18,20 +18,24 @@ from ..errors import LOSSES, Errors
 from ..ingredients.moments import Moments
 from ..ingredients.rotated import Parts
 from ..model import RFDSM
+from ..parameters.numbers import counted
 from ..progress import Progress, Report, silent
+
+WORTH = 3e8  # p³ that are saved by solving widths in two groups, for a second program
 
 
 class Widths(NamedTuple):
     """Moments of several widths, the narrowest first, and the spline between them.
 
     Attributes:
-        moments: of all widths, stacked; narrower ones are filled up with features that are 0,
-            which changes no error, but the unit of training time, κ = 2h/ψ_p.
+        moments: in one or two groups, each stacked; narrower ones are filled up to the widest
+            of their group with features that are 0, which changes no error, but the unit of
+            training time, κ = 2h/ψ_p.
         ratios: psi_p of each, shape (widths,).
         bends: from values at log psi_p to the natural cubic spline's second derivatives there.
     """
 
-    moments: Moments
+    moments: tuple[Moments, ...]
     ratios: Any
     bends: Any
 
@@ -54,13 +58,38 @@ def widths(moments: Sequence[Moments]) -> Widths:
             f"psi_p = {', '.join(f'{ratio:g}' for ratio in ratios)}."
         )
     halves = all(m.parts is not None for m in ordered)
-    filled = [_filled(m, ordered[-1].p, halves) for m in ordered]
-    if len({(jax.tree.structure(m), m.S_g.shape, m.d) for m in filled}) > 1:
+    if len({_kind(m, halves) for m in ordered}) > 1:
         raise ValueError(
             "moments of several widths must agree in all else: data, process, activation, and "
             "as many classes and draws (measure(..., classes=1))."
         )
-    return Widths(stacked(filled), ratios, _bends(np.log(ratios)))
+    parts = "halves" if halves else "none"
+    groups = tuple(
+        stacked([_sized(m, group[-1].p, parts) for m in group]) for group in _groups(ordered)
+    )
+    return Widths(groups, ratios, _bends(np.log(ratios)))
+
+
+def _kind(moments: Moments, halves: bool) -> tuple:
+    """What moments of several widths have to agree in."""
+    moments = moments if halves else moments.without_halves()
+    return jax.tree.structure(moments), moments.S_g.shape[:-2], moments.d
+
+
+def _groups(ordered: Sequence[Moments]) -> list[Sequence[Moments]]:
+    """Two groups of widths where that saves more work than a second program costs."""
+    cuts = [[ordered], *([ordered[:i], ordered[i:]] for i in range(1, len(ordered)))]
+    return min(cuts, key=lambda groups: _work(groups) + WORTH * (len(groups) - 1))
+
+
+def _work(groups: Sequence[Sequence[Moments]]) -> float:
+    """p³ of all widths, filled up within their groups (the narrowest first)."""
+    return sum(len(group) * float(group[-1].p) ** 3 for group in groups)
+
+
+def work(moments: Sequence[Moments]) -> float:
+    """p³ of all widths as they are solved."""
+    return _work(_groups(sorted(moments, key=lambda m: m.psi_p)))
 
 
 def measure_widths(
@@ -69,6 +98,9 @@ def measure_widths(
     """Moments at several psi_p, the widest first, in as many classes as that chooses.
 
     Too few points are not warned of here: `rfdsm.sampling_error` at the optimum says more.
+    The rows of W are independent: the first p of them are a network of p features, whose
+    moments are at hand once the widest's are. Of several classes each width is measured, since
+    the points are sorted by their leverage in it.
 
     Args:
         model: with `Samples`. ratios: the psi_p. key, report: as of `rfdsm.measure`.
@@ -76,33 +108,43 @@ def measure_widths(
     found: list[Moments] = []
     for number, ratio in enumerate(sorted(ratios, reverse=True)):
         report(Progress("moments", number, len(ratios)))
+        if found and found[0].classes == 1:
+            found.append(_sized(found[0], counted(ratio, found[0].d)))
+            continue
         there, of_this = model.replace(psi_p=ratio), jax.random.fold_in(key, number)
         classes = found[0].classes if found else None
         found.append(measure(there, of_this, classes=classes, warned=False, report=report))
     return found
 
 
-def _filled(moments: Moments, p: int, halves: bool) -> Moments:
-    """With features that are always 0, up to p of them; of the parts the halves, if asked."""
-    more = p - moments.p
+def _sized(moments: Moments, p: int, parts: str = "all") -> Moments:
+    """Of the first p features, or filled up to p with features that are always 0.
 
-    def pad(matrix, *axes):
-        space = [(0, more if axis - matrix.ndim in axes else 0) for axis in range(matrix.ndim)]
+    Args:
+        parts: which parts of the points are kept: all, the two halves, or none.
+    """
+
+    def sized(matrix, *axes):
+        matrix = matrix[(..., *(slice(p) if i in axes else slice(None) for i in (-2, -1)))]
+        space = [(0, p - matrix.shape[i] if i - matrix.ndim in axes else 0)
+                 for i in range(matrix.ndim)]  # fmt: skip
         return np.pad(matrix, space)
 
-    parts = None
-    if halves and moments.parts is not None:
-        S_g, S_s, T, weights = moments.parts.halves()
-        parts = Parts(pad(S_g, -1, -2), pad(S_s, -1, -2), pad(T, -2), weights)
+    kept = None
+    if moments.parts is not None and parts != "none":
+        of = moments.parts
+        every = of.halves() if parts == "halves" else (of.S_g, of.S_s, of.T, of.weights)
+        S_g, S_s, T, weights = every
+        kept = Parts(sized(S_g, -1, -2), sized(S_s, -1, -2), sized(T, -2), weights)
     return Moments(
-        pad(moments.S_g, -1, -2),
-        pad(moments.S_s, -1, -2),
-        pad(moments.T, -2),
+        sized(moments.S_g, -1, -2),
+        sized(moments.S_s, -1, -2),
+        sized(moments.T, -2),
         moments.process,
         moments.activation,
         moments.weights,
         moments.population,
-        parts=parts,
+        parts=kept,
     )
 
 
@@ -174,17 +216,20 @@ def _log_ratios(model, widths):
     And the Gaussian theory's errors at the model's own psi_p.
     """
     ratios = jnp.asarray(widths.ratios)
-    widest = widths.ratios.shape[0] - 1
 
     def at(width):
         ratio, moments = width
         filled = model.replace(psi_p=moments.psi_p)
-        # κ = 2h/ψ_p is the widest one's: time runs slower than at this width.
-        filled = filled.replace(training=model.training.in_units(ratio / ratios[widest]))
+        # κ = 2h/ψ_p is its group's widest one's: time runs slower than at this width.
+        filled = filled.replace(training=model.training.in_units(ratio / moments.psi_p))
         errors = measured(filled, moments)
         return jnp.stack([getattr(errors, name) for name in LOSSES])
 
-    exact = jax.lax.map(at, (ratios, jax.tree.map(jnp.asarray, widths.moments)))
+    groups = jax.tree.map(jnp.asarray, widths.moments)
+    ends = np.cumsum([len(group.S_g) for group in groups])[:-1]
+    exact = jnp.concatenate(
+        [jax.lax.map(at, each) for each in zip(jnp.split(ratios, ends), groups, strict=True)]
+    )
     psi_p = jnp.append(ratios, model.psi_p)
     gaussian = jax.vmap(lambda ratio: model.replace(psi_p=ratio).solve().errors)(psi_p)
     here = jax.tree.map(lambda values: values[-1], gaussian)

@@ -166,10 +166,12 @@ def test_infeasible_is_one_line(capsys):
 
 
 def test_summary_words(tuned):
-    def told(**changes):
+    def told(error_bar=None, **changes):
         import dataclasses
 
-        return "\n".join(words.summary(dataclasses.replace(tuned, **changes)))
+        changed = dataclasses.replace(tuned, **changes)
+        vars(changed)["error_bar"] = error_bar  # as where it has been read
+        return "\n".join(words.summary(changed))
 
     assert "nothing feasible" in told(integer=None)
     assert "± 0.02 (of finitely many points)" in told(error_bar=0.02)

@@ -44,8 +44,11 @@ def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:
     if not as_json:
         for drawn in words.tables(best):
             out.print(drawn, "")
-    say("\n".join(words.summary(best)))
-    sampled = words.sampling(best, moments)
+    with stages("tune") as report:  # dear, and so after the tables
+        report(Progress("error bar of finitely many points", 0, 1))
+        sampled = words.sampling(best, moments)
+        told = words.summary(best)
+    say("\n".join(told))
     for line in words.uncertain(best, sampled):
         say(line)
     networks = None

@@ -17,7 +17,7 @@ from ...parameters.checks import positive_integer
 from ...parameters.numbers import Number, declared, escaped, numbers
 from ...progress import LONG
 from ...sweeps.prediction import Points, load, usual
-from ...tuning import at_least, at_most, over_times
+from ...tuning import at_least, at_most, over_times, roads
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
 from .. import options
@@ -30,7 +30,7 @@ FREE_ON_DATA = (
     "training.lam",
     "m",
 )  # what of these is not given, where nothing is named
-PROGRAMS, SOLVES = 35.0, 5  # seconds to compile a search with moments; its solves, usually
+PROGRAMS, SOLVES = 20.0, 4  # seconds to compile a search with moments; its solves, usually
 
 
 class Plan(NamedTuple):
@@ -73,8 +73,9 @@ class Plan(NamedTuple):
     def estimate(self, moments: Sequence[Moments]) -> str | None:
         """A line on the time of a search with these moments, where it is long."""
         p = max((each.p for each in moments), default=0)
-        solves = len(moments) * (1 if any(each.parts is None for each in moments) else 3)
-        each = solves * (0.02 + 5e-10 * p**3 * (1 + len(self.free)))
+        solves = 1 if any(each.parts is None for each in moments) else 3
+        derivatives = 5e-10 * roads.work(moments) * (1 + len(self.free)) if moments else 0.0
+        each = solves * (0.02 * len(moments) + derivatives)
         if SOLVES * each < LONG:
             return None
         return (
