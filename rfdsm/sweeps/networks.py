@@ -7,11 +7,12 @@ import jax
 import numpy as np
 
 from ..errors import FIELDS
+from ..ingredients.data import Samples
 from ..ingredients.moments import Moments
 from ..parameters.numbers import text
 from ..progress import Steps
 from ..simulation import experiment, key_of
-from .axes import markers
+from .axes import POINTS, markers
 from .theory import Lines
 
 
@@ -46,6 +47,9 @@ def networks(asked: dict[str, Any], seed: int, lines: Lines) -> Networks:
     trials = given.pop("trials", 8)
     at = given.pop("at", None)
     x = markers(along, d, given.pop("points", 6)) if at is None else np.asarray(at, float)
+    data = lines.models[0].data
+    if along.name == POINTS and at is None and isinstance(data, Samples):
+        x = x[: max(1, np.count_nonzero(x < len(data.X)))]  # all leave none to test on
     if given:
         raise ValueError(f"networks take d, trials, points or at, got {', '.join(given)} too.")
     for each in lines.models:

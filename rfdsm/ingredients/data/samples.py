@@ -23,8 +23,8 @@ class PointSampler(AbstractSampler):
         points, d = self.X.shape
         if points < n + 1:
             raise ValueError(
-                f"{n} training points and at least one test point are needed, X has "
-                f"{points}: lower psi_n below {points / d:.4g}."
+                f"{n} training points of {points} leave none to test networks on: lower psi_n "
+                f"below {points / d:.4g}, n below {points}; theory alone takes all."
             )
 
     def tests(self, n, least):
