@@ -42,7 +42,7 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
     """
     if moments is not None and moments.draws is not None:
         return jax.vmap(solve, (None, moments.axes_of_draws()))(problem, moments)
-    if moments is not None and moments.parts is not None:
+    if moments is not None and moments.rotated_halves is not None:
         return of_infinitely_many(partial(_solve, problem), moments)
     return _solve(problem, moments)
 

@@ -17,6 +17,7 @@ from .._numerics.linalg import stacked
 from ..analysis.measurement import measure
 from ..errors import LOSSES, Errors, FewPoints
 from ..ingredients.moments import Moments
+from ..ingredients.rotated import Rotated
 from ..model import RFDSM
 from ..progress import Progress, Report, silent
 
@@ -25,8 +26,9 @@ class Widths(NamedTuple):
     """Moments of several widths, the narrowest first, and the spline between them.
 
     Attributes:
-        moments: of all widths, stacked; narrower ones are filled up with features that are 0,
-            which changes no error, but the unit of training time, κ = 2h/ψ_p.
+        moments: of all widths and their halves, stacked; narrower ones are filled up with
+            features that are 0, which changes no error, but the unit of training time,
+            κ = 2h/ψ_p.
         ratios: psi_p of each, shape (widths,).
         bends: from values at log psi_p to the natural cubic spline's second derivatives there.
     """
@@ -53,11 +55,11 @@ def widths(moments: Sequence[Moments]) -> Widths:
             "moments of several widths must be of at least two, and of different ones, got "
             f"psi_p = {', '.join(f'{ratio:g}' for ratio in ratios)}."
         )
-    filled = [_filled(m.without_halves(), ordered[-1].p) for m in ordered]
+    filled = [_filled(m, ordered[-1].p) for m in ordered]
     if len({(jax.tree.structure(m), m.S_g.shape, m.d) for m in filled}) > 1:
         raise ValueError(
             "moments of several widths must agree in all else: data, process, activation, and "
-            "as many classes and draws (measure(..., classes=1))."
+            "as many classes and draws (measure(..., classes=1)), all with halves or none."
         )
     return Widths(stacked(filled), ratios, _bends(np.log(ratios)))
 
@@ -72,7 +74,6 @@ def measure_widths(
     Args:
         model: with `Samples`. ratios: the psi_p. key, report: as of `rfdsm.measure`.
     """
-    halves = False if len(ratios) > 1 else None  # not kept between widths
     found: list[Moments] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewPoints)
@@ -80,19 +81,19 @@ def measure_widths(
             report(Progress("moments", number, len(ratios)))
             there, of_this = model.replace(psi_p=ratio), jax.random.fold_in(key, number)
             classes = found[0].classes if found else None
-            found.append(measure(there, of_this, classes=classes, halves=halves, report=report))
+            found.append(measure(there, of_this, classes=classes, report=report))
     return found
 
 
 def _filled(moments: Moments, p: int) -> Moments:
-    """With features that are always 0, up to p of them."""
+    """With features that are always 0, up to p of them; of the parts their halves alone."""
     more = p - moments.p
 
     def pad(matrix, *axes):
         space = [(0, more if axis - matrix.ndim in axes else 0) for axis in range(matrix.ndim)]
         return np.pad(matrix, space)
 
-    return Moments(
+    filled = Moments(
         pad(moments.S_g, -1, -2),
         pad(moments.S_s, -1, -2),
         pad(moments.T, -2),
@@ -101,6 +102,11 @@ def _filled(moments: Moments, p: int) -> Moments:
         moments.weights,
         moments.population,
     )
+    if (halves := moments.rotated_halves) is None:
+        return filled
+    shared, fresh = (pad(S, -1, -2) for S in (halves.shared, halves.fresh))
+    halves = Rotated(shared, fresh, pad(halves.cross, -2), halves.weights)
+    return filled.with_halves(halves)
 
 
 def measured(model: RFDSM, moments: Moments) -> Errors:

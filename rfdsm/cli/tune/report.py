@@ -89,7 +89,7 @@ def _at(numbers: Mapping[str, float]) -> str:
 
 def sampling(tuned: Tuned, measured: Sequence[Moments]) -> SamplingError | None:
     """The error bar of finitely many points at the optimum; None where it is not known."""
-    known = len(measured) == 1 and measured[0].halves is not None
+    known = len(measured) == 1 and measured[0].parts is not None
     return sampling_error(tuned.model, *measured) if known else None
 
 

@@ -73,7 +73,7 @@ class Plan(NamedTuple):
     def estimate(self, moments: Sequence[Moments]) -> str | None:
         """A line on the time of a search with these moments, where it is long."""
         p = max((each.p for each in moments), default=0)
-        solves = len(moments) * (1 if any(each.halves is None for each in moments) else 3)
+        solves = len(moments) * (1 if any(each.parts is None for each in moments) else 3)
         each = solves * (0.02 + 5e-10 * p**3 * (1 + len(self.free)))
         if SOLVES * each < LONG:
             return None
@@ -144,6 +144,8 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     if asked.verify:
         about = numbers(model)
         whole = {name: math.ceil(free[name][0]) for name in free if about[name].integer}
+        if points is not None:  # some must be left to test on, wherever the optimum is
+            whole |= {name: free[name][1] for name in free if about[name].count == "n"}
         simulate = model.replace(**whole).simulate
         jax.eval_shape(lambda key: simulate(key, *asked.verify), jax.random.key(0))
     return asked
@@ -218,7 +220,7 @@ def _measured(
 
     Raises:
         ValueError: what a measurement fixes is free, no network is so narrow, too few
-            widths, or no points left to test on.
+            widths, or more training points than there are.
     """
     about = numbers(model)
     for name in free:
@@ -227,10 +229,8 @@ def _measured(
     N, d = points.X.shape
     psi_n, psi_p = float(model.psi_n), float(model.psi_p)
     n = free.get("psi_n", (psi_n, psi_n))[1] * d
-    if not n < N:
-        raise ValueError(
-            f"psi_n = {n / d:g} is n = {n:g} of {N} points: leave one out at least."
-        )
+    if round(n) > N:
+        raise ValueError(f"psi_n = {n / d:g} is n = {n:g} of {N} points: take fewer.")
     low, high = free.get("psi_p", (psi_p, psi_p))
     if not (0.5 < low * d and high < math.inf):
         raise ValueError(f"psi_p = {low:g} at d = {d} gives no network: take more than 1/d.")
