@@ -36,7 +36,7 @@ CHECKS = 32  # eigenvalues at which nodes are held against their filter
 # Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
 MANY = 20.0
 GROWTH = 4.0  # log of the largest |v|^{2 steps} on the ellipse for fewer; errors are e^{-35}
-SOON = 1e-10  # κτ below which a time counts as 0: φ is then right to κ·SOON
+SOON = 1e-5  # κτ below which decays are a Taylor series about it: xφ is right to (x·SOON)⁴/24
 
 
 def mode_rate(h: Any, psi_p: Any) -> Any:
@@ -164,12 +164,9 @@ class GradientFlow(AbstractTraining):
     """
 
     tau: Float[Array, ""] = number(
-        r"\tau",
-        "training time",
-        bounds=(1e-2, 1e6),
-        allowed=">= 0",
+        r"\tau", "training time", bounds=(1e-2, 1e6), allowed=">= 0",
         meaning="dA/dtau = -d^2 grad L",
-    )
+    )  # fmt: skip
     lam: Float[Array, ""] = _penalty()
 
     def __init__(self, tau: Any, lam: Any = 0.0):
@@ -191,8 +188,9 @@ class GradientFlow(AbstractTraining):
             count: of points, see `points_for`.
         """
         tau = self.tau if taus is None else taus
-        # At τ = 0 nothing decays. A time that is hardly later has the same derivative.
-        tau = tau + jax.lax.stop_gradient(jnp.maximum(SOON / rate - tau, 0))
+        # At τ ≈ 0 nothing decays on a contour that loses no second derivative to rounding.
+        early = jax.lax.stop_gradient(jnp.maximum(SOON / rate - tau, 0))
+        tau = tau + early
         valid = jnp.isfinite(tau)
         # φ² of the train loss decays twice as fast.
         first = rate * jnp.min(tau, where=valid, initial=jnp.inf)
@@ -206,14 +204,18 @@ class GradientFlow(AbstractTraining):
         w = z + self.lam
         x = jnp.geomspace(0.01 / last, 1e3 / first, CHECKS)
 
-        def at(tau):
-            decay = jnp.exp(-rate * tau * w)
+        def at(tau, early):
+            def left(w):
+                back = rate * early * w
+                return jnp.exp(-rate * tau * w) * (1 + back + back**2 / 2 + back**3 / 6)
+
+            decay, X = left(w), x + self.lam
             weights = step * decay / w
-            error = filter_error(-z, weights, x, _flow(x, rate * tau, self.lam))
+            error = filter_error(-z, weights, x, (1 - left(X)) / X)
             # xφ² - 2φ = -(1 - e^{-2κτ(x+λ)})/(x+λ) - λφ²
             return weights, -step * decay**2 / w, error
 
-        weights, loss_weights, error = at(tau) if taus is None else jax.vmap(at)(tau)
+        weights, loss_weights, error = (at if taus is None else jax.vmap(at))(tau, early)
         return FilterNodes(-z, weights, loss_weights, self.lam, error)
 
     def at_times(self, taus, digits):

@@ -1,6 +1,5 @@
 """The number that is swept, its values, and where along them networks are trained."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -113,7 +112,7 @@ def markers(along: Axis, d: int, points: int) -> np.ndarray:
     middles = (np.arange(points) + 0.5) / points * (len(x) - 1)
     chosen = x[np.round(middles).astype(int)]
     if along.about.integer:
-        low, high = math.ceil(x[0]), math.floor(x[-1])
+        low, high = np.ceil(x[0]), np.floor(x[-1])  # of infinity itself
         if low > high:
             raise ValueError(f"no integer {along.name} lies in {x[0]:g} to {x[-1]:g}.")
         chosen = np.clip(np.round(chosen), low, high)

@@ -24,6 +24,12 @@ def simulated():
     return results.simulated()
 
 
+def test_infinitely_many_noises_are_a_place_for_networks_too(model):
+    for m in ([1.0, 2.0, np.inf], [np.inf]):
+        along = axes.axis(model, {"m": m})
+        assert axes.markers(along, 8, len(m)).tolist() == m
+
+
 @pytest.mark.parametrize("text", ["psi_n=1:4:3", "psi_p=1:4:3", "m=1:4:3", "t=0.1:1:3"])
 def test_theory_is_that_of_the_model_at_every_point(model, text):
     name, _, numbers = text.partition("=")
