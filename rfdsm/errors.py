@@ -335,6 +335,23 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def nan_explained(function: Callable) -> Callable:
+    """`function`, some of whose answers are NaN, explained to who has JAX look for NaN."""
+
+    @functools.wraps(function)
+    def explained(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except FloatingPointError:
+            raise FloatingPointError(
+                "NaN is an answer here, of a row that is not solved or of what cannot be known "
+                "(score_error of data points and moments, bias2 of one trial), and "
+                'jax_debug_nans forbids it: jax.config.update("jax_debug_nans", False).'
+            ) from None
+
+    return explained
+
+
 def times_came_third(method: Callable) -> Callable:
     """`method`(self, key, d, trials, taus) that also takes (key, d, taus, trials), and warns.
 

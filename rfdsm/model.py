@@ -386,7 +386,7 @@ class RFDSM(eqx.Module):
 
     def _problem(self, inverse_m=None, moments=None) -> _theory.Problem:
         if inverse_m is None:
-            u = 1 / self.m
+            u = 1 / scalar(self.m, "m")
         else:
             u = scalar(inverse_m, "inverse_m")
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])

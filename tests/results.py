@@ -34,11 +34,11 @@ def simulated():
     return sweeps.curve(CURVE, {"lam": grid}, {"m": [2]}, simulate=networks, seed=3)
 
 
-def known_times(model):
+def known_times(model, moments=None):
     """Timescales of the model's own numbers: the true ones are compiled elsewhere."""
     psi_n = float(model.psi_n)
     gone = math.nan if model.m == 1 else 1e9
-    return Timescales(Times(2 * psi_n, 50 * psi_n), Times(3 * psi_n, gone))
+    return Timescales(Times(2 * psi_n, 50 * psi_n), Times(3 * psi_n, gone), 2.5 * psi_n, 0.5)
 
 
 @once

@@ -36,6 +36,22 @@ def test_a_status_in_words_and_by_rows():
         _ = status == "converged"
 
 
+def test_nan_is_explained_to_who_debugs_it():
+    model = rfdsm.RFDSM(2.0, 3.0, 4, t=0.1, lam=1e-2)
+    X = rfdsm.standardise(np.random.default_rng(0).normal(size=(60, 6)))
+    with jax.debug_nans(True):
+        assert model.baselines().best == model.baselines().linear
+        assert model.asymptotics().test_loss > 0
+        assert model.simulate(jax.random.key(0), 8, 2).test_loss.shape == (2,)
+        for asked in (
+            lambda: model.replace(data=rfdsm.Samples(X)).baselines(),
+            lambda: model.simulate(jax.random.key(0), 8),
+        ):
+            with pytest.raises(FloatingPointError, match="NaN is an answer here") as raised:
+                asked()
+            assert "\n" not in str(raised.value)
+
+
 def test_errors_of_theory_are_their_own_mean():
     errors = rfdsm.RFDSM(2.0, 3.0, 4, t=0.1, lam=1e-2).asymptotics()
     assert errors.mean().to_dict() == errors.to_dict()

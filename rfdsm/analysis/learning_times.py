@@ -44,11 +44,13 @@ class Timescales(NamedTuple):
             and when training points' loss has left it by a tenth.
         below_best: when memorization_loss falls under C_t, the loss of the best possible score
             on fresh data. A low bar: fitting the sample covariance is enough, before tau_gen.
+        test_loss: at `tau_gen`, the least.
     """
 
     bulks: Times
     curves: Times
     below_best: float = math.nan
+    test_loss: float = math.nan
 
     @property
     def tau_gen(self) -> float:
@@ -120,8 +122,8 @@ def learning_time(model: RFDSM, x: float) -> float:
     return 1 / rate if rate > 0 else math.inf
 
 
-def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple[Times, float]:
-    """The times by the losses, and `below_best`, for eigenvalues of U from low to top."""
+def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple:
+    """`Timescales` but for the bulks, for eigenvalues of U from low to top."""
     fastest, slowest = (learning_time(model, x) for x in (top, max(low, top / LONGEST)))
     taus = np.geomspace(EARLY * fastest, LATE * slowest, POINTS)
     solution = model.solve_trajectory(taus, moments=moments)
@@ -133,12 +135,12 @@ def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple[Ti
     return _of_losses(taus[solved], *(np.asarray(x)[solved] for x in losses), best)
 
 
-def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float]:
+def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float, float]:
     """`_from_curves`, of the losses at these times, shape (times,)."""
     from scipy.interpolate import CubicSpline  # takes longer to import than all of the package
 
     if len(taus) < 4:
-        return UNKNOWN, math.nan
+        return UNKNOWN, math.nan, math.nan
     x = np.log(taus)
     test, memorization = CubicSpline(x, test), CubicSpline(x, memorization)
 
@@ -155,4 +157,4 @@ def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float]:
     stop = x[0] if math.isnan(gen) else gen
     mem = first(memorization, (1 - FALLEN) * memorization(stop), stop)
     below = first(memorization, best)
-    return Times(math.exp(gen), math.exp(mem)), math.exp(below)
+    return Times(math.exp(gen), math.exp(mem)), math.exp(below), float(test(stop))

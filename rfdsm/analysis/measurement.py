@@ -48,6 +48,7 @@ def measure(
     draws: int | None = None,
     W: Any = None,
     halves: bool | None = None,
+    warned: bool = True,
     report: Report | None = None,
 ) -> Moments:
     r"""The second moments of a model's features on its data, for `asymptotics(moments=...)`.
@@ -69,6 +70,7 @@ def measure(
         halves: keep the moments of eight equal parts of the data too (of fewer where they
             would take more than 1/2 GiB): the losses are then those of infinitely many points
             to first order, and `sampling_error` knows their error bar. None: yes.
+        warned: whether to look, by two solves, if a warning is due.
         report: called with `Progress`, lines of text: an estimate of time and memory before
             work that takes long, progress, and the choice of classes. None: to standard error.
 
@@ -111,7 +113,7 @@ def measure(
             W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
         features = NetworkFeatures(model.activation, jnp.asarray(W))
         seen = _Seen(features, X, model, report or _to_standard_error)
-        return _measure(seen, of_noise, noises, classes, halves)
+        return _measure(seen, of_noise, noises, classes, halves, warned)
 
     if draws is None:
         return one(key, halves, W)
@@ -210,7 +212,7 @@ class _Seen(NamedTuple):
         return Moments(S_g, S_s, T, *about, parts=parts)
 
 
-def _measure(seen: _Seen, key, noises, classes, halves) -> Moments:
+def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
     N = len(seen.X)
     halves = halves is None or halves
     _require_measurable(seen, noises, classes, halves)
@@ -232,7 +234,8 @@ def _measure(seen: _Seen, key, noises, classes, halves) -> Moments:
     each = [_of_classes(part, noises, N / count) for part in zip(*by_class, strict=True)]
     parts = Parts(*(np.stack(x) for x in zip(*each, strict=True)))
     moments = seen.moments(whole, noises, N, parts)
-    warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
+    if warned:
+        warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
     return moments
 
 

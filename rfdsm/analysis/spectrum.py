@@ -92,7 +92,8 @@ def with_networks(
 
     Returns:
         The Dataset, now with dim simulated_x too: the histogram's bins. The attributes tell
-        how many `eigenvalues` there are, and the `kolmogorov` distance.
+        how many `eigenvalues` there are, their `kolmogorov` distance, and what `beside_atom`
+        finds of them.
     """
     report(Progress("networks", 0, trials))
     values = simulated(model, d, trials, features, seed)
@@ -108,6 +109,7 @@ def with_networks(
         share_simulated=("bulk", shares, BULK),
     )
     distance = {"eigenvalues": len(values), "kolmogorov": kolmogorov(spectrum, values)}
+    distance |= beside_atom(spectrum, values)
     return found.assign_attrs(about_runs(d, trials, seed), features=features, **distance)
 
 
@@ -156,6 +158,27 @@ def kolmogorov(spectrum: Any, values: np.ndarray) -> float:
     above = np.abs(after - distribution(spectrum, values))
     below = np.abs(before - distribution(spectrum, values, atom=False))
     return float(max(above.max(), below.max()))
+
+
+def beside_atom(spectrum: Any, values: np.ndarray) -> dict[str, float]:
+    """Bulks and atom compared each with its own, of ascending eigenvalues.
+
+    Real networks smear an atom at s² by O(s²/√d), possibly over a bulk beside it: its share of
+    all eigenvalues is counted off around its place in the order, where the theory has it.
+
+    Returns:
+        `bulks_kolmogorov`: the distance of the others' distribution from the bulks'; `atom_low`
+        and `atom_high`: 5 % and 95 % of those that were counted off, NaN where there are none.
+    """
+    position, mass = (spectrum.attrs[f"atom_{name}"] for name in ("position", "mass"))
+    below = float(distribution(spectrum, np.array([position]), atom=False)[0])
+    first, last = (round(len(values) * share) for share in (below, below + mass))
+    smeared, rest = values[first:last], np.delete(values, np.s_[first:last])
+    low, high = np.quantile(smeared, (0.05, 0.95)) if len(smeared) else (math.nan, math.nan)
+    if mass >= 1 or not len(rest):
+        return {"bulks_kolmogorov": math.nan, "atom_low": low, "atom_high": high}
+    alone = spectrum.assign_attrs(atom_mass=0.0).assign(share=spectrum["share"] / (1 - mass))
+    return {"bulks_kolmogorov": kolmogorov(alone, rest), "atom_low": low, "atom_high": high}
 
 
 def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._numerics.derivatives import fixed
-from ..errors import FIELDS, LOSSES, Errors, Solution, Status
+from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
 from ..ingredients.training import largest_learning_rate
 from ..parameters.checks import holds, is_traced
 from .averaged import AveragedEquations
@@ -27,6 +27,7 @@ TINY_REACH = 1e-14  # an eigenvalue that all of no spectrum is under
 FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-12 is usual
 
 
+@nan_explained
 @jax.jit
 def solve(problem: Problem, moments: Any = None) -> Solution:
     """The errors in the limit of large dimension, with the status of the solve.
@@ -42,7 +43,7 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
     """
     if moments is not None and moments.draws is not None:
         return jax.vmap(solve, (None, moments.axes_of_draws()))(problem, moments)
-    if moments is not None and moments.rotated_halves is not None:
+    if moments is not None and moments.parts is not None:
         return of_infinitely_many(partial(_solve, problem), moments)
     return _solve(problem, moments)
 

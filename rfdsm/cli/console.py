@@ -21,7 +21,7 @@ from .._files import labelled, whole
 from ..progress import Progress, Report
 
 FIGURES = (".png", ".svg", ".pdf")
-SILENT = 20.0  # seconds without a line where no bar can be drawn
+SILENT = 30.0  # seconds without a line where no bar can be drawn
 LACKING = {"∞": "inf", "±": "+-", "→": "->", "×": "x", "·": "*", "²": "^2", "³": "^3",
            "√": "sqrt", "≤": "<=", "≥": ">=", "≈": "~", "λ": "lambda", "τ": "tau",
            "ψ": "psi", "κ": "kappa", "Σ": "sum"}  # fmt: skip

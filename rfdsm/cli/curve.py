@@ -13,7 +13,7 @@ ERRORS = "test_loss,train_loss,memorization_loss"
 NETWORKS = options.Networks("--simulate", {"d": 48, "trials": 8, "points": 6})
 
 
-@options.of_model(several=("m",), beside=options.of_curves(NETWORKS, ERRORS))
+@options.of_model(several=None, beside=options.of_curves(NETWORKS, ERRORS))
 def curve(
     swept: Annotated[
         list[str],
@@ -42,9 +42,8 @@ def curve(
     if name in given:
         option = options.spelled(name)
         raise ValueError(f"{name} is swept, {option} gives it again: leave one out.")
-    lines = {"m": options.lists(given.pop("m"), "--m")} if "m" in given else None
-    first = {name: grid[0]} | ({"m": lines["m"][0]} if lines else {})
+    given, lines = options.lines(given)
     model = options.model(
-        given | first, lambda option: f"{option} is missing: {name} alone is swept."
+        given | {name: grid[0]}, lambda option: f"{option} is missing: {name} alone is swept."
     )
     words.answer(sweeps.curve, model, {name: grid}, lines, beside, NETWORKS, words.least_losses)

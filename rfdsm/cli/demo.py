@@ -65,11 +65,7 @@ def _results(folder: Path, report: Report) -> str:
     folder.mkdir(parents=True, exist_ok=True)  # a bad place is refused before the work
     of_gaussian, of_digits = gaussian(), digits()
     found = sweeps.curve(*of_gaussian[:3], simulate=of_gaussian.networks, report=report)
-    drawn, psi_n = plotting.curve_figure(found), float(of_gaussian.model.psi_n)
-    for ax in drawn.axes:
-        ax.axvline(psi_n, color="0.8", linewidth=0.7, zorder=0)
-    ax.text(psi_n, 0, " $p = n$", va="bottom", fontsize=7, color="0.35")
-    plotting.save(drawn, folder / GAUSSIAN)
+    plotting.save(plotting.curve_figure(found), folder / GAUSSIAN)
     report(Progress(GAUSSIAN, 0, 1))
     images = sweeps.predict(
         *of_digits[:3],

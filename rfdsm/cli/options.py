@@ -151,14 +151,15 @@ def of_curves(networks: Networks, errors: str) -> dict[str, tuple[Any, Any]]:
 
 def of_model(
     *,
-    several: tuple[str, ...] = (),
+    several: tuple[str, ...] | None = (),
     without: tuple[str, ...] = (),
     beside: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> Callable:
     """Give a command the options of a model; it takes what was given as `given`, by name.
 
     Args:
-        several: numbers that take several values, given repeatedly or with commas.
+        several: numbers that take several values, given repeatedly or with commas, of which
+            `lines` makes lines; None: all.
         without: options that the command has no use for, or has as its own.
         beside: (annotation, default) of options that are not its parameters but that it takes
             by name, as `beside`.
@@ -167,7 +168,7 @@ def of_model(
     for short, name in names().items():
         help = declared(RFDSM)[name].help
         kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
-        if short in several:
+        if several is None or short in several:
             told = typer.Option(help=f"{help}; 1,2,4 or given repeatedly: a line each.")
             kinds[short] = Annotated[list[str] | None, told]
     for owner, name in KINDS.items():
@@ -273,6 +274,25 @@ def error_names(text: str) -> list[str]:
 def lists(texts: list[str] | None, option: str) -> list[float]:
     """The numbers of an option that was given several times, each one or more numbers."""
     return [number for text in texts or () for number in read_numbers(text, option)]
+
+
+def lines(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[float]] | None]:
+    """What was given with one value each, the first, and the lines of a curve.
+
+    Lines are over the number that has several values, else over m where that was given.
+
+    Raises:
+        ValueError: two numbers have several values.
+    """
+    known = names()
+    values = {name: lists(x, spelled(name)) for name, x in given.items() if name in known}
+    several = [name for name, x in values.items() if len(x) > 1]
+    if len(several) > 1:
+        both = " and ".join(map(spelled, several[:2]))
+        raise ValueError(f"{both} both have several values: the lines differ in one number.")
+    of = several or ["m"] * ("m" in values)
+    single = {name: x[0] for name, x in values.items()}
+    return {**given, **single}, {name: values[name] for name in of} or None
 
 
 def assigned(text: str) -> dict[str, list[int]]:

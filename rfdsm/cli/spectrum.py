@@ -71,19 +71,25 @@ def _table(found: Any) -> Table:
 def _summary(found: Any) -> list[str]:
     """Lines of text: the two times, and how far networks are from theory."""
     about = found.attrs
-    lines = [f"tau_gen = {about['tau_gen']:.4g}, tau_mem = {about['tau_mem']:.4g} by the bulks"]
+    lines = [
+        f"tau_gen = {about['tau_gen']:.4g}, tau_mem = {about['tau_mem']:.4g} by the bulks: the "
+        "population's modes are learned, the first of single points is"
+    ]
     if math.isnan(about["tau_gen"]):
-        lines[0] += ": no gap separates the d largest eigenvalues"
+        lines[0] = "no times by the bulks: no gap separates the d largest eigenvalues"
     if "histogram" not in found:
         return lines
     lines.append(
         f"{about['eigenvalues']} eigenvalues of {about['trials']} trials at d = {about['d']}: "
-        f"Kolmogorov distance {about['kolmogorov']:.3g} from the theory"
+        f"Kolmogorov distance {about['bulks_kolmogorov']:.3g} from the theory's bulks"
     )
     mass, position = about["atom_mass"], about["atom_position"]
-    if about["features"] == "network" and mass > 0 and position > 0:
+    if mass > 0:
         lines.append(
-            f"  of it up to {mass:.3g} is the atom's, which real networks smear by "
-            "O(s²/√d): --features gaussian has it in one place"
+            f"  the atom apart: of its share {mass:.4g} nine in ten lie in "
+            f"{about['atom_low']:.4g} to {about['atom_high']:.4g}, theory has all at "
+            f"{position:.4g}"
         )
+        if about["features"] == "network" and position > 0:
+            lines[-1] += " (real networks smear it by O(s²/√d), --features gaussian does not)"
     return lines

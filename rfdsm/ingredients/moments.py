@@ -162,10 +162,6 @@ class Moments(eqx.Module):
         """The same moments, of the whole data alone."""
         return _changed(self, parts=None, rotated_halves=None)
 
-    def with_halves(self, halves: Rotated) -> "Moments":
-        """The same moments beside those of the points' halves, without their parts."""
-        return _changed(self, parts=None, rotated_halves=halves)
-
     def without_activation(self) -> "Moments":
         """The same moments, of features that are not an activation of rfdsm's."""
         return _changed(self, activation=None)
@@ -185,7 +181,7 @@ class Moments(eqx.Module):
     def _drawn(self) -> list[str]:
         """The fields with an axis of draws."""
         names = ["S_g", "S_s", "T", "rotated"]
-        names += [n for n in ("parts", "rotated_halves") if getattr(self, n) is not None]
+        names += [] if self.parts is None else ["parts", "rotated_halves"]
         return names + ["weights"] * (self.weights is not None and self.weights.ndim == 2)
 
     def __repr__(self) -> str:
@@ -206,7 +202,7 @@ class Moments(eqx.Module):
                 f"psi_p = {psi_p}: use model.replace(psi_p=moments.psi_p).",
             )
         ]
-        if self.population is not None and self.rotated_halves is None:
+        if self.population is not None and self.parts is None:
             conditions.append(
                 (
                     psi_n * self.d < self.population,

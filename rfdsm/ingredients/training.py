@@ -33,8 +33,7 @@ from .filters import FilterNodes, filter_error
 
 SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
-# Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
-MANY = 20.0
+MANY = 20.0  # steps from which descent is like flow: its two hyperbolas stay apart from 15 on
 GROWTH = 4.0  # log of the largest |v|^{2 steps} on the ellipse for fewer; errors are e^{-35}
 SOON = 1e-5  # κτ below which decays are a Taylor series about it: xφ is right to (x·SOON)⁴/24
 
@@ -362,7 +361,9 @@ class GradientDescent(AbstractTraining):
         small = jnp.where(safe < 0.5, safe, 0.0)
         near = -jnp.expm1(self.steps * jnp.log1p(-small))
         far = 1 - (1 - safe) ** self.steps
-        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, self.steps)
+        # At 0 with its slope: at an eigenvalue of 0 and λ = 0 that is the derivative in λ.
+        first = self.steps * (1 - (self.steps - 1) * shrunk / 2)
+        return jnp.where(started, jnp.where(safe < 0.5, near, far) / safe, first)
 
     def domain(self):
         return [

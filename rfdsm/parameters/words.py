@@ -23,6 +23,8 @@ def _text(value: Any) -> str:
         if not np.issubdtype(value.dtype, np.number) or value.size > LONG:
             return f"{value.dtype}{list(value.shape)}"
         return _numbers(np.asarray(value).tolist())
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _numbers(value)
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     return repr(value)

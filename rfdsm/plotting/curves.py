@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..analysis.records import description_of
-from ..errors import LOSSES
+from ..errors import LABELS, LOSSES
 from ..parameters.numbers import escaped
 from ..parameters.plain import from_json
 from .describe import describe, tex
@@ -23,10 +23,12 @@ KNOTS = DOTS | {"marker": "s", "markerfacecolor": "none"}  # measured widths
 BROKEN = {"color": "0.5", "linewidth": 0.8, "linestyle": "-."}
 DOTTED = {"linewidth": 0.8, "linestyle": ":"}
 THIN = {"linestyle": (0, (4, 2)), "linewidth": 0.8}  # of the Gaussian theory
-TIMES = {  # by the spectrum's bulks: the dash and the legend
-    "tau_gen": ((0, (1, 1.5)), r"$\tau_\mathrm{gen}$ (spectrum)"),
-    "tau_mem": ((0, (5, 2)), r"$\tau_\mathrm{mem}$ (spectrum)"),
+SOLID = {"linewidth": 0.7, "linestyle": "-", "alpha": 0.4}
+TIMES = {  # the dash and the legend
+    "tau_gen": ((0, (1, 1.5)), r"$\tau_\mathrm{gen}$, best stop"),
+    "tau_mem": ((0, (5, 2)), r"$\tau_\mathrm{mem}$, memorises"),
 }
+DECADES = ("score_error", "bias2", "variance")  # which along training time fall by decades
 
 
 def curve_figure(
@@ -35,7 +37,8 @@ def curve_figure(
     """A panel per error: theory as lines, networks as dots with one standard error.
 
     Beside them, where the data set has them: the Gaussian theory as thin lines, the band of
-    several draws of the weights, tau_gen and tau_mem, the best linear score, p = n m.
+    several draws of the weights, tau_gen and tau_mem by the losses, the best linear score,
+    p = n and p = n m. At m = ∞ train and memorization loss are the same: they share a panel.
 
     Args:
         dataset: of `sweeps.curve`, `train` or `predict`.
@@ -44,6 +47,7 @@ def curve_figure(
     """
     along, lines = dataset.attrs["axis"], dataset.attrs.get("lines", "")
     title = title or _title(dataset, along, lines)
+    names, same = _different(dataset, names)
     gaussian = f"{names[0]}_gaussian" in dataset
     drawn, axes = panels(
         names,
@@ -70,15 +74,20 @@ def curve_figure(
         own = "points" in dataset.attrs  # data points have no other dimension
         label = "trained networks" if own else f"networks, $d = {dataset.attrs['d']}$"
         handles.append(Line2D([], [], **DOTS, label=label))
-    best = dataset["best_linear"].isel({lines: 0} if lines else {}).values
-    compared = [ax for name, ax in axes.items() if name in LINEAR_COMPARES_WITH]
-    for ax in compared:
-        ax.plot(x, best, **BROKEN)
+    compared = [
+        ax for name, ax in axes.items() if {name, same.get(name)} & {*LINEAR_COMPARES_WITH}
+    ]
+    best = np.unique(np.atleast_2d(dataset["best_linear"].values), axis=0)  # for each t one
+    for ax, losses in product(compared, best):
+        ax.plot(x, losses, **BROKEN)
     if compared:
         handles.append(Line2D([], [], **BROKEN, label="best linear score"))
     handles += _draw_upright(axes, dataset, x, shades)
     for name, ax in axes.items():
-        set_ordinate(ax, dataset[name].values, log=log_y)
+        falls = along == "tau" and name in DECADES
+        set_ordinate(ax, dataset[name].values, log=log_y or falls)
+        if name in same:
+            ax.set_title(f"{LABELS[name]} = {LABELS[same[name]]}", fontsize=9)
         ax.set_xlim(*around(x[0], x[-1], 0.02, log=dataset[along].attrs["spacing"] == "log"))
         plain_ticks(ax.xaxis)
     if handles:
@@ -87,14 +96,26 @@ def curve_figure(
     return drawn
 
 
+def _different(dataset: Any, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The names without those whose values another has, and {kept: left out} of these."""
+    kept, same = list(names), {}
+    pair = "train_loss", "memorization_loss"
+    if {*pair} <= {*names}:
+        first, second = (dataset[name].values for name in pair)
+        if np.allclose(first, second, rtol=1e-6, atol=1e-9, equal_nan=True):
+            kept.remove(pair[1])
+            same = {pair[0]: pair[1]}
+    return kept, same
+
+
 def _title(dataset: Any, along: str, lines: str) -> str:
     """The data and the model in a line."""
     about, without, data = dataset.attrs, [along, lines], None
     if "points" in about:
         data = f"{escaped(about['data'])}: {about['points']} points, $d = {about['dimension']}$"
-        if along != "n":
+        if along != "n" and "n" in about:
             data += f", $n = {about['n']:g}$"
-        without.append("psi_n")
+            without.append("psi_n")
     return describe(description_of(dataset), without, data)
 
 
@@ -119,25 +140,28 @@ def _draw_line(axes: dict[str, Axes], line: Any, x: np.ndarray, along: str, colo
 
 
 def _draw_upright(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
-    """tau_gen and tau_mem, and p = n m, where the axis has them; handles for a legend."""
+    """tau_gen and tau_mem, p = n and p = n m, where the axis has them; handles for a legend."""
     marks = [(_interpolation(dataset), DOTTED, "$p = nm$")]
+    if dataset.attrs["axis"] != "m":
+        marks.append((_interpolation(dataset, noises=1.0), SOLID, "$p = n$"))
     for name, (dash, label) in reversed(TIMES.items()):
-        if f"{name}_by_bulks" in dataset:
-            times = np.atleast_1d(dataset[f"{name}_by_bulks"].values)
+        if f"{name}_by_curves" in dataset:
+            times = np.atleast_1d(dataset[f"{name}_by_curves"].values)
             marks.insert(0, (times, {"linewidth": 0.9, "linestyle": dash}, label))
     handles = []
     for places, look, label in marks:
         pairs = zip(places, shades, strict=True)
         seen = [(place, colour) for place, colour in pairs if x[0] <= place <= x[-1]]
-        for (place, colour), ax in product(seen, axes.values()):
-            ax.axvline(place, color=colour, zorder=0, **look)
+        common = len({place for place, _ in seen}) == 1 < len(seen)
+        for (place, colour), ax in product(seen[:1] if common else seen, axes.values()):
+            ax.axvline(place, color="0.3" if common else colour, zorder=0, **look)
         if seen:
             handles.append(Line2D([], [], color="0.3", **look, label=label))
     return handles
 
 
-def _interpolation(dataset: Any) -> list[float]:
-    """The axis' value at which p = n m, for every line; NaN where that is nowhere."""
+def _interpolation(dataset: Any, noises: float | None = None) -> list[float]:
+    """The axis' value at which p = n m, for every line, or n `noises`; NaN where nowhere."""
     along, lines = dataset.attrs["axis"], dataset.attrs.get("lines", "")
     model = description_of(dataset)
     numbers = {name: from_json(model[name]) for name in ("psi_n", "psi_p", "m")}
@@ -145,6 +169,7 @@ def _interpolation(dataset: Any) -> list[float]:
     for value in dataset[lines].values if lines else [None]:
         here = numbers | ({lines: float(value)} if lines else {})
         psi_n, psi_p, m = (here[name] for name in numbers)
+        m = noises or m
         d = dataset.attrs.get("dimension", math.nan)
         places = {"psi_p": psi_n * m, "psi_n": psi_p / m, "m": psi_p / psi_n}
         found.append((places | {"n": psi_p * d / m}).get(along, math.nan))

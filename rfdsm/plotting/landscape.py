@@ -45,6 +45,7 @@ def landscape_figure(
     shown = [axis.name for axis in landscape.axes]
     lines = [describe(tuned.model, shown, data=about or None), landscape.about]
     two = len(shown) == 2
+    lines += ["colours: steps that grow with the distance from the optimum"] * two
     with style():
         drawn = Figure(figsize=(6.2, 5.2) if two else (5.6, 4.4), layout="constrained")
         ax = drawn.subplots()

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._numerics.memory import require_memory
-from ..errors import FIELDS, Errors, Sizes
+from ..errors import FIELDS, Errors, Sizes, nan_explained
 from ..parameters.checks import is_traced, positive_integer
 from .blocks import BLOCK_ROWS
 from .evaluate import bias2, measured
@@ -24,6 +24,7 @@ from .read_out import Trained, trained
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
 
 
+@nan_explained
 def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
     r"""What `RFDSM.simulate` returns; training times, if there are many, come first.
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis import timescales
-from ..analysis.learning_times import Times, Timescales
+from ..analysis import sampling_error, timescales
 from ..analysis.records import about, about_runs
+from ..errors import FIELDS, LOSSES
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..progress import Report, Steps, silent
@@ -20,7 +20,15 @@ from .axes import axis, realised
 from .networks import Networks, calls, networks, simulated
 from .theory import Lines, lines_of, theory
 
-UNKNOWN = Timescales(Times(np.nan, np.nan), Times(np.nan, np.nan))
+TIMES = {
+    "tau_gen_by_curves": "the best time to stop, of the least test loss",
+    "tau_mem_by_curves": "when the memorization loss is a tenth below that at tau_gen",
+    "tau_gen_by_bulks": "when the population's slowest mode is learned",
+    "tau_mem_by_bulks": "when the fastest mode of single points is learned",
+    "tau_below_best": "when the memorization loss falls under that of the best score",
+    "test_loss_at_gen": "the least test loss",
+    "test_loss_at_gen_error": "its error bar by the number of measured points, 95 %",
+}
 
 
 def curve(
@@ -72,10 +80,11 @@ def curve(
 def train(
     model: RFDSM,
     taus: Any,
-    lines: Mapping[str, Any],
+    lines: Mapping[str, Any] | None = None,
     *,
     simulate: Mapping[str, Any] | None = None,
     seed: int = 0,
+    moments: Moments | None = None,
     report: Report = silent,
 ) -> Any:
     """The errors over training time, and when each line generalises and memorises.
@@ -83,10 +92,12 @@ def train(
     Args:
         model: with `GradientFlow` training, whose own tau does not count.
         taus: training times, shape (times,).
-        lines, simulate, seed, report: as of `curve`.
+        lines, simulate, seed, moments, report: as of `curve`.
 
     Returns:
-        As `curve`, with tau_gen and tau_mem of every line by both ways of `timescales`.
+        As `curve`, with the `timescales` of every line: tau_gen_by_curves, the best time to
+        stop, and test_loss_at_gen there, with its error bar where the moments tell it;
+        tau_mem_by_curves; tau_below_best; and both times by the spectrum's bulks.
 
     Raises:
         TypeError: another training rule. ValueError, NotConverged: as `curve`.
@@ -94,21 +105,34 @@ def train(
     of_lines, asked = checked(model, {"training.tau": taus}, lines, simulate, seed)
     of_lines = of_lines._replace(along=of_lines.along._replace(name="tau"))
     step = Steps(report, 1 + len(of_lines.models) + calls(asked, of_lines))
-    variables = theory(of_lines)
+    variables = theory(of_lines, moments)
     step("theory")
     solved = np.any(variables["status"][1] == 0, axis=-1)
     times = []
     for each, any_solved in zip(of_lines.models, np.atleast_1d(solved), strict=True):
-        times.append(timescales(each) if any_solved else UNKNOWN)
+        times.append(_times(each, moments) if any_solved else {})
         step("timescales")
-    for way in Timescales._fields:
-        for name in Times._fields:
-            values = [getattr(getattr(each, way), name) for each in times]
-            words = {"kind": "timescales", "long_name": f"{name} by the {way}"}
-            variables[f"{name}_by_{way}"] = of_lines.dims, of_lines.shaped(values), words
-    variables |= simulated(asked, of_lines, None, step)
+    for name, words in TIMES.items():
+        if any(name in each for each in times):
+            values = of_lines.shaped([each.get(name, np.nan) for each in times])
+            variables[name] = of_lines.dims, values, {"kind": "timescales", "long_name": words}
+    names = FIELDS if moments is None else LOSSES
+    variables |= simulated(asked, of_lines, moments, step, names)
     title = "random-features denoising score matching over training time"
     return labelled(of_lines, variables, title, asked)
+
+
+def _times(model: RFDSM, moments: Moments | None) -> dict[str, float]:
+    """What `train` tells of a line, by its names in `TIMES`."""
+    times = timescales(model, moments)
+    ways = {"curves": times.curves, "bulks": times.bulks}
+    found = {f"{name}_by_{way}": value for way, both in ways.items()
+             for name, value in both._asdict().items()}  # fmt: skip
+    found |= {"tau_below_best": times.below_best, "test_loss_at_gen": times.test_loss}
+    if moments is not None and moments.parts is not None and np.isfinite(times.tau_gen):
+        error = sampling_error(model.replace(tau=times.tau_gen), moments).total.test_loss
+        found["test_loss_at_gen_error"] = float(np.mean(error))
+    return found
 
 
 def checked(

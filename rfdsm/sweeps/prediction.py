@@ -1,6 +1,5 @@
 """The losses on a data set's own points by two theories, before any training."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from .._files import points as _points
 from ..analysis import measure, sampling_error
-from ..errors import LOSSES, FewPoints
+from ..errors import LOSSES
 from ..ingredients import datasets
 from ..ingredients.data import sample_matrix, standardise
 from ..model import RFDSM
@@ -141,15 +140,18 @@ def predict(
     if of_lines.along.full == "psi_p" and len(widths) < 2:
         raise ValueError("along psi_p give widths=, at least two psi_p to measure at.")
     step = Steps(report, 2 + calls(asked, of_lines))
-    about = {"noises": noises, "classes": classes, "draws": draws if draws > 1 else None}
+    about: dict[str, Any] = {
+        "noises": noises,
+        "classes": classes,
+        "draws": draws if draws > 1 else None,
+    }
     key, factors = jax.random.key(seed), None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewPoints)  # the result says so with its numbers
-        if of_lines.along.full == "psi_p":
-            several = measured_widths(model, widths, key, report, **about)
-            moments = several[len(several) // 2]
-        else:
-            moments = measure(model, key, report=report, **about)
+    about["warned"] = False  # the result says with numbers whether points are few
+    if of_lines.along.full == "psi_p":
+        several = measured_widths(model, widths, key, report, **about)
+        moments = several[len(several) // 2]
+    else:
+        moments = measure(model, key, report=report, **about)
     step("moments")
     if of_lines.along.full == "psi_p":
         variables, factors = between_widths(of_lines, several, MEASURED)

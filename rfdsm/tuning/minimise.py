@@ -10,7 +10,7 @@ from ..errors import NEED_TRUE_SCORE
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.checks import is_traced, positive_integer
-from ..progress import Report, silent
+from ..progress import Progress, Report, silent
 from . import goals, roads
 from .goals import Constraint, Goal
 from .outcome import Tuned, tuned
@@ -72,6 +72,9 @@ def tune(
     starts = positive_integer(starts, "starts")
     points = spread(problem.variables, model, starts)
     found = solve(problem, problem.bounds, points, report)
+    if problem.road is not None:  # what follows takes long
+        at = ", ".join(f"{name} = {x:.4g}" for name, x in found[0].numbers.items())
+        report(Progress(f"least {problem.objective.words} {found[0].value:.6g} at {at}"))
     return tuned(problem, found, starts, report, moments)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import Errors
+from ..ingredients.data import Samples
 from ..model import RFDSM
 from ..progress import Report, silent
 from .error_bars import error_bar
@@ -60,6 +61,9 @@ class Tuned:
         error_bar: of the objective where moments were given, a 95 % interval; see
             `tuning.error_bars`. None: not known.
         problem: what was asked: the model, its free variables, objective and constraints.
+
+    `theory` says in words which theory was searched: of a model of `Samples` without moments
+    the Gaussian one.
     """
 
     model: RFDSM
@@ -76,6 +80,15 @@ class Tuned:
     starts: int
     error_bar: float | None
     problem: Problem
+
+    @property
+    def theory(self) -> str:
+        """Which theory was searched, in words."""
+        if self.problem.road is not None:
+            return "measured moments"
+        if isinstance(self.model.data, Samples):
+            return "Gaussian theory of the points' covariance (moments= takes measured ones)"
+        return "exact asymptotics"
 
     def verify(
         self,
@@ -129,6 +142,8 @@ class Tuned:
             lines.append(f"  at an integer {names}: {self.integer.value:.9g} with {told}")
         if self.error_bar is not None:
             lines.append(f"  measured moments leave it uncertain: ± {self.error_bar:.2g}")
+        if isinstance(self.model.data, Samples):
+            lines.append(f"  by the {self.theory}")
         return "\n".join(lines)
 
 

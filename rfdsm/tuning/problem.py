@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ PENALTY = 10.0  # of g² in what it descends
 STEP = 0.1  # the longest of these, in the unit box
 # Halves the time to compile this program, and leaves what it takes to run.
 OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+_ONE = threading.Lock()
 
 
 class Problem(eqx.Module):
@@ -67,7 +69,7 @@ class Problem(eqx.Module):
     def goals(self, point: Point) -> Float[Array, " goals"]:
         """The objective, and what the constraints bound."""
         goals = (self.objective, *(c.goal for c in self.constraints))
-        return jnp.stack([goal.value(point) for goal in goals])
+        return jnp.stack([goal.value(point) for goal in goals]).astype(float)
 
 
 def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:
@@ -83,9 +85,20 @@ def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:
     return found
 
 
-@functools.cache
+def prepare(problem: Problem) -> None:
+    """Compile what evaluates the problem, and evaluate nothing."""
+    k, bounds = len(problem.variables.names), problem.bounds
+    _program()(problem, np.ones((ROWS, k + len(bounds))), np.asarray(0))
+
+
 def _program() -> Callable:
     """`_evaluate`, compiled quickly where this version of JAX knows how."""
+    with _ONE:  # of two threads that ask first
+        return _compiled()
+
+
+@functools.cache
+def _compiled() -> Callable:
     try:
         jax.jit(lambda x: x, compiler_options=OPTIONS).lower(0.0).compile()
     except (ValueError, jax.errors.JaxRuntimeError):

@@ -5,7 +5,6 @@ same covariance is interpolated: it is within some 20 % of 1 and varies slowly, 
 themselves have a peak at p = n m that the Gaussian theory knows.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,9 +14,9 @@ import numpy as np
 
 from .._numerics.linalg import stacked
 from ..analysis.measurement import measure
-from ..errors import LOSSES, Errors, FewPoints
+from ..errors import LOSSES, Errors
 from ..ingredients.moments import Moments
-from ..ingredients.rotated import Rotated
+from ..ingredients.rotated import Parts
 from ..model import RFDSM
 from ..progress import Progress, Report, silent
 
@@ -26,9 +25,8 @@ class Widths(NamedTuple):
     """Moments of several widths, the narrowest first, and the spline between them.
 
     Attributes:
-        moments: of all widths and their halves, stacked; narrower ones are filled up with
-            features that are 0, which changes no error, but the unit of training time,
-            κ = 2h/ψ_p.
+        moments: of all widths, stacked; narrower ones are filled up with features that are 0,
+            which changes no error, but the unit of training time, κ = 2h/ψ_p.
         ratios: psi_p of each, shape (widths,).
         bends: from values at log psi_p to the natural cubic spline's second derivatives there.
     """
@@ -55,11 +53,12 @@ def widths(moments: Sequence[Moments]) -> Widths:
             "moments of several widths must be of at least two, and of different ones, got "
             f"psi_p = {', '.join(f'{ratio:g}' for ratio in ratios)}."
         )
-    filled = [_filled(m, ordered[-1].p) for m in ordered]
+    halves = all(m.parts is not None for m in ordered)
+    filled = [_filled(m, ordered[-1].p, halves) for m in ordered]
     if len({(jax.tree.structure(m), m.S_g.shape, m.d) for m in filled}) > 1:
         raise ValueError(
             "moments of several widths must agree in all else: data, process, activation, and "
-            "as many classes and draws (measure(..., classes=1)), all with halves or none."
+            "as many classes and draws (measure(..., classes=1))."
         )
     return Widths(stacked(filled), ratios, _bends(np.log(ratios)))
 
@@ -75,25 +74,27 @@ def measure_widths(
         model: with `Samples`. ratios: the psi_p. key, report: as of `rfdsm.measure`.
     """
     found: list[Moments] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewPoints)
-        for number, ratio in enumerate(sorted(ratios, reverse=True)):
-            report(Progress("moments", number, len(ratios)))
-            there, of_this = model.replace(psi_p=ratio), jax.random.fold_in(key, number)
-            classes = found[0].classes if found else None
-            found.append(measure(there, of_this, classes=classes, report=report))
+    for number, ratio in enumerate(sorted(ratios, reverse=True)):
+        report(Progress("moments", number, len(ratios)))
+        there, of_this = model.replace(psi_p=ratio), jax.random.fold_in(key, number)
+        classes = found[0].classes if found else None
+        found.append(measure(there, of_this, classes=classes, warned=False, report=report))
     return found
 
 
-def _filled(moments: Moments, p: int) -> Moments:
-    """With features that are always 0, up to p of them; of the parts their halves alone."""
+def _filled(moments: Moments, p: int, halves: bool) -> Moments:
+    """With features that are always 0, up to p of them; of the parts the halves, if asked."""
     more = p - moments.p
 
     def pad(matrix, *axes):
         space = [(0, more if axis - matrix.ndim in axes else 0) for axis in range(matrix.ndim)]
         return np.pad(matrix, space)
 
-    filled = Moments(
+    parts = None
+    if halves and moments.parts is not None:
+        S_g, S_s, T, weights = moments.parts.halves()
+        parts = Parts(pad(S_g, -1, -2), pad(S_s, -1, -2), pad(T, -2), weights)
+    return Moments(
         pad(moments.S_g, -1, -2),
         pad(moments.S_s, -1, -2),
         pad(moments.T, -2),
@@ -101,12 +102,8 @@ def _filled(moments: Moments, p: int) -> Moments:
         moments.activation,
         moments.weights,
         moments.population,
+        parts=parts,
     )
-    if (halves := moments.rotated_halves) is None:
-        return filled
-    shared, fresh = (pad(S, -1, -2) for S in (halves.shared, halves.fresh))
-    halves = Rotated(shared, fresh, pad(halves.cross, -2), halves.weights)
-    return filled.with_halves(halves)
 
 
 def measured(model: RFDSM, moments: Moments) -> Errors:
@@ -122,12 +119,27 @@ def interpolated(model: RFDSM, widths: Widths) -> Errors:
     logs, gaussian = _log_ratios(model, widths)
     position = jnp.log(model.psi_p)
     knots = jnp.log(jnp.asarray(widths.ratios))
+    added = jax.vmap(lambda each: _spline(knots, widths.bends, each, position))(logs)
+    return scaled(gaussian, added)
+
+
+def scaled(gaussian: Errors, logs: Any) -> Errors:
+    """The Gaussian theory's losses times exp of what is added to their logs, (losses, ...)."""
     values = {
-        name: gaussian[name] * jnp.exp(_spline(knots, widths.bends, logs[i], position))
-        for i, name in enumerate(LOSSES)
+        name: getattr(gaussian, name) * jnp.exp(log)
+        for name, log in zip(LOSSES, logs, strict=True)
     }
-    unknown = jnp.full_like(position, jnp.nan)
+    unknown = jnp.full_like(gaussian.test_loss, jnp.nan)
     return Errors(score_error=unknown, bias2=unknown, variance=unknown, **values)
+
+
+def log_ratios(model: RFDSM, moments: Moments | Widths) -> np.ndarray:
+    """log(measured/Gaussian theory) of each loss at each width, shape (losses, widths)."""
+    if isinstance(moments, Widths):
+        return np.asarray(_jitted(model, moments)[0])
+    found = _of_one(model, moments), _of_theory(model)
+    exact, gaussian = (np.array([getattr(e, name) for name in LOSSES]) for e in found)
+    return np.log(exact / gaussian)[:, None]
 
 
 def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None:
@@ -146,7 +158,7 @@ def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None
     share = np.clip((position - knots[place - 1]) / (knots[place] - knots[place - 1]), 0, 1)
     if share * (1 - share) < 1e-9:
         return 0.0
-    logs = np.asarray(jax.jit(_log_ratios)(model, widths)[0])[LOSSES.index(name)]
+    logs = log_ratios(model, widths)[LOSSES.index(name)]
     for i in range(1, len(logs) - 1):
         rest = np.delete(knots, i)
         values = jnp.asarray(np.delete(logs, i))
@@ -159,7 +171,7 @@ def interpolation_error(model: RFDSM, widths: Widths, name: str) -> float | None
 def _log_ratios(model, widths):
     """log(measured/Gaussian theory) of each loss at each width, shape (losses, widths).
 
-    And the Gaussian theory's losses at the model's own psi_p, by name.
+    And the Gaussian theory's errors at the model's own psi_p.
     """
     ratios = jnp.asarray(widths.ratios)
     widest = widths.ratios.shape[0] - 1
@@ -175,9 +187,9 @@ def _log_ratios(model, widths):
     exact = jax.lax.map(at, (ratios, jax.tree.map(jnp.asarray, widths.moments)))
     psi_p = jnp.append(ratios, model.psi_p)
     gaussian = jax.vmap(lambda ratio: model.replace(psi_p=ratio).solve().errors)(psi_p)
-    gaussian = jnp.stack([getattr(gaussian, name) for name in LOSSES], axis=1)
-    here = {name: gaussian[-1, i] for i, name in enumerate(LOSSES)}
-    return jnp.log(exact / gaussian[:-1]).T, here
+    here = jax.tree.map(lambda values: values[-1], gaussian)
+    gaussian = jnp.stack([getattr(gaussian, name)[:-1] for name in LOSSES], axis=1)
+    return jnp.log(exact / gaussian).T, here
 
 
 def _spline(knots, bends, values, x):
@@ -196,3 +208,7 @@ def _bends(knots) -> np.ndarray:
     from scipy.interpolate import CubicSpline  # takes longer to import than all of the package
 
     return CubicSpline(knots, np.eye(len(knots)), bc_type="natural")(knots, 2)
+
+
+_jitted, _of_one = jax.jit(_log_ratios), jax.jit(measured)
+_of_theory = jax.jit(lambda model: model.solve().errors)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice, product
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from ..parameters.numbers import value_of
 from ..progress import Progress, Report
 from .descent import SNAP, End, Evaluation, finish, kkt, lowest, side_by_side, slsqp
 from .optima import Optimum, distinct
-from .problem import Problem, evaluate, explored
+from .problem import Problem, evaluate, explored, prepare
 from .surrogate import expanded
 from .variables import Variables
 
@@ -236,11 +237,10 @@ def _whole(x: float) -> set[float]:
     return {x} if math.isinf(x) else {round(x), math.floor(x), math.ceil(x)}
 
 
-def _measured(problem: Problem, bounds, points, report) -> list[Optimum]:
-    """`solve` where solves are dear: from the optima of the Gaussian theory."""
-    points = points[:GAUSSIAN_STARTS]
+def _gaussian_optima(problem: Problem, bounds, points, report) -> list[Optimum]:
+    """The optima of the Gaussian theory, or where it has none with what moments add to it."""
     try:
-        starts = solve(problem.cheap(), bounds, points, report)
+        return solve(problem.cheap(), bounds, points, report)
     except Infeasible:  # what the Gaussian theory cannot, measured moments may
         (at,), (below,) = (
             case_at(each, points[:1], bounds).starts for each in (problem, problem.cheap())
@@ -249,7 +249,15 @@ def _measured(problem: Problem, bounds, points, report) -> list[Optimum]:
             raise
         added = expanded(at, below)
         starts = solve(problem.cheap(added), bounds, points, report)
-        starts = [each._replace(added=added) for each in starts]
+        return [each._replace(added=added) for each in starts]
+
+
+def _measured(problem: Problem, bounds, points, report) -> list[Optimum]:
+    """`solve` where solves are dear: from the optima of the Gaussian theory."""
+    points = points[:GAUSSIAN_STARTS]
+    with ThreadPoolExecutor(1) as beside:  # its program, which takes as long to compile
+        beside.submit(prepare, problem)
+        starts = _gaussian_optima(problem, bounds, points, report)
     found = [settled(problem, each, report) for each in starts[:MEASURED_STARTS]]
     if not any(found):
         raise Infeasible("feasible points were found, but no optimum among them.")

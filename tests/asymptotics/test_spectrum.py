@@ -158,7 +158,14 @@ def test_timescales_follow_their_laws():
     best = taus[np.argmin(errors.score_error)]
     assert times[0].curves.tau_gen == pytest.approx(best, rel=0.01)
     under = np.flatnonzero(np.asarray(errors.memorization_loss < model.baselines().best))
-    assert times[0].curves.tau_mem == pytest.approx(taus[under[0]], rel=0.01)
+    assert times[0].below_best == pytest.approx(taus[under[0]], rel=0.01)
+    assert times[0].test_loss == pytest.approx(float(errors.test_loss.min()), rel=1e-6)
+    # It memorises after that, when its training points' loss is a tenth lower.
+    memorised = np.asarray(errors.memorization_loss) < 0.9 * float(
+        errors.memorization_loss[np.argmin(errors.test_loss)]
+    )
+    assert times[0].tau_mem == pytest.approx(taus[np.argmax(memorised)], rel=0.01)
+    assert times[0].below_best < times[0].tau_gen < times[0].tau_mem
     # Fewer features than dimensions: no gap, and no memorisation.
     few = rfdsm.timescales(model_of(8.0, 0.5, 4.0))
     assert all(math.isnan(time) for time in (*few.bulks, few.curves.tau_mem))

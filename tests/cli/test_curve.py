@@ -10,8 +10,6 @@ import pytest
 import xarray as xr
 from command import call, rfdsm
 
-from rfdsm import plotting
-
 FIXED = "--psi-n 2 --t 0.2 --lam 1e-2"
 SWEEP = f"curve psi_p=0.5:8:5 {FIXED} --m 1,inf"
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
@@ -82,16 +80,6 @@ def test_a_curve_without_a_solved_point_fails(capsys, tmp_path):
         "--data", str(tmp_path / "none.csv"),
     )  # fmt: skip
     assert code == 1 and out == "" and err.count("\n") == 1 and not os.listdir(tmp_path)
-
-
-def test_nothing_is_written_when_a_run_fails(capsys, tmp_path, monkeypatch):
-    def fails(*_, **__):
-        raise ValueError("no figure")
-
-    monkeypatch.setattr(plotting, "curve_figure", fails)
-    figure, data = tmp_path / "curve.png", tmp_path / "curve.nc"
-    code, out, err = call(capsys, *SWEEP.split(), "--out", str(figure), "--data", str(data))
-    assert (code, out, err) == (2, "", "rfdsm: no figure\n") and not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_the_command(path, capsys, tmp_path):
     code, out, err = call(capsys, *arguments, "--out", str(files[".png"]), *extra)
     assert code == 0 and all(line.startswith("rfdsm: ") for line in err.splitlines())
     for part in (
-        "points.npy, centred", "200 points of 8 columns (1 of them constant)",
+        "centred and scaled", " ± ", "200 points of 8 columns (1 of them constant)",
         "effective dimension", "kurtosis", "Gaussian theory", "trained networks",
     ):  # fmt: skip
         assert part in out

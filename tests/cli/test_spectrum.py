@@ -25,13 +25,17 @@ def test_the_command(capsys, tmp_path, spectrum):
         "--out", str(figure), "--data", str(data),
     )  # fmt: skip
     assert code == 0 and err == ""
-    for text in ("atom", "in networks", "Kolmogorov distance", "real networks smear"):
+    for text in ("atom", "in networks", "the theory's bulks", "real networks smear"):
         assert text in out
     assert f"tau_gen = {spectrum.attrs['tau_gen']:.4g}" in out
     assert figure.read_bytes().startswith(b"%PDF")
     with xr.open_dataset(data) as stored:
         np.testing.assert_array_equal(stored.low, spectrum.low)
-        assert f"distance {stored.attrs['kolmogorov']:.3g}" in out
+        assert f"distance {stored.attrs['bulks_kolmogorov']:.3g}" in out
+        # The smeared atom of mass .625 makes all of the plain distance.
+        assert stored.attrs["bulks_kolmogorov"] < 0.15 < 0.3 < stored.attrs["kolmogorov"]
+        low, high = stored.attrs["atom_low"], stored.attrs["atom_high"]
+        assert low < stored.attrs["atom_position"] < high
 
 
 def test_theory_is_where_the_networks_are(capsys):

@@ -32,13 +32,19 @@ def test_the_command(capsys, tmp_path):
         "--lam", "1e-3", "--out", str(figure), "--data", str(data),
     )  # fmt: skip
     assert code == 0 and err == ""
-    for text in ("tau_gen = 4, tau_mem = 100", "by the curves", "test loss differs by"):
+    for text in (
+        "stop at tau_gen = 6 (test loss 0.5)",
+        "tau = 4, those of single points from 100",
+        "test loss differs by",
+    ):
         assert text in out
     assert sorted(os.listdir(tmp_path / "new")) == ["train.nc", "train.png"]
     assert figure.read_bytes().startswith(b"\x89PNG")
     with xr.open_dataset(data) as stored:
-        least = f"psi_n = 2: least score error {float(stored.score_error[1].min()):.5g} and"
-        assert least in out
+        assert float(stored.tau_mem_by_curves[1]) == 1e9
+    assert (
+        "psi_n = 2: stop at tau_gen = 6 (test loss 0.5); memorises from tau_mem = 1e+09" in out
+    )
 
 
 def test_lines_over_m_and_options_given_repeatedly(capsys, tmp_path):
@@ -49,7 +55,7 @@ def test_lines_over_m_and_options_given_repeatedly(capsys, tmp_path):
     )  # fmt: skip
     assert code == 0 and err == "" and "bias²" in out
     assert re.findall(r"^m = (.*):", out, flags=re.M) == ["1", "4", "∞"]
-    assert "tau_mem = nan by the curves" in out
+    assert "m = 1: stop at tau_gen = 6 (test loss 0.5); it does not memorise" in out
     with xr.open_dataset(data) as stored:
         np.testing.assert_array_equal(stored.m, [1, 4, np.inf])
         four = RFDSM(psi_n=2, psi_p=4, m=4, t=0.2, training=GradientFlow(1.0))
@@ -71,6 +77,7 @@ def test_nothing_solved_fails(capsys, tmp_path):
     [
         (f"--psi-n 1,2 --m 1,2 {FIXED}", "both have several"),
         (f"--psi-n 1 --psi-n 2 --m 1 --m 2 {FIXED}", "both have several"),
+        ("--psi-n 2 --m 1 --psi-p 4,8 --t .1,.2", "both have several"),
         (f"--psi-n 2,2 --m 1 {FIXED}", "twice"),
         (f"--psi-n 2 --m inf,inf {FIXED}", "twice"),
         (f"--psi-n 2,x --m 1 {FIXED}", "--psi-n takes numbers"),

@@ -172,7 +172,7 @@ def test_summary_words(tuned):
         return "\n".join(words.summary(dataclasses.replace(tuned, **changes)))
 
     assert "nothing feasible" in told(integer=None)
-    assert "± 0.02 (interpolated" in told(error_bar=0.02)
+    assert "± 0.02 (of finitely many points)" in told(error_bar=0.02)
     assert "roughly" in told(first_order=1e-3)
     assert "leave nothing free" in told(second_order=math.inf)
     assert "flat in some direction" in told(second_order=0.0)
@@ -205,6 +205,7 @@ def test_a_figure_has_contours_path_and_star(tuned, around):
     drawn = landscape_figure(tuned, around)
     ax, bar = drawn.axes
     assert bar.get_ylabel() == "test loss" and r"$\psi_p = 16$" in drawn.get_suptitle()
+    assert "steps that grow" in drawn.get_suptitle(), "colours are not evenly spaced"
     assert ax.get_yscale() == "log" and ax.get_xlim() == (1, 0), "m grows to the right"
     labels = [tick.get_text() for tick in ax.get_xticklabels()]
     assert labels[0] == "∞" and {"1", "2", "4", "8"} <= set(labels)
@@ -276,14 +277,15 @@ def test_the_command_on_data(capsys, X, tmp_path):
         capsys, "tune", points, *"--psi-n 4 --psi-p 2 --m inf --t 0.2 --starts 4".split(),
         "--free", "lam=1e-4:10", "--out", str(tmp_path / "curve.svg"),
     )  # fmt: skip
-    assert code == 0 and "leverage" in err and err.count("\n") == 1
+    assert code == 0 and "leverage" in err and err.count("\n") == 2
+    assert "least test loss 0." in err, "the answer when it is there"
     for text in (
         "300 points of 12 columns",
         "least test loss",
         "leave the test loss uncertain",
     ):
         assert text in out
-    assert "measured moments at 40 points" in (tmp_path / "curve.svg").read_text()
+    assert "measured moments at 12 points" in (tmp_path / "curve.svg").read_text()
 
 
 @pytest.mark.slow
@@ -318,7 +320,7 @@ def test_psi_p_is_free_between_measured_widths(capsys, X):
     # The widest is the best: a measured width, whose error bar is of finitely many points.
     assert tuned.numbers["psi_p"] == 2 and 0 < tuned.error_bar < 0.2 * tuned.value
     around = landscape.survey(tuned, plan.shown, side=24)
-    assert around.value.shape == (24, 24) and "12 × 12" in around.about
+    assert around.value.shape == (24, 24) and "3 × 6" in around.about
     assert np.nanmin(around.value) == pytest.approx(tuned.value, rel=0.02)
     console.print_json(words.report(plan, tuned))
     report = json.loads(capsys.readouterr().out)
@@ -333,6 +335,18 @@ def test_bounds_of_data_unless_told(X):
     plan = request.plan({**fixed, "free": {"psi_n": None, "psi_p": None}}, points)
     assert plan.free["psi_n"] == (0.5, 12.5) and plan.free["psi_p"] == (0.5, 6)
     assert plan.error == "test_loss" and len(plan.widths) == 5
+
+
+def test_data_have_usual_numbers(X):
+    """As `predict` has them, and what is not given is tuned."""
+    points = Points("points.npy", X - X.mean(0), False)
+    plan = request.plan({}, points)
+    assert [*plan.free] == ["psi_p", "training.lam", "m"]
+    assert float(plan.model.process.t) == 0.1 and float(plan.model.psi_n) == 2
+    assert [*request.plan({"m": 2.0}, points).free] == ["psi_p", "training.lam"]
+    whole = request.plan({"psi_n": 25.0, "free": {"training.lam": None}}, points)
+    assert float(whole.model.psi_n) * 12 == 300, "all points"
+    assert float(whole.model.m) == 4 and whole.widths == (3,)
 
 
 LAM, M = "--free lam=1e-6:10", "--free m"
@@ -390,7 +404,7 @@ REST = "--psi-n 4 --psi-p 16 --m 2 --t 0.2"
         (f"points.npy {REST} {LAM} --over-times 0.1,0.2", "--over-times"),
         (f"points.npy {REST} {LAM} --eigenvalues 1,2", "--eigenvalues is of Gaussian"),
         (f"points.npy {REST} {LAM} --verify d=8", "--verify takes trials=8"),
-        (f"points.npy {REST} {LAM} --psi-n 30", "leave one out"),
+        (f"points.npy {REST} {LAM} --psi-n 30", "DATA are 300 points: take fewer"),
         (f"points.npy {REST} {LAM} --psi-p 0.001", "no network"),
         (f"points.npy {REST} {LAM} --free psi_p=1:2 --widths 1", "--widths 1"),
         (f"points.npy {REST} {LAM} --free psi_p=2:1", "two measured widths"),

@@ -73,6 +73,16 @@ def test_the_contour_of_gradient_descent_at_any_number_of_steps(lam):
     assert (v.real[:, :20] > 0).all() and (v.real[:, 20:] < 0).all()
 
 
+def test_derivatives_of_filters_where_nothing_has_started():
+    """In λ at an eigenvalue of 0 and λ = 0, from the series in κη λ and κτ λ."""
+    scale, zero = RATE * 0.2, jnp.zeros(())
+    for differentiate in (jax.jacfwd, jax.jacrev):
+        slope = differentiate(lambda lam: rfdsm.GradientDescent(5, 0.2, lam).filter(zero, RATE))
+        assert float(slope(0.0)) == pytest.approx(-10 * scale**2)
+        slope = differentiate(lambda lam: rfdsm.GradientFlow(2.0, lam).filter(zero, RATE))
+        assert float(slope(0.0)) == pytest.approx(-((2 * RATE) ** 2) / 2)
+
+
 def test_gradient_descent_at_small_rates_is_flow():
     flow, descent = rfdsm.GradientFlow(30.0, 0.1), rfdsm.GradientDescent(10**6, 3e-5, 0.1)
     np.testing.assert_allclose(descent.filter(X, RATE), flow.filter(X, RATE), rtol=1e-4)

@@ -36,9 +36,12 @@ def test_theory_is_the_trajectory_of_every_line(model, trained):
         errors = of_line.trajectory(TAUS)
         for name in FIELDS:
             np.testing.assert_array_equal(trained[name][line], getattr(errors, name))
-        for way, times in known_times(of_line)._asdict().items():
-            for name, value in times._asdict().items():
+        known = known_times(of_line)
+        for way in ("bulks", "curves"):
+            for name, value in getattr(known, way)._asdict().items():
                 assert float(trained[f"{name}_by_{way}"][line]) == value
+        assert float(trained.tau_below_best[line]) == known.below_best
+        assert float(trained.test_loss_at_gen[line]) == known.test_loss
 
 
 def test_networks_are_those_of_the_model(model, trained):

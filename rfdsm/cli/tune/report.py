@@ -170,5 +170,6 @@ def report(
         and {"value": whole.value, "numbers": whole.numbers, "errors": whole.errors.to_dict()},
         "sampling_error": None if sampled is None else sampled.share(tuned.errors),
         "verification": networks,
+        "theory": tuned.theory,
         "model": to_plain(tuned.model, whole=False),
     }

@@ -220,7 +220,7 @@ def _measured(
 
     Raises:
         ValueError: what a measurement fixes is free, no network is so narrow, too few
-            widths, or more training points than there are.
+            widths, or no points left to test on.
     """
     about = numbers(model)
     for name in free:
@@ -229,8 +229,10 @@ def _measured(
     N, d = points.X.shape
     psi_n, psi_p = float(model.psi_n), float(model.psi_p)
     n = free.get("psi_n", (psi_n, psi_n))[1] * d
-    if round(n) > N:
-        raise ValueError(f"psi_n = {n / d:g} is n = {n:g} of {N} points: take fewer.")
+    if n > N * (1 + 1e-9):
+        raise ValueError(
+            f"psi_n = {n / d:g} is n = {n:g}, and DATA are {N} points: take fewer."
+        )
     low, high = free.get("psi_p", (psi_p, psi_p))
     if not (0.5 < low * d and high < math.inf):
         raise ValueError(f"psi_p = {low:g} at d = {d} gives no network: take more than 1/d.")

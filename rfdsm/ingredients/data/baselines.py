@@ -4,10 +4,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ...errors import Baselines
+from ...errors import Baselines, nan_explained
 from .base import AbstractData
 
 
+@nan_explained
 def baselines(process: Any, data: AbstractData) -> Baselines:
     """The losses to hold errors against, for a process that noises the data."""
     noising, law = process.noising(), data.law()
