@@ -116,15 +116,26 @@ def markers(along: Axis, d: int, points: int) -> np.ndarray:
         if low > high:
             raise ValueError(f"no integer {along.name} lies in {x[0]:g} to {x[-1]:g}.")
         chosen = np.clip(np.round(chosen), low, high)
+    return realisable(along, d, chosen)
+
+
+def realisable(along: Axis, d: int, x: np.ndarray) -> np.ndarray:
+    """The nearest values that networks of dimension d have, ascending.
+
+    Raises:
+        ValueError: d is too small for one.
+    """
+    if along.about.integer:
+        x = np.round(x)
     elif along.about.count:
-        whole = np.array([counted(value, d) for value in chosen])
-        if whole[0] == 0:
+        whole = np.array([counted(value, d) for value in x])
+        if not whole.all():
             raise ValueError(
-                f"{along.name} = {chosen[0]:g} at d = {d} leaves no {along.about.count}: take "
-                "a larger d."
+                f"{along.name} = {x[whole == 0][0]:g} at d = {d} leaves no "
+                f"{along.about.count}: take a larger d."
             )
-        chosen = whole / d
-    return np.unique(chosen)
+        x = whole / d
+    return np.unique(x)
 
 
 def realised(model: RFDSM, d: int, without: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from ..ingredients.moments import Moments
 from ..parameters.numbers import text
 from ..progress import Steps
 from ..simulation import experiment, key_of
-from .axes import markers
+from .axes import markers, realisable
 from .theory import Lines
 
 
@@ -45,7 +45,10 @@ def networks(asked: dict[str, Any], seed: int, lines: Lines) -> Networks:
     d = lines.models[0].data.dimension(given.pop("d", None))
     trials = given.pop("trials", 8)
     at = given.pop("at", None)
-    x = markers(along, d, given.pop("points", 6)) if at is None else np.asarray(at, float)
+    if at is None:
+        x = markers(along, d, given.pop("points", 6))
+    else:
+        x = realisable(along, d, np.atleast_1d(np.asarray(at, float)))
     if given:
         raise ValueError(f"networks take d, trials, points or at, got {', '.join(given)} too.")
     for each in lines.models:

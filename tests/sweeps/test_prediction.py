@@ -75,6 +75,16 @@ def test_draws_give_a_band(X):
     curves.curve_figure(found, log_y=True)
 
 
+def test_what_is_measured_at_one_value_is_refused_before_the_work(X):
+    def measuring(_):
+        raise AssertionError("measured")
+
+    model = RFDSM(psi_n=1, psi_p=2, m=4, t=0.1, lam=0.1, data=Samples(standardise(X)))
+    for over, lines in (({"t": [0.1, 0.2]}, None), ({"m": [1, 2]}, {"psi_p": [1, 2]})):
+        with pytest.raises(ValueError, match="cannot vary on data points"):
+            sweeps.predict(model, over, lines, report=measuring)
+
+
 def test_long_work_is_announced(X):
     X = standardise(X)
     short = command.question(X, "lam=1:2:2", {"m": [1], "psi_p": 1})
