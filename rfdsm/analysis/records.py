@@ -40,4 +40,10 @@ def model_of(dataset: Any) -> RFDSM:
     Raises:
         ValueError: it was of data points or of a user's own function, which no file holds.
     """
-    return RFDSM.from_dict(description_of(dataset))
+    described = description_of(dataset)
+    if "points" in described["data"]:
+        raise ValueError(
+            "the model is of data points, which no file holds: build it with "
+            "data=rfdsm.Samples(X) and the numbers in dataset.attrs['model']."
+        )
+    return RFDSM.from_dict(described)

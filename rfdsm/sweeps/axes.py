@@ -1,6 +1,5 @@
 """The number that is swept, its values, and where along them networks are trained."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -113,19 +112,30 @@ def markers(along: Axis, d: int, points: int) -> np.ndarray:
     middles = (np.arange(points) + 0.5) / points * (len(x) - 1)
     chosen = x[np.round(middles).astype(int)]
     if along.about.integer:
-        low, high = math.ceil(x[0]), math.floor(x[-1])
+        low, high = np.ceil(x[0]), np.floor(x[-1])  # of infinity itself
         if low > high:
             raise ValueError(f"no integer {along.name} lies in {x[0]:g} to {x[-1]:g}.")
         chosen = np.clip(np.round(chosen), low, high)
+    return realisable(along, d, chosen)
+
+
+def realisable(along: Axis, d: int, x: np.ndarray) -> np.ndarray:
+    """The nearest values that networks of dimension d have, ascending.
+
+    Raises:
+        ValueError: d is too small for one.
+    """
+    if along.about.integer:
+        x = np.round(x)
     elif along.about.count:
-        whole = np.array([counted(value, d) for value in chosen])
-        if whole[0] == 0:
+        whole = np.array([counted(value, d) for value in x])
+        if not whole.all():
             raise ValueError(
-                f"{along.name} = {chosen[0]:g} at d = {d} leaves no {along.about.count}: take "
-                "a larger d."
+                f"{along.name} = {x[whole == 0][0]:g} at d = {d} leaves no "
+                f"{along.about.count}: take a larger d."
             )
-        chosen = whole / d
-    return np.unique(chosen)
+        x = whole / d
+    return np.unique(x)
 
 
 def realised(model: RFDSM, d: int, without: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from ..ingredients.moments import Moments
 from ..parameters.numbers import text
 from ..progress import Steps
 from ..simulation import experiment, key_of
-from .axes import POINTS, markers
+from .axes import POINTS, markers, realisable
 from .theory import Lines
 
 
@@ -46,10 +46,12 @@ def networks(asked: dict[str, Any], seed: int, lines: Lines) -> Networks:
     d = lines.models[0].data.dimension(given.pop("d", None))
     trials = given.pop("trials", 8)
     at = given.pop("at", None)
-    x = markers(along, d, given.pop("points", 6)) if at is None else np.asarray(at, float)
-    data = lines.models[0].data
-    if along.name == POINTS and at is None and isinstance(data, Samples):
-        x = x[: max(1, np.count_nonzero(x < len(data.X)))]  # all leave none to test on
+    if at is None:
+        x, data = markers(along, d, given.pop("points", 6)), lines.models[0].data
+        if along.name == POINTS and isinstance(data, Samples):
+            x = x[: max(1, np.count_nonzero(x < len(data.X)))]  # all leave none to test on
+    else:
+        x = realisable(along, d, np.atleast_1d(np.asarray(at, float)))
     if given:
         raise ValueError(f"networks take d, trials, points or at, got {', '.join(given)} too.")
     for each in lines.models:

@@ -134,9 +134,12 @@ def predict(
 
     Raises:
         ValueError, NotConverged: as `curve` and `measure`; psi_p swept with fewer than two
-            widths.
+            widths; another number that moments are measured at, swept or of lines.
     """
     of_lines, asked = checked(model, over, lines, simulate, seed)
+    for each in filter(None, (of_lines.along, of_lines.number)):
+        if each.about.measured and (each.full != "psi_p" or each is of_lines.number):
+            raise ValueError(f"{each.name} cannot vary on data points, measured at one of it.")
     if of_lines.along.full == "psi_p" and len(widths) < 2:
         raise ValueError("along psi_p give widths=, at least two psi_p to measure at.")
     step = Steps(report, 2 + calls(asked, of_lines))

@@ -15,6 +15,7 @@ from rfdsm.asymptotics.learning_curve import learning_curve
 from rfdsm.asymptotics.solution import averaged_equations
 from rfdsm.errors import FIELDS
 from rfdsm.ingredients.filters import FilterNodes
+from rfdsm.ingredients.training import mode_rate
 
 TAUS = np.geomspace(0.1, 1e5, 10)
 LAWS = {"isotropic": ((1.0,), (1.0,)), "two atoms": ((1.5, 0.5), (0.5, 0.5))}
@@ -66,6 +67,9 @@ def test_a_trajectory_is_its_single_times(model):
     assert_equal(together, traced, 1e-9)
 
 
+SECOND = np.array([45, -154, 214, -156, 61, -10]) / 12  # derivative, from values at 0, 1, ...
+
+
 @pytest.mark.parametrize("psi_p, m", [(1.0, 4.0), (12.0, 4.0), (6.0, math.inf)])
 def test_limits_of_the_training_time(psi_p, m):
     model = flow(psi_p=psi_p, m=m, data=rfdsm.Gaussian((1.9, 0.1)))
@@ -74,10 +78,21 @@ def test_limits_of_the_training_time(psi_p, m):
     a, h = model.process.scales()
     true = float(np.sum(law.weights / (a**2 * law.eigenvalues + h)))
     for name in ("test_loss", "train_loss", "memorization_loss"):
-        assert getattr(start, name) == pytest.approx(1, abs=1e-8)
+        assert getattr(start, name) == pytest.approx(1, abs=1e-11)
     assert start.score_error == pytest.approx(true, abs=1e-8)
     assert start.variance == pytest.approx(0, abs=1e-8)
     late = model.replace(**{"training.tau": 1e11}).asymptotics()
+    # From there, too: losses are as smooth in τ as in any time.
+    losses = jax.jit(
+        lambda tau: (lambda e: jnp.stack([e.test_loss, e.train_loss]))(
+            model.replace(**{"training.tau": tau}).solve().errors
+        )
+    )
+    step = 0.05
+    values = np.array([losses(step * i) for i in range(6)])
+    found = jax.jit(jax.hessian(losses))(0.0)
+    rounding = 0.05 * float(mode_rate(h, psi_p)) ** 2
+    np.testing.assert_allclose(found, SECOND @ values / step**2, rtol=0.03, atol=rounding)
     ridgeless = model.replace(training=rfdsm.Ridge(1e-9)).asymptotics()
     assert_equal(late, ridgeless, 1e-6)
     penalised = model.replace(training=rfdsm.GradientFlow(1e9, 1e-3)).asymptotics()

@@ -12,6 +12,8 @@ from rfdsm import RFDSM, model_of, sweeps
 from rfdsm._files import labelled as storage
 from rfdsm.errors import FIELDS
 from rfdsm.sweeps import axes
+from rfdsm.sweeps.networks import networks
+from rfdsm.sweeps.theory import lines_of
 
 
 @pytest.fixture
@@ -22,6 +24,20 @@ def model():
 @pytest.fixture
 def simulated():
     return results.simulated()
+
+
+def test_infinitely_many_noises_are_a_place_for_networks_too(model):
+    for m in ([1.0, 2.0, np.inf], [np.inf]):
+        along = axes.axis(model, {"m": m})
+        assert axes.markers(along, 8, len(m)).tolist() == m
+
+
+def test_networks_that_are_asked_for_stand_where_d_puts_them(model):
+    lines = lines_of(model, axes.axis(model, {"psi_p": [1.0, 2.0, 3.0]}), None)
+    asked = networks({"d": 8, "trials": 2, "at": [2.49, 1.04]}, 0, lines)
+    assert asked.x.tolist() == [1.0, 2.5]
+    with pytest.raises(ValueError, match="at d = 8 leaves no p"):
+        networks({"d": 8, "at": [1.0, 0.01]}, 0, lines)
 
 
 @pytest.mark.parametrize("text", ["psi_n=1:4:3", "psi_p=1:4:3", "m=1:4:3", "t=0.1:1:3"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import results
 
-from rfdsm import RFDSM, Samples, measure, standardise, sweeps
+from rfdsm import RFDSM, Samples, measure, model_of, standardise, sweeps
 from rfdsm.cli import predict as command
 from rfdsm.errors import LOSSES
 from rfdsm.ingredients.data import sample_matrix
@@ -74,6 +74,21 @@ def test_draws_give_a_band(X):
     assert found.test_loss_spread.shape == (1, 2)
     assert np.all(found.test_loss_spread > 0) and "draws" in command.summary(found)[-2]
     curves.curve_figure(found, log_y=True)
+
+
+def test_the_model_of_data_points_is_in_no_file(prediction):
+    with pytest.raises(ValueError, match="no file holds"):
+        model_of(prediction)
+
+
+def test_what_is_measured_at_one_value_is_refused_before_the_work(X):
+    def measuring(_):
+        raise AssertionError("measured")
+
+    model = RFDSM(psi_n=1, psi_p=2, m=4, t=0.1, lam=0.1, data=Samples(standardise(X)))
+    for over, lines in (({"t": [0.1, 0.2]}, None), ({"m": [1, 2]}, {"psi_p": [1, 2]})):
+        with pytest.raises(ValueError, match="cannot vary on data points"):
+            sweeps.predict(model, over, lines, report=measuring)
 
 
 def test_long_work_is_announced(X):

@@ -308,9 +308,9 @@ def points_model():
     return rfdsm.RFDSM(psi_n=4, psi_p=2, m=4, t=0.2, lam=1e-2, data=data)
 
 
-def moments_of(model, width):
+def moments_of(model, width, halves=False):
     there = model.replace(psi_p=width)
-    return rfdsm.measure(there, jax.random.key(round(8 * width)), classes=1, halves=False)
+    return rfdsm.measure(there, jax.random.key(round(8 * width)), classes=1, halves=halves)
 
 
 @pytest.fixture(scope="module")
@@ -367,6 +367,16 @@ def test_a_measured_width_is_tuned_and_verified_on_the_points(measured):
     assert seen.simulated == pytest.approx(
         seen.theory, abs=3 * seen.standard_error + 0.02 * seen.theory
     )
+
+
+def test_between_widths_losses_are_those_of_infinitely_many_points_too():
+    model = points_model()
+    some = [moments_of(model, width, halves=True) for width in (1.0, 2.0)]
+    everything = model.replace(psi_n=model.data.X.shape[0] / 8, psi_p=2.0)
+    found = jax.jit(roads.interpolated)(everything, roads.widths(some))
+    exact = everything.asymptotics(moments=some[1])
+    for name in LOSSES:
+        assert float(getattr(found, name)) == pytest.approx(float(getattr(exact, name)), 1e-9)
 
 
 # Networks

@@ -145,6 +145,8 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     if asked.verify:
         about = numbers(model)
         whole = {name: math.ceil(free[name][0]) for name in free if about[name].integer}
+        if points is not None:  # some must be left to test on, wherever the optimum is
+            whole |= {name: free[name][1] for name in free if about[name].count == "n"}
         simulate = model.replace(**whole).simulate
         jax.eval_shape(lambda key: simulate(key, *asked.verify), jax.random.key(0))
     return asked
