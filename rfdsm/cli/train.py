@@ -56,8 +56,6 @@ def train(
 
     tau_gen is the best time to stop, that of the least test loss; at tau_mem the memorization
     loss, of the training points with fresh noise, is a tenth lower than there.
-
-    Example: rfdsm train --psi-n 4,8,16 --psi-p 64 --m inf --t 0.1 --out train.pdf
     """
     # Everything that can be refused is refused before the work.
     of_file = {name: beside.pop(name) for name in options.OF_FILE}
