@@ -45,7 +45,7 @@ def sample_matrix(X: Any, check_mean: bool = True) -> np.ndarray:
     except (TypeError, ValueError):
         what = getattr(X, "dtype", type(X).__name__)
         raise TypeError(
-            f"X must be a matrix of real numbers, shape (points, d), got {what}."
+            f"X must be a numeric matrix of real numbers, shape (points, d), got {what}."
         ) from None
     if X.ndim != 2 or X.shape[1] < 1:
         raise ValueError(f"X must be a matrix of shape (points, d), got shape {X.shape}.")
