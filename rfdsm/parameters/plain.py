@@ -148,7 +148,7 @@ def read(base: type, given: str, option: str) -> Any:
         needed = sum(p.default is p.empty for p in parameters)
         if needed <= len(values) <= len(parameters):
             return kind(*values)
-    wrong = "is unknown" if kind is None else "has too few or too many numbers"
+    wrong = "is unknown" if kind is None else "is unknown with that many numbers"
     raise ValueError(f"{option} {given} {wrong}: take one of {usage(base)}.")
 
 

@@ -163,10 +163,10 @@ def write(folder):
     "arguments, message",
     [
         ("text.csv", "'four' in row 2, column 2"),
-        ("first.csv", "'two' in row 1, column 2"),
+        ("first.csv", "'two' among numbers"),
         ("gap.csv", "row 2, column 2"),
-        ("ragged.csv", "line 3"),
-        ("empty.csv", "not a table of numbers"),
+        ("ragged.csv", "3 cells in row 3"),
+        ("empty.csv", "is empty"),
         ("binary.csv", "not a text file"),
         ("pickle.npy", "not a .npy file"),
         ("broken.npz", "not a .npz file"),
