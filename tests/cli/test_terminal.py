@@ -98,6 +98,7 @@ def test_the_version(capsys):
         (f"{' '.join(CURVE)} --out /dev/null/a.png", "Not a directory"),
         (f"{' '.join(CURVE)} --data a.txt", "must end in .nc or .csv"),
         ("predict nowhere.csv", "No such file"),
+        ("train digits --psi-n 1,100", "is n = 6400 training points of 1797: take fewer"),
         ("predict --psi-p 1e9", "GiB are free"),
     ],
 )
