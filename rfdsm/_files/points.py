@@ -1,5 +1,6 @@
 """Data points in files."""
 
+import csv
 import zipfile
 import zlib
 from pathlib import Path
@@ -35,7 +36,10 @@ def table(path: Path | str, header: bool | None = None, index: bool | None = Non
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} must end in {' or '.join(SUFFIXES)}, which says its format.")
     if suffix == ".csv":
-        return _read_text(path, header, index)
+        try:
+            return _read_text(path, header, index)
+        except csv.Error as error:
+            raise ValueError(f"{path} is not a table of numbers: {error}.") from None
     if not (header is None and index is None):
         raise ValueError(f"--header and --index are of .csv files, which {path} is not.")
     X, name = _read_npy(path) if suffix == ".npy" else _read_npz(path)

@@ -7,6 +7,7 @@ are two, the file is refused and the option named.
 import csv
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -55,7 +56,8 @@ def read(path: Path, header: bool | None = None, index: bool | None = None) -> T
         column = [_cells(line, separator)[0] for line in body]
         index = _has_index(path, column, names[:1], len(rows[-1]))
     X = _numbers(path, body, separator, names, int(index))
-    about = f"{len(X)} rows of {X.shape[1]} columns between {SEPARATORS[separator]}"
+    about = f"{_count(len(X), 'row')} of {_count(X.shape[1], 'column')}"
+    about += f" between {SEPARATORS[separator]}" * (len(rows[-1]) > 1)
     about += f", names in the first row ({_ends(names[index:])})" if header else ", no header"
     return Table(X, about + ", the first column names the rows" * index)
 
@@ -68,8 +70,12 @@ def _lines(path: Path) -> list[str]:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not a text file in UTF-8: save it as one.") from None
     if any("\0" in line for line in lines[:2]):
-        raise ValueError(f"{path} is not a text file: it has null characters.")
+        raise ValueError(
+            f"{path} is not a text file (it has null characters): save it as one, in UTF-8."
+        )
     lines = [line for line in lines if line.strip() and line.lstrip()[0] != "#"]
+    if lines and re.fullmatch("sep=.", lines[0].strip()):
+        del lines[0]  # for Excel: not a row
     if not lines:
         raise ValueError(f"{path} is empty: it has no row of numbers.")
     return lines
@@ -111,7 +117,8 @@ def _has_names(
         decimal = not all(x.isdigit() for x in second[-len(first) :])
         if len(first) > 2 or decimal:
             return True
-    if in_quotes or (counted and (len(first) > 2 or numbers[0] == 0)):
+    counts = len(numbers) > 2 and _even(numbers)  # years, or wavelengths
+    if in_quotes or counts or (counted and numbers[0] == 0):
         what = "is in quotes" if in_quotes else "counts"
         _ask(path, f"the first row ({_ends(first)}) {what}", "header", "it is names")
     return False
@@ -120,7 +127,8 @@ def _has_names(
 def _has_index(path: Path, column: Sequence[str], name: Sequence[str], width: int) -> bool:
     """Whether the first column, of that name if there are names, is one of the rows' names."""
     text = any(not NUMBER.fullmatch(x) and x.lower() not in MISSING for x in column)
-    counted = column in ([str(start + i) for i in range(len(column))] for start in (0, 1))
+    whole = all(x.isascii() and x.isdigit() for x in column)
+    counted = whole and _even([float(x) for x in column], step=1)
     unnamed = bool(name) and name[0].lower() in UNNAMED
     if unnamed and width > 1 and (text or counted):
         return True
@@ -129,6 +137,13 @@ def _has_index(path: Path, column: Sequence[str], name: Sequence[str], width: in
         what = f"the first column ({which}: {_ends(column)})"
         _ask(path, f"{what} may number the rows", "index", "it does")
     return False
+
+
+def _even(numbers: Sequence[float], step: float = 0) -> bool:
+    """Whether integers, more than one, rise by equal steps: by `step`, or else by any."""
+    step = step or numbers[-1] - numbers[-2] if len(numbers) > 1 else 0
+    steps = {y - x for x, y in pairwise(numbers)}
+    return step > 0 and steps == {step} and float(numbers[0]).is_integer()
 
 
 def _ask(path: Path, what: str, option: str, yes: str) -> NoReturn:
@@ -175,12 +190,14 @@ def _refuse(path: Path, cell: str, row: int, column: int, names: Sequence[str]) 
         fix = "only finite numbers can be learned from"
     elif NUMERIC.fullmatch(cell):
         fix = "write numbers as 1234.5, with a point and nothing between thousands"
+    elif len(names) == 1:
+        fix = f"between cells may be {', '.join(SEPARATORS.values())}"
     elif column == 0:
         fix = "say --index if the first column names the rows"
     else:
         fix = "leave that column out"
-    what = repr(cell) if cell else "nothing"
-    of = f" ({names[column]})" if names and names[column] else ""
+    what = repr(_short(cell)) if cell else "nothing"
+    of = f" ({_short(names[column])})" if names and names[column] else ""
     raise ValueError(
         f"{path} has {what} in row {row + 1}, column {column + 1}{of}, where a number belongs: "
         f"{fix}."
@@ -189,5 +206,13 @@ def _refuse(path: Path, cell: str, row: int, column: int, names: Sequence[str]) 
 
 def _ends(values: Sequence[str]) -> str:
     """The first and the last of a list."""
-    shown = [x if len(x) < 20 else f"{x[:17]}..." for x in (values[0], values[-1])]
-    return f"{shown[0]} to {shown[1]}" if len(values) > 1 else shown[0]
+    first, last = _short(values[0]), _short(values[-1])
+    return f"{first} to {last}" if len(values) > 1 else first
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 20 else f"{text[:17]}..."

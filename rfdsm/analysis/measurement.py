@@ -34,6 +34,7 @@ CLASSES = 12  # where leverage varies
 SPREAD = 0.5  # standard deviation over mean of the leverage, from which on it does
 LEAST_IN_CLASS = 50  # points of a class, of those chosen by default
 PILOT = 8192  # points that leverage is first estimated from, or four for each feature
+LEAST_POINTS = 4  # that an error bar can be told from
 PARTS = (8, 4, 2)  # of the points, whose sums are kept apart: the most that memory allows
 MEMORY = 2**29  # bytes of the parts' moments
 FEATURE = 5e-9  # seconds for one value of the activation
@@ -263,6 +264,12 @@ def _require_measurable(seen: _Seen, noises, classes, halves) -> None:
         )
     if not math.isinf(noises):
         positive_integer(noises, "noises", 2)
+        needed = 8.0 * noises * (d + seen.features.p)
+        require_memory(needed, f"{noises:g} noises of a point need", "take fewer")
+    if halves and N < LEAST_POINTS:
+        raise ValueError(
+            f"{N} points are too few to say how far to trust them: take {LEAST_POINTS}."
+        )
     if classes is not None and 2 * positive_integer(classes, "classes") > N:
         raise ValueError(f"{classes} classes are too many for {N} points.")
 

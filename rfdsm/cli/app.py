@@ -19,11 +19,13 @@ from .deprecated import renewed
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which cuts words, and turns :100: into an emoji
     help="Exact theory and simulation of random-features denoising score matching.",
 )
 for each in demo, point, curve, train, spectrum, predict, tune, doctor:
     named = vars(each)[each.__name__.rpartition(".")[2]]
-    app.command(epilog=f"Example: rfdsm {each.EXAMPLE}")(named)
+    epilog = f"\b\nExample:\n  rfdsm {each.EXAMPLE}"  # \b: not folded, to be copied
+    app.command(epilog=epilog, short_help=named.__doc__.partition("\n\n")[0])(named)
 
 
 def _version(asked: bool) -> None:
@@ -54,6 +56,8 @@ def run() -> None:
         fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 2)
     except (NotConverged, FigureFailed) as error:
         fail(error, 1)
+    except jax.errors.JaxRuntimeError as error:
+        fail(f"{error} Smaller sizes may help, and rfdsm doctor says what can be trusted.", 1)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

@@ -26,7 +26,8 @@ LACKING = {"∞": "inf", "±": "+-", "→": "->", "×": "x", "·": "*", "²": "^
            "√": "sqrt", "≤": "<=", "≥": ">=", "≈": "~", "λ": "lambda", "τ": "tau",
            "ψ": "psi", "κ": "kappa", "Σ": "sum"}  # fmt: skip
 # As wide as any table: what is narrower would cut numbers. A terminal folds long lines.
-out, err = Console(width=10_000, height=25), Console(stderr=True)
+# No emoji: they are what rich makes of the :100: in a grid or a name.
+out, err = Console(width=10_000, height=25, emoji=False), Console(stderr=True, emoji=False)
 
 
 class Stream(io.TextIOWrapper):

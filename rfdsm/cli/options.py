@@ -79,6 +79,9 @@ def names() -> dict[str, str]:
     return {name.rpartition(".")[2]: name for name in single}
 
 
+MOST = 2**31  # an array's length
+
+
 class Networks(NamedTuple):
     """The option that asks for networks, by one text in every command: d=48,trials=8,points=6.
 
@@ -120,10 +123,14 @@ class Networks(NamedTuple):
             most = self.dimensions if name == "d" else 1
             if name not in self.usual:
                 self._refuse(f"{name!r} is none of these")
+            if not values:
+                self._refuse(f"{name} has no number")
             if not len(values) == len({*values}) <= most:
                 self._refuse(f"{name} is one{' or two' if most > 1 else ''}, got {values}")
             if min(values) < least:
                 self._refuse(f"{name} must be at least {least}, got {min(values)}")
+            if max(values) >= MOST:
+                self._refuse(f"{name} must be below 2^31, got {max(values):.3g}")
         if "d" in self.usual and "d" not in found:
             self._refuse("d is missing")
         numbers = {name: values[0] for name, values in found.items()}
@@ -169,7 +176,7 @@ def of_model(
         help = declared(RFDSM)[name].help
         kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
         if several is None or short in several:
-            told = typer.Option(help=f"{help}; 1,2,4 or given repeatedly: a line each.")
+            told = typer.Option(help=f"{help}. Several: a line each.", metavar="A,B,...")
             kinds[short] = Annotated[list[str] | None, told]
     for owner, name in KINDS.items():
         told = f"One of {usage(ingredients(RFDSM)[owner])}."
@@ -260,7 +267,11 @@ def model(
 def _kind(base: type, names: set[str], usual: type | None) -> type | None:
     """The first kind that has numbers of these names, the usual one first and last."""
     tried = (usual, *kinds(base).values()) if names else ()
-    return next((each for each in tried if each and names <= {*arguments(each)}), usual)
+    found = next((each for each in tried if each and names <= {*arguments(each)}), None)
+    if names and found is None:
+        given = " and ".join(map(spelled, sorted(names)))
+        raise ValueError(f"{given} do not belong together, {usage(base)} do: leave one out.")
+    return found or usual
 
 
 def error_names(text: str) -> list[str]:

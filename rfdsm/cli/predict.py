@@ -119,7 +119,8 @@ def question(
     (N, d), usual = X.shape, prediction.usual(X)
     name, grid = _swept(against, N, d)
     if ({axes.POINTS: n} | given).get(name) not in (None, []):
-        raise ValueError(f"{name} is swept, --{name} gives it again: leave one out.")
+        option = options.spelled(name)
+        raise ValueError(f"{name} is swept, {option} gives it again: leave one out.")
     several = sorted(given["m"] or LINES)
     lines = None if name == "m" else {"m": several}
     numbers = given | {"m": several[len(several) // 2]} | {name: grid[len(grid) // 2]}

@@ -56,8 +56,6 @@ def train(
 
     tau_gen is the best time to stop, that of the least test loss; at tau_mem the memorization
     loss, of the training points with fresh noise, is a tenth lower than there.
-
-    Example: rfdsm train --psi-n 4,8,16 --psi-p 64 --m inf --t 0.1 --out train.pdf
     """
     # Everything that can be refused is refused before the work.
     of_file = {name: beside.pop(name) for name in options.OF_FILE}
@@ -100,6 +98,9 @@ def _model(X: np.ndarray, given: dict[str, Any], lines: dict[str, Any] | None) -
                 f"{options.spelled(name)} has several values: moments of DATA are measured at "
                 "one; let psi_n, m or lam differ."
             )
+    n = d * max((lines or {}).get("psi_n", [given.get("psi_n", 0.0)]))
+    if round(n) > N:
+        raise ValueError(f"psi_n = {n / d:g} is n = {n:g} training points of {N}: take fewer.")
     psi_p = given.get("psi_p", 3.0)
     if not 0.5 < psi_p * d < math.inf:
         raise ValueError(f"psi_p = {psi_p} at d = {d} gives no network: take more than 1/d.")

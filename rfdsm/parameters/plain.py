@@ -148,7 +148,8 @@ def read(base: type, given: str, option: str) -> Any:
         needed = sum(p.default is p.empty for p in parameters)
         if needed <= len(values) <= len(parameters):
             return kind(*values)
-    raise ValueError(f"{option} {given} is unknown: take one of {usage(base)}.")
+    wrong = "is unknown" if kind is None else "is unknown with that many numbers"
+    raise ValueError(f"{option} {given} {wrong}: take one of {usage(base)}.")
 
 
 def readable(base: type) -> dict[str, type]:

@@ -84,7 +84,7 @@ def load(
     if as_is and scale not in (None, "none"):
         raise ValueError(f"--as-is is --scale none, and --scale {scale} was given: drop one.")
     scale = "none" if as_is else scale or "all"
-    if path is None:
+    if path is None or str(path) == "digits":
         if not (header is None and index is None):
             raise ValueError("--header and --index are of DATA in a .csv file.")
         return Points("scikit-learn's digits", _scaled(datasets.digits(), scale), scale)

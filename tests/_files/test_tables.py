@@ -27,6 +27,7 @@ def read(tmp_path, text, **options):
         ("a\tb\r\n1\t2.5\r\n3\t4\r\n5\t7\r\n", "tabs"),
         ("\ufeffa;b\n# c\n\n1;2.5\n3; 4\n5;7", "semicolons"),
         (' "a b"  c\n 1  2.5\n3 4\n5 7', "blanks"),
+        ("sep=;\na;b\n1;2.5\n3;4\n5;7\n", "names in the first row (a to b)"),  # for Excel
         ("a,,c\n1,2.5,0\n3,4,0\n5,7,0\n", "names in the first row (a to c)"),
     ],
 )
@@ -47,6 +48,12 @@ def test_what_a_table_is(tmp_path, text, words):
         ("0,2\n1,5\n2,7\n3,1\n", "--index"),
         (",a\n7,2\n3,5\n9,7\n", "--index"),
         ("a b\n.1 2 3\n.7 5 6\n", "--index"),
+        ("2019,2020,2021\n1.5,2,3\n4,5,6.5\n", "the first row (2019 to 2021) counts"),
+        ("400,410,420,430\n1.5,2,3,4\n", "--header"),  # wavelengths
+        ("id,a\n107,2\n108,5\n109,7\n110,1\n", "--index"),
+        ("1|2\n3|4\n", "between cells may be semicolons"),
+        pytest.param(f"a,b\n1,{'x' * 200_000}\n", "not a table of numbers", id="long cell"),
+        pytest.param(f"a,b\n1,{'x' * 1000}\n", "'xxxxxxxxxxxxxxxxx...'", id="cell in short"),
         ("NA,2\n1,2\n", "'NA' in row 1, column 1"),
         (",2\n1,2\n", "nothing in row 1, column 1"),
         ("a,b\n1, nan\n", "'nan' in row 1, column 2 (b)"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 import typer
 from command import call
@@ -77,11 +78,18 @@ def test_the_version(capsys):
         ("nope", "nope"),
         ("predict a.csv b.csv", "b.csv"),
         ("curve", "NAME=START:STOP:COUNT"),
+        ("point --psi-n 8 --psi-p 2 --m 1 --t 1 --tau 1 --steps 4", "--steps and --tau do not"),
+        (f"{' '.join(POINT)} --activation polynomial", "is unknown with that many numbers"),
+        (f"{' '.join(POINT)} --simulate d", "d has no number"),
+        (f"{' '.join(POINT)} --simulate d=1e300", "d must be below 2^31, got 1e+300"),
+        ("predict --against psi_p --psi-p 3", "--psi-p gives it again"),
+        ("predict digits --noises 1000000000000", "GiB are free: take fewer"),
         ("point --seed -1", "--seed takes an integer from 0 to 2^63 - 1"),
         ("point --seed 9223372036854775808", "--seed takes an integer from 0 to 2^63 - 1"),
         ("tune --free lam --seed -1", "--seed takes an integer from 0"),
         ("tune --free lam --seed 1.5", "--seed takes an integer from 0"),
         ("tune --free lam --header", "--header is of DATA"),
+        ("tune --free lam --widths 3", "--widths is of DATA"),
         ("predict --header", "--header and --index are of DATA"),
         (f"{' '.join(POINT)} --simulate d=1000000", "GiB are free"),
         (f"{' '.join(POINT)} --simulate d=8,1000000", "GiB are free"),
@@ -90,6 +98,7 @@ def test_the_version(capsys):
         (f"{' '.join(CURVE)} --out /dev/null/a.png", "Not a directory"),
         (f"{' '.join(CURVE)} --data a.txt", "must end in .nc or .csv"),
         ("predict nowhere.csv", "No such file"),
+        ("train digits --psi-n 1,100", "is n = 6400 training points of 1797: take fewer"),
         ("predict --psi-p 1e9", "GiB are free"),
     ],
 )
@@ -135,8 +144,9 @@ def test_every_help_has_an_example_ranges_and_meanings(capsys, monkeypatch, comm
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERMINAL_WIDTH", "200")
     code, out, _ = call(capsys, command, "--help")
-    text = " ".join(out.replace("│", " ").split())
-    assert code == 0 and "Usage: rfdsm " in text
+    text = " ".join(out.split())
+    assert code == 0 and "Usage: rfdsm " in text and "…" not in out
+    assert f"\n    rfdsm {getattr(app, command).EXAMPLE}\n" in out  # on one line, to be copied
     example = text.partition("Example: rfdsm ")[2].split()
     parser = typer.main.get_command(app.app).commands[example[0]]
     parser.make_context(example[0], example[1:])
@@ -144,3 +154,25 @@ def test_every_help_has_an_example_ranges_and_meanings(capsys, monkeypatch, comm
         assert "--t " in text and "a = e^{-t}, h = 1 - e^{-2t}" in text
         assert "Features per dimension, p/d, > 0." in text
         assert "Noises per data point, >= 1, inf included" in text
+
+
+def test_help_is_whole_and_plain_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    told = call(capsys, "--help")[1] + call(capsys, "tune", "--help")[1]
+    assert "…" not in told and not re.search(r"\w \w+\.\.\.\n", told)
+    assert "images." in told and "landscape" in told
+    assert "gradientdescent:STEPS,LEARNING_RATE[,LAM]" in told
+
+
+def test_a_grid_in_a_line_is_no_emoji(capsys):
+    console.note("n=1:100:2")
+    assert capsys.readouterr().err == "rfdsm: n=1:100:2\n"
+
+
+def test_what_the_device_refuses_is_a_line(capsys, monkeypatch):
+    def fails(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: Out of memory\nallocating 1 bytes.")
+
+    monkeypatch.setattr("rfdsm.cli.point._results", fails)
+    code, _, err = call(capsys, *POINT)
+    assert code == 1 and err.startswith("rfdsm: INTERNAL: Out of memory allocating 1 bytes. S")

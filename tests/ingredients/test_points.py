@@ -56,3 +56,26 @@ def test_what_is_no_number_is_none_of_a_model(value):
     with pytest.raises(TypeError, match="psi_n must be a real number") as refused:
         rfdsm.RFDSM(value, 1, 1, t=0.1, lam=0.1)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("unit", [1e200, 1e-200, 1e307, 5e-324])
+def test_any_unit_is_standardised(unit, columns):
+    whole = np.random.default_rng(0).integers(-5, 5, (12, 3)).astype(float)
+    with np.errstate(all="raise"):
+        scaled = rfdsm.standardise(unit * whole, columns)
+    np.testing.assert_allclose(scaled, rfdsm.standardise(whole, columns), rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_numbers_without_a_square_are_refused_as_they_are(unit):
+    with pytest.raises(ValueError, match="whose square is out of a float's range") as refused:
+        rfdsm.Samples(unit * np.eye(4))
+    assert "\n" not in str(refused.value)
+
+
+def test_an_error_bar_needs_more_than_two_points():
+    two = rfdsm.standardise(np.array([[1.0, 2.0], [3.0, 1.0]]))
+    model = rfdsm.RFDSM(0.5, 1, 1, t=0.1, lam=0.1, data=rfdsm.Samples(two))
+    with pytest.raises(ValueError, match="2 points are too few"):
+        rfdsm.measure(model, jax.random.key(0), halves=True)

@@ -91,6 +91,8 @@ def points(settings: Mapping[str, Any]) -> Points | None:
     if name is None:
         for each in (each for each, value in told.items() if value):
             raise ValueError(f"{options.spelled(each)} is of DATA, and none was given.")
+        if "widths" in settings:
+            raise ValueError("--widths is of DATA, and none was given.")
         return None
     return load(None if name == "digits" else Path(name), **told)
 

@@ -7,6 +7,7 @@ import numpy as np
 from ...errors import warn
 from ...parameters.checks import float_array, is_traced
 
+SQUARES = 1e-100, 1e100  # numbers between them have squares, and sums of those
 MEAN_TOLERANCE = 1e-3  # |mean|² above this share of the total variance warns
 
 
@@ -22,6 +23,8 @@ def standardise(X: Any, columns: bool = False) -> np.ndarray:
         ValueError: not a finite matrix of at least two rows, or all columns constant.
     """
     X = sample_matrix(X, check_mean=False)
+    largest = np.max(np.abs(X), axis=0 if columns else None)
+    X = np.ldexp(X, -np.frexp(largest)[1])  # exactly, so that no square overflows
     constant = np.all(X == X[:1], axis=0)
     X = np.where(constant, 0, X - X.mean(axis=0))
     if columns:
@@ -58,6 +61,11 @@ def sample_matrix(X: Any, check_mean: bool = True) -> np.ndarray:
     if np.all(X == X[:1]):
         raise ValueError("all columns of X are constant: there is nothing to learn.")
     if check_mean:
+        if not SQUARES[0] < (largest := np.max(np.abs(X))) < SQUARES[1]:
+            raise ValueError(
+                f"the largest number in X is {largest:.3g}, whose square is out of a float's "
+                "range: pass rfdsm.standardise(X), or other units."
+            )
         mean2 = np.sum(X.mean(axis=0) ** 2)
         if mean2 > MEAN_TOLERANCE * np.mean(np.sum(X**2, axis=1)):
             warn(
