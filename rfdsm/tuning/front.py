@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from .minimise import problem_of
 from .optima import Optimum
 from .optimality import active, drift, sensitivity, worths
 from .problem import Problem
-from .search import Infeasible, case_at, local, promising, solve, spread
+from .search import Infeasible, case_at, expansion, local, promising, settled, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)
 NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
@@ -75,7 +76,8 @@ def pareto(
     """The least objective at every level of another error: what each costs of the other.
 
     All levels are rows of the one compiled search; then each starts from its neighbours' optima
-    again, so that the front is that of the best branch everywhere.
+    again, so that the front is that of the best branch everywhere. With moments all of that is
+    done by the Gaussian theory and what they add to it, and every level ends on the moments.
 
     Args:
         model, free, objective, subject_to, budget, starts, moments, report: as of `tune`.
@@ -99,12 +101,16 @@ def pareto(
     other = _against(against)
     problem = problem_of(model, free, objective, subject_to, budget, None, moments, last=other)
     seeds = spread(problem.variables, model, positive_integer(starts, "starts"))
+    end = None
     if np.ndim(points) == 0:
         count = positive_integer(points, "points")
-        levels, seeds = _levels(problem, seeds, against, count, report)
+        levels, seeds, end = _levels(problem, seeds, against, count, report)
     else:
         levels = np.asarray(vector(points, "points"))
-    found = _trace(problem, levels, seeds, report)
+    if problem.road is None:
+        found = _trace(problem, levels, seeds, report)
+    else:
+        found = _settled(problem, levels, seeds, report, end)
     if not any(found):
         raise Infeasible(f"no level of {other.goal.label} has a feasible model.")
     known = next(filter(None, found))
@@ -128,14 +134,16 @@ def _against(against) -> Constraint:
     return better(against, 1.0)
 
 
-def _levels(problem: Problem, points, against, count, report) -> tuple[np.ndarray, np.ndarray]:
-    """Levels from the best objective's to the best that can be reached, and all starts."""
+def _levels(
+    problem: Problem, points, against, count, report
+) -> tuple[np.ndarray, np.ndarray, Optimum | None]:
+    """Levels from the best objective's to the best that is reached; all starts; that end."""
     other = problem.constraints[-1]
     loose = problem.bounds
     loose[-1] = other.sense * LOOSE
     first = solve(problem, loose, points, report)
     start = float(first[0].goals[-1])
-    seeds = [o.z for o in first]
+    seeds, far = [o.z for o in first], None
     if isinstance(against, Constraint):
         end = float(against.bound)
     else:
@@ -147,7 +155,37 @@ def _levels(problem: Problem, points, against, count, report) -> tuple[np.ndarra
             reached = max(start, min(reached, NULL_LOSS))
         end = start + (1 - SHORT_OF_END) * (reached - start)
         seeds += [o.z for o in last]
-    return np.linspace(start, end, count), np.concatenate([seeds, points])
+        far = last[0]._replace(added=None)
+    return np.linspace(start, end, count), np.concatenate([seeds, points]), far
+
+
+def _settled(
+    problem: Problem,
+    levels: np.ndarray,
+    seeds: np.ndarray,
+    report: Report,
+    end: Optimum | None = None,
+) -> list[Optimum | None]:
+    """`_trace` of measured moments: of what is cheap, and each level settled on them.
+
+    From its neighbour's expansion a level is at its optimum after a solve or two.
+    """
+    added = expansion(problem, seeds[:1], problem.bounds)
+    starts = _trace(problem.cheap(added), levels, seeds, report)
+    found: list[Optimum | None] = []
+    last = None
+    for level, start in zip(levels, starts, strict=True):
+        bounds = np.append(problem.bounds[:-1], level)
+        best = None
+        # What the expansion does not reach from where it is cheap, the neighbour leads to, or
+        # the other end, about which little is feasible.
+        for each in (start and start._replace(added=added), last, end):
+            with suppress(Infeasible):
+                best = best or (each and settled(problem, each._replace(bounds=bounds), report))
+        if best:
+            last, added = best, best.added
+        found.append(best)
+    return found
 
 
 def _trace(

@@ -16,7 +16,7 @@ from ..progress import Progress, Report
 from .descent import SNAP, End, Evaluation, finish, kkt, lowest, side_by_side, slsqp
 from .optima import Optimum, distinct
 from .problem import Problem, evaluate, explored, prepare
-from .surrogate import expanded
+from .surrogate import Added, expanded
 from .variables import Variables
 
 MEASURED_STARTS = 4  # of a search with moments: the Gaussian theory's best optima,
@@ -237,17 +237,19 @@ def _whole(x: float) -> set[float]:
     return {x} if math.isinf(x) else {round(x), math.floor(x), math.ceil(x)}
 
 
+def expansion(problem: Problem, z: np.ndarray, bounds: np.ndarray) -> Added | None:
+    """What moments add to the Gaussian theory at a point (1, k); None where not solved."""
+    at, below = (case_at(each, z, bounds).starts[0] for each in (problem, problem.cheap()))
+    return expanded(at, below) if at.finite and below.finite else None
+
+
 def _gaussian_optima(problem: Problem, bounds, points, report) -> list[Optimum]:
     """The optima of the Gaussian theory, or where it has none with what moments add to it."""
     try:
         return solve(problem.cheap(), bounds, points, report)
     except Infeasible:  # what the Gaussian theory cannot, measured moments may
-        (at,), (below,) = (
-            case_at(each, points[:1], bounds).starts for each in (problem, problem.cheap())
-        )
-        if not (at.finite and below.finite):
+        if (added := expansion(problem, points[:1], bounds)) is None:
             raise
-        added = expanded(at, below)
         starts = solve(problem.cheap(added), bounds, points, report)
         return [each._replace(added=added) for each in starts]
 

@@ -168,9 +168,11 @@ def _bounds(model, number, name, bounds, moments) -> tuple[float, float]:
             f"the bounds of {name} must be two numbers, (low, high), got {bounds!r}."
         ) from None
     if not low < high:
+        fix = "the lower one comes first"
+        if low == high:
+            fix = "set it in the model, and leave it out of free"
         raise ValueError(
-            f"no number lies between the bounds of {name}, {low:g} and {high:g}: the lower one "
-            "comes first."
+            f"no number lies between the bounds of {name}, {low:g} and {high:g}: {fix}."
         )
     if math.isinf(low) or (math.isinf(high) and not number.scale.inverse):
         raise ValueError(f"the bounds of {name} must be finite, got {low:g} and {high:g}.")

@@ -70,7 +70,8 @@ class Verification(NamedTuple):
 
     Attributes:
         optimum, neighbours: as simulated. stands: no neighbour is better by more than 2
-            standard errors, and every constraint stands, see `Kept`.
+            standard errors, and every constraint stands, see `Kept`: one that is broken at
+            this d may by its limit, which the headline tells apart.
         left_out: moves at which no feasible model was found.
         constraints: what each constraint bounds, as (mean, standard error) at the optimum.
         d, trials: dimension and networks for each model.
@@ -91,6 +92,22 @@ class Verification(NamedTuple):
         """The constraints that do not hold on networks of this dimension."""
         return tuple(name for name, each in self.kept.items() if not each.holds)
 
+    def _mean(self, name: str) -> str:
+        """What a constraint bounds, on networks."""
+        kept = self.kept[name]
+        bar = f" ± {kept.standard_error:.1g}" if kept.standard_error else ""
+        return f"{kept.mean:.4g}{bar}"
+
+    def _limit(self) -> str:
+        """Of the constraints that are broken, in the limit of large d."""
+        broken = [self.kept[name] for name in self.broken]
+        if any(each.limit is None for each in broken):
+            return "in the limit of large d that is not known"
+        told = ", ".join(f"{each.limit:.4g} ± {each.limit_error:.1g}" for each in broken)
+        if all(each.stands for each in broken):
+            return f"in the limit of large d it holds within its error ({told})"
+        return f"in the limit of large d too ({told})"
+
     def __repr__(self) -> str:
         told = [_line(c.moved or "optimum", c, c.simulated, c.followed)
                 for c in (self.optimum, *self.neighbours)]  # fmt: skip
@@ -100,10 +117,16 @@ class Verification(NamedTuple):
                 line += f", as d → ∞ {each.limit:.5g} ± {each.limit_error:.1g}"
             told.append(line)
         told += [f"  {move}: no feasible model" for move in self.left_out]
-        verdict = "stands" if self.stands else "does not stand"
-        if self.stands and self.broken:
-            verdict += f" as d → ∞, and breaks {', '.join(self.broken)} at d = {self.d}"
-        head = f"the optimum {verdict}: {self.trials} networks each of d = {self.d}"
+        networks = f"{self.trials} networks each of d = {self.d}"
+        if not self.broken:
+            head = f"the optimum {'stands' if self.stands else 'does not stand'}: {networks}"
+            return "\n".join([head, *told])
+        breaks = ", ".join(f"{name} ({self._mean(name)})" for name in self.broken)
+        better = any(c.better > STANDARD_ERRORS for c in self.neighbours)
+        head = (
+            f"breaks {breaks} at d = {self.d}; {self._limit()}, and "
+            f"{'a' if better else 'no'} neighbour is better: {networks}"
+        )
         return "\n".join([head, *told])
 
 

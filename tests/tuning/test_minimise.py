@@ -16,7 +16,7 @@ from tuning_bank import REFERENCE, TUNING_BANK
 
 import rfdsm
 from rfdsm.errors import LOSSES
-from rfdsm.tuning import descent, goals, roads
+from rfdsm.tuning import descent, goals, roads, search
 from rfdsm.tuning.minimise import problem_of
 from rfdsm.tuning.problem import EXPLORE
 from rfdsm.tuning.variables import free_variables
@@ -334,6 +334,26 @@ def test_moments_at_one_width():
     low, best, high = (float(errors.test_loss) for errors in there)
     assert best == pytest.approx(tuned.value, rel=1e-10) and best < min(low, high)
     assert math.isnan(tuned.errors.score_error)
+
+
+@pytest.mark.slow
+def test_a_front_of_moments_takes_few_dear_solves(monkeypatch):
+    dear, model = [], points_model()
+    moments, evaluate = moments_of(model, 2.0), search.evaluate
+
+    def counted(problem, rows):
+        dear.extend(rows if problem.road is not None else [])
+        return evaluate(problem, rows)
+
+    monkeypatch.setattr(search, "evaluate", counted)
+    free, other = {"m": (1.0, 16.0), "lam": (1e-3, 10.0)}, "memorization_loss"
+    front = rfdsm.pareto(model, free, "test_loss", other, 5, starts=8, moments=moments)
+    assert front.feasible.all() and np.all(np.diff(front.value) > 0)
+    assert len(dear) < 60  # 12 a level; the two ends' searches among them
+    limit = rfdsm.at_least(other, float(front.level[2]))
+    alone = rfdsm.tune(model, free, "test_loss", limit, starts=8, moments=moments)
+    assert front.value[2] == pytest.approx(alone.value, rel=1e-7)
+    assert front.slope[2] == pytest.approx(alone.multipliers[limit.label], rel=1e-3)
 
 
 @pytest.mark.slow

@@ -31,6 +31,12 @@ def test_a_constraint_is_judged_by_its_bound_and_its_limit(
     (kept,) = verification._kept(problem, np.array([0.6]), *about).values()
     assert (kept.holds, kept.stands) == (holds, stands)
     assert (kept.limit is None) == holds and kept.theory == kept.bound == 0.6
+    if not holds:
+        seen = verification.Checked(None, False, {}, 0.7, 0.7, 0.002, 0.0)
+        about = (), stands, (), {}, 32, 8, {"train_loss <= 0.6": kept}
+        head = repr(verification.Verification(seen, *about)).splitlines()[0]
+        assert head.startswith("breaks train_loss <= 0.6 (0.6185 ± 0.002) at d = 32")
+        assert "stands" not in head and ("it holds within its error" in head) == stands
 
 
 def test_a_function_may_return_float32():
