@@ -26,8 +26,9 @@ class SamplingError(NamedTuple):
         bias: what may be left of the bias, of order 1/N, that the extrapolation takes away:
             half of it, in relative terms that of the test or memorization loss at least.
         spread: the losses' standard error over data sets of N points.
-        total: the error bar, of a 95 % interval: that of the spread, by Student's law with as
-            many degrees of freedom as there are parts, less one, and the bias, in quadrature.
+        total: the error bar, of a 95 % interval that the losses of N other points lie in too:
+            that of the difference of two such, sqrt(2) spread, by Student's law with as many
+            degrees of freedom as there are parts, less one, and added the bias, no chance.
         enough: N at which the error bar of the test loss would be 1 %.
     """
 
@@ -82,11 +83,11 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     bias = LEFT * np.maximum(corrected, losses * np.max(shares))
     d, N = moments.d, float(moments.population)
     bias += np.where([name == "train_loss" for name in LOSSES], SMALL * (d / N) ** 2, 0.0)
-    total = np.hypot(bias, t.ppf((1 + CONFIDENCE) / 2, K - 1) * spread)
-    by_bias, by_spread = (
-        float(x[0] / whole.test_loss) / ENOUGH for x in (bias, np.sqrt(total**2 - bias**2))
-    )
-    enough = math.ceil(N * (by_bias + by_spread**2))
+    by_spread = t.ppf((1 + CONFIDENCE) / 2, K - 1) * math.sqrt(2) * spread
+    total = bias + by_spread
+    # Of N' points the bar is bias N/N' + by_spread sqrt(N/N'): solved for sqrt(N'/N).
+    b, s = (float(x[0] / whole.test_loss) / ENOUGH for x in (bias, by_spread))
+    enough = math.ceil(N * ((s + math.sqrt(s**2 + 4 * b)) / 2) ** 2)
     return SamplingError(*map(_errors, (bias, spread, total)), enough)
 
 
