@@ -61,9 +61,10 @@ def largest_learning_rate(rate: Any, largest: Any, lam: Any) -> Any:
 class AbstractFilter(eqx.Module):
     """A spectral filter, as the theory and the simulation take it.
 
-    What it costs and needs it says by its nodes: each is one linear system, and `tolerance` is the error that they may have. A filter of one
+    What it costs and needs it says by its nodes: each is one linear system. A filter of one
     node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
     largest eigenvalue is looked at. A filter of many training times has their axis in front.
+    `tolerance` is the error, see `filter_error`, from which on nodes do not resolve it.
     """
 
     __repr__ = described

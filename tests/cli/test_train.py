@@ -80,9 +80,8 @@ def test_of_data_the_best_stop_has_an_error_bar(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "measure", fast)
     np.savetxt(tmp_path / "points.csv", results.points(), delimiter=",")
     data = tmp_path / "train.nc"
-    code, out, err = call(
-        capsys, "train", str(tmp_path / "points.csv"), *"--psi-p 2".split(),
-        *TIMES.split(),
+    code, out, _ = call(
+        capsys, "train", str(tmp_path / "points.csv"), *f"--psi-p 2 {TIMES}".split(),
         "--out", str(tmp_path / "train.png"), "--data", str(data),
     )  # fmt: skip
     assert code == 0 and "200 points of 8 columns" in out
