@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import equinox as eqx
 import numpy as np
 
 from .._numerics import contour
@@ -17,6 +18,9 @@ FLAT = 1e-7  # of what training gains: losses so near to each other are the same
 POINTS = 241  # training times, between which the losses are interpolated
 EARLY, LATE = 0.1, 10.0  # these go beyond the fastest and the slowest mode
 LONGEST = 1e7  # the slowest mode looked at, relative to the fastest
+# e^{-12} = 6e-6 of losses from moments, whose nodes are dear: both times are good to 3e-4, and
+# the data's own error bar is a thousand times as large.
+DIGITS = 12.0
 SAME_MASS = 1e-3  # of the top bulks against d eigenvalues, relatively
 
 
@@ -126,7 +130,8 @@ def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple:
     """`Timescales` but for the bulks, for eigenvalues of U from low to top."""
     fastest, slowest = (learning_time(model, x) for x in (top, max(low, top / LONGEST)))
     taus = np.geomspace(EARLY * fastest, LATE * slowest, POINTS)
-    solution = model.solve_trajectory(taus, moments=moments)
+    flow = model.training.at_times(taus, contour.DIGITS if moments is None else DIGITS)
+    solution = eqx.tree_at(lambda m: m.training, model, flow).solve(moments=moments)
     solved = codes(solution.status) == 0
     losses = solution.errors.test_loss, solution.errors.memorization_loss
     if moments is not None and moments.draws is not None:

@@ -24,7 +24,6 @@ from .spectrum import edges, ends_under
 ABSENT = 1e-100
 MEAN_SHOWS = 1e-6  # |μ0| relative to the rest of a feature, beyond which it counts
 TINY_REACH = 1e-14  # an eigenvalue that all of no spectrum is under
-FILTER_TOLERANCE = 1e-8  # of the filter's quadrature; 1e-12 is usual
 
 
 @nan_explained
@@ -67,7 +66,7 @@ def _solve(problem: Problem, moments: Any) -> Solution:
         # A comparison with NaN does not hold: a NaN is never a success.
         (jnp.all(finite, axis=0), Status.not_finite),
         (residual <= TOLERANCE, Status.not_converged),
-        (nodes.error <= FILTER_TOLERANCE, Status.filter_not_resolved),
+        (nodes.error <= problem.training.tolerance, Status.filter_not_resolved),
         *needs,
         (holds(problem.domain(measured=moments is not None)), Status.invalid_input),
         shape=nodes.error.shape,

@@ -31,6 +31,8 @@ from ..parameters.numbers import number
 from ..parameters.words import described
 from .filters import FilterNodes, filter_error
 
+TOLERANCE = 1e-8  # of a filter's nodes; 1e-12 is usual
+SLACK = 10.0  # of nodes made for an error of e^{-digits}, of which up to four are usual
 SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
 # Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
@@ -62,9 +64,12 @@ class AbstractFilter(eqx.Module):
     What it costs and needs it says by its nodes: each is one linear system. A filter of one
     node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
     largest eigenvalue is looked at. A filter of many training times has their axis in front.
+    `tolerance` is the error, see `filter_error`, from which on nodes do not resolve it.
     """
 
     __repr__ = described
+
+    tolerance = TOLERANCE
 
     @abc.abstractmethod
     def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
@@ -224,7 +229,8 @@ class GradientFlow(AbstractTraining):
         taus = vector(taus, "taus")
         valid, words = not_negative(taus, "training times")
         require([(valid.all(), words)])
-        return Trajectory(self, taus, points_for(taus, digits))
+        tolerance = max(TOLERANCE, SLACK * math.exp(-digits))
+        return Trajectory(self, taus, points_for(taus, digits), tolerance)
 
     def in_units(self, unit):
         return GradientFlow(self.tau / unit, self.lam)
@@ -242,11 +248,13 @@ class Trajectory(AbstractFilter):
 
     Attributes:
         flow: whose λ counts. taus: the times, shape (times,). count: of points on the contour.
+        tolerance: of the nodes, looser where fewer digits were asked for.
     """
 
     flow: GradientFlow
     taus: Float[Array, " times"]
     count: int = eqx.field(static=True)
+    tolerance: float = eqx.field(static=True)
 
     def filter(self, x, rate):
         return jax.vmap(lambda tau: _flow(x, rate * tau, self.flow.lam))(self.taus)

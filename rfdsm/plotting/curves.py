@@ -46,6 +46,7 @@ def curve_figure(
         title: in place of the model's description.
     """
     along, lines = dataset.attrs["axis"], dataset.attrs.get("lines", "")
+    dataset = dataset.sortby(along)
     title = title or _title(dataset, along, lines)
     names, same = _different(dataset, names)
     gaussian = f"{names[0]}_gaussian" in dataset
@@ -88,7 +89,9 @@ def curve_figure(
         set_ordinate(ax, dataset[name].values, log=log_y or falls)
         if name in same:
             ax.set_title(f"{LABELS[name]} = {LABELS[same[name]]}", fontsize=9)
-        ax.set_xlim(*around(x[0], x[-1], 0.02, log=dataset[along].attrs["spacing"] == "log"))
+        if len(finite := np.unique(x[np.isfinite(x)])) > 1:  # m = ∞ has no place on an axis
+            log = dataset[along].attrs["spacing"] == "log"
+            ax.set_xlim(*around(finite[0], finite[-1], 0.02, log=log))
         plain_ticks(ax.xaxis)
     if handles:
         with style():

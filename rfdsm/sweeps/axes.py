@@ -33,13 +33,14 @@ class Axis(NamedTuple):
     @property
     def log(self) -> bool:
         """Whether they belong on a logarithmic axis: evenly spaced there, or over a decade."""
-        if not np.all((self.x > 0) & np.isfinite(self.x)):
+        of_axis = np.sort(self.x[np.isfinite(self.x)])  # where m = ∞ has no place
+        if not (of_axis.size and of_axis[0] > 0):
             return False
 
         def even(x: np.ndarray) -> bool:
             return np.allclose(np.diff(x, 2), 0, atol=1e-9 * (x[-1] - x[0]))
 
-        return even(np.log(self.x)) or (self.x[-1] > 10 * self.x[0] and not even(self.x))
+        return even(np.log(of_axis)) or (of_axis[-1] > 10 * of_axis[0] and not even(of_axis))
 
     def place(self, model: RFDSM, x: Any) -> RFDSM:
         """The model at a value of the swept number."""

@@ -67,6 +67,20 @@ def small():
     return gaussian(48, 16, 2.0, seed=3)
 
 
+def test_timescales_of_moments_are_good_to_their_digits():
+    """Fewer nodes than a trajectory's: both times and the loss against all of its digits."""
+    model, moments, _ = small()
+    flow = model.replace(training=rfdsm.GradientFlow(1.0), psi_n=1.0, m=math.inf)
+    times = rfdsm.timescales(flow, moments)
+    gen, mem = times.tau_gen, times.tau_mem
+    assert gen < mem < math.inf and np.isnan(times.bulks).all()
+    losses = flow.trajectory([gen, mem, 0.9 * gen, 1.1 * gen], moments=moments)
+    assert times.test_loss == pytest.approx(float(losses.test_loss[0]), abs=1e-5)
+    assert np.all(losses.test_loss[0] < losses.test_loss[2:])
+    memorised = losses.memorization_loss[1] / losses.memorization_loss[0]
+    assert float(memorised) == pytest.approx(0.9, abs=1e-4)
+
+
 def test_losses_are_those_of_infinitely_many_points():
     """N = 3 d: three losses at n < N and n = N, several times nearer than the plain ones."""
     model, moments, law = small()

@@ -10,6 +10,8 @@ import pytest
 import xarray as xr
 from command import call, rfdsm
 
+from rfdsm import RFDSM
+
 FIXED = "--psi-n 2 --t 0.2 --lam 1e-2"
 SWEEP = f"curve psi_p=0.5:8:5 {FIXED} --m 1,inf"
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
@@ -59,6 +61,32 @@ def test_m_may_be_swept_and_given_repeatedly(capsys, tmp_path):
         capsys, *"curve lam=1:8:2 --psi-n 2 --psi-p 1 --t 1 --m 4 --m 1,inf".split()
     )
     assert code == 0 and re.findall(r"^m = (.*):", out, flags=re.M) == ["1", "4", "∞"]
+
+
+@pytest.mark.parametrize("number, told", [("psi-p .5,8", "psi_p"), ("psi-n 3,1", "psi_n")])
+def test_a_line_for_each_value_of_any_one_number(capsys, number, told):
+    given = {"psi-n": "2", "psi-p": "1"} | dict([number.split()])
+    options = [word for name, x in given.items() for word in (f"--{name}", x)]
+    code, out, err = call(capsys, *"curve lam=1:8:2 --t 1 --m 4".split(), *options)
+    values = sorted(number.split()[1].split(","), key=float)
+    assert code == 0 and err == ""
+    lines = re.findall(rf"^{told} = (.*): least", out, flags=re.M)
+    assert [float(x) for x in lines] == [float(x) for x in values]
+
+
+def test_lines_over_lam(capsys, tmp_path):
+    data = str(tmp_path / "lam.nc")
+    code, out, err = call(
+        capsys, *"curve psi_p=0.5:8:5 --psi-n 2 --t 0.2 --m 1 --lam 1e-1,1e-2".split(),
+        "--data", data, "--out", str(tmp_path / "lam.png"),
+    )  # fmt: skip
+    assert code == 0 and err == ""
+    assert re.findall(r"^lam = (.*): least", out, flags=re.M) == ["0.01", "0.1"]
+    with xr.open_dataset(data) as stored:
+        assert stored.test_loss.dims == ("lam", "psi_p")
+        model = RFDSM(psi_n=2, psi_p=8, m=1, t=0.2, lam=0.1)
+        loss = float(model.asymptotics().test_loss)
+        assert float(stored.test_loss[1, -1]) == pytest.approx(loss, rel=1e-10)
 
 
 def test_failed_points_are_gaps_and_counted(capsys, tmp_path):

@@ -1,5 +1,6 @@
 """`rfdsm train`: theory and networks over training time; table, figure and data files."""
 
+import functools
 import os
 import re
 
@@ -10,6 +11,7 @@ import xarray as xr
 from command import call
 
 from rfdsm import RFDSM, GradientFlow, sweeps
+from rfdsm.cli import train as command
 from rfdsm.sweeps import curves as computing
 
 FIXED = "--psi-p 4 --t 0.2"
@@ -61,6 +63,53 @@ def test_lines_over_m_and_options_given_repeatedly(capsys, tmp_path):
         four = RFDSM(psi_n=2, psi_p=4, m=4, t=0.2, training=GradientFlow(1.0))
         loss = four.trajectory(stored.tau.values).test_loss
         np.testing.assert_array_equal(stored.test_loss.sel(m=4), loss)
+
+
+def test_lines_over_psi_p(capsys):
+    code, out, err = call(
+        capsys, *f"train --psi-n 2 --m inf --psi-p 4,2 --t 0.2 {TIMES}".split(),
+        "--errors", "test-loss",
+    )  # fmt: skip
+    assert code == 0 and err == ""
+    assert re.findall(r"^psi_p = (.*): stop", out, flags=re.M) == ["2", "4"]
+
+
+def test_of_data_the_best_stop_has_an_error_bar(capsys, tmp_path, monkeypatch):
+    """Measured as `results.predicted` is: the same programs."""
+    fast = functools.partial(command.measure, noises=4, classes=1)
+    monkeypatch.setattr(command, "measure", fast)
+    np.savetxt(tmp_path / "points.csv", results.points(), delimiter=",")
+    data = tmp_path / "train.nc"
+    code, out, _ = call(
+        capsys, "train", str(tmp_path / "points.csv"), *f"--psi-p 2 {TIMES}".split(),
+        "--out", str(tmp_path / "train.png"), "--data", str(data),
+    )  # fmt: skip
+    assert code == 0 and "200 points of 8 columns" in out
+    with xr.open_dataset(data) as stored:
+        assert stored.sizes == {"tau": 4}
+        assert "score_error" not in stored and stored.attrs["points"] == 200
+        error = float(stored.test_loss_at_gen_error)
+        assert 1e-3 < error < 0.5
+        # n = 2 d: 3 psi_n.
+        assert f"stop at tau_gen = 6 (test loss 0.5 ± {error:.1g}); memorises from" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("--psi-p 2,4", "moments of DATA are measured at one"),
+        ("--t .1,.2", "moments of DATA are measured at one"),
+        ("--psi-p .01", "no network"),
+        ("--psi-n 0", "psi_n"),
+        ("--simulate d=8", "--simulate"),
+        ("--eigenvalues 1,2", "of a law"),
+    ],
+)
+def test_bad_input_beside_data_is_one_line(capsys, tmp_path, arguments, message):
+    np.savetxt(tmp_path / "points.csv", results.points(), delimiter=",")
+    code, _, err = call(capsys, "train", str(tmp_path / "points.csv"), *arguments.split())
+    assert code == 2 and message in err
+    assert err.startswith("rfdsm: ") and err.count("\n") == 1
 
 
 def test_nothing_solved_fails(capsys, tmp_path):

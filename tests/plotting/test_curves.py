@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import results
 
-from rfdsm import RFDSM
+from rfdsm import RFDSM, sweeps
 from rfdsm.errors import FIELDS, LABELS
 from rfdsm.parameters.numbers import declared
 from rfdsm.plotting import curves, save
@@ -47,6 +47,18 @@ def test_a_figure_has_lines_markers_and_times(trained):
         r"$\psi_n = 1.3$", r"$\psi_n = 2$", "networks, $d = 8$", "best linear score",
     ]  # fmt: skip
     assert r"$\tau_\mathrm{gen}$, best stop" in legend and len(legend) == 5
+
+
+@pytest.mark.parametrize("values", [[4.0], [4.0, 1.0, 2.0], [1.0, math.inf, 4.0], [math.inf]])
+def test_few_unsorted_and_infinite_values_are_drawn(values):
+    """By ascending values, between the finite ones; a single one has no ends to warn of."""
+    found = sweeps.curve(results.CURVE, {"m": values})
+    drawn = curves.curve_figure(found, ["test_loss"])
+    low, high = drawn.axes[0].get_xlim()
+    at = drawn.axes[0].lines[0].get_xdata()
+    finite = at[np.isfinite(at)]
+    assert list(at) == sorted(values) and np.all((low < finite) & (finite < high))
+    np.testing.assert_array_equal(found.m, values)
 
 
 def theory_of(trained):
