@@ -1,11 +1,18 @@
 """Spectral filters as nodes and weights: φ(U) = Σ_i c_i (U+λ_i)^{-1}."""
 
+import abc
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from .._numerics.promotion import mixed
+from ..parameters.checks import Condition
+from ..parameters.words import described
+
+TOLERANCE = 1e-8  # of a filter's nodes; 1e-12 is usual
 
 
 class FilterNodes(eqx.Module):
@@ -33,6 +40,51 @@ class FilterNodes(eqx.Module):
     penalty: Float[Array, ""]
     error: Float[Array, " *filters"]
     near_axis: bool = eqx.field(static=True, default=False)
+
+
+class AbstractFilter(eqx.Module):
+    """A spectral filter, as the theory and the simulation take it.
+
+    What it costs and needs it says by its nodes: each is one linear system. A filter of one
+    node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
+    largest eigenvalue is looked at. A filter of many training times has their axis in front.
+    `tolerance` is the error, see `filter_error`, from which on nodes do not resolve it.
+    """
+
+    __repr__ = described
+
+    tolerance = TOLERANCE
+
+    @abc.abstractmethod
+    def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
+        """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2h/ψ_p."""
+
+    @abc.abstractmethod
+    def nodes(self, rate: Any) -> FilterNodes:
+        """The same filter for the theory."""
+
+    @property
+    def systems(self) -> int:
+        """How many linear systems the filter is, its nodes: what a solve costs."""
+        nodes = jax.eval_shape(lambda rule: rule.nodes(jnp.ones(())), self)
+        return nodes.resolvents.shape[0]
+
+    def flops(self, size: Any) -> Any:
+        """Operations of a fit once its matrix is made: of the factor, or the eigenvectors."""
+        return (1 / 3 if self.systems == 1 else 9.0) * size**3
+
+    def reach(self, rate: Any) -> Any:
+        """The eigenvalue that all of U must stay under to converge; None: any."""
+        return None
+
+    def divergence(self, rate: Any, largest: Any) -> str:
+        """What to say where the largest eigenvalue of U is not under the `reach`."""
+        kind, reach = type(self).__name__, self.reach(rate)
+        return f"{kind} diverges: U has the eigenvalue {largest:.6g}, the reach is {reach:.6g}."
+
+    @abc.abstractmethod
+    def domain(self) -> list[Condition]:
+        """The conditions under which it is defined, with their messages."""
 
 
 def both_halves(total: Inexact[Array, " *shape"]) -> Float[Array, " *shape"]:

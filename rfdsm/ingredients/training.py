@@ -5,7 +5,6 @@ simulation the filter's values φ(x) at eigenvalues x of U. Training time runs i
 dA/dτ = -d² ∇L: a mode of eigenvalue x is learned at the rate κ (x + λ), κ = 2h/ψ_p.
 """
 
-import abc
 import math
 from typing import Any
 
@@ -18,7 +17,6 @@ from jaxtyping import Array, Float
 from .._numerics import contour, decays
 from .._numerics.promotion import mixed
 from ..parameters.checks import (
-    Condition,
     finite,
     is_traced,
     not_negative,
@@ -28,10 +26,8 @@ from ..parameters.checks import (
     vector,
 )
 from ..parameters.numbers import number
-from ..parameters.words import described
-from .filters import FilterNodes, filter_error
+from .filters import TOLERANCE, AbstractFilter, FilterNodes, filter_error
 
-TOLERANCE = 1e-8  # of a filter's nodes; 1e-12 is usual
 SLACK = 10.0  # of nodes made for an error of e^{-digits}, of which up to four are usual
 SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
@@ -56,51 +52,6 @@ def _penalty() -> Any:
 def largest_learning_rate(rate: Any, largest: Any, lam: Any) -> Any:
     """η = 2/(κ(λ_max + λ)), from which on gradient descent diverges."""
     return 2 / (rate * (largest + lam))
-
-
-class AbstractFilter(eqx.Module):
-    """A spectral filter, as the theory and the simulation take it.
-
-    What it costs and needs it says by its nodes: each is one linear system. A filter of one
-    node is fitted by Cholesky, another by eigenvectors, and where there is a `reach` the
-    largest eigenvalue is looked at. A filter of many training times has their axis in front.
-    `tolerance` is the error, see `filter_error`, from which on nodes do not resolve it.
-    """
-
-    __repr__ = described
-
-    tolerance = TOLERANCE
-
-    @abc.abstractmethod
-    def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
-        """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2h/ψ_p."""
-
-    @abc.abstractmethod
-    def nodes(self, rate: Any) -> FilterNodes:
-        """The same filter for the theory."""
-
-    @property
-    def systems(self) -> int:
-        """How many linear systems the filter is, its nodes: what a solve costs."""
-        nodes = jax.eval_shape(lambda rule: rule.nodes(jnp.ones(())), self)
-        return nodes.resolvents.shape[0]
-
-    def flops(self, size: Any) -> Any:
-        """Operations of a fit once its matrix is made: of the factor, or the eigenvectors."""
-        return (1 / 3 if self.systems == 1 else 9.0) * size**3
-
-    def reach(self, rate: Any) -> Any:
-        """The eigenvalue that all of U must stay under to converge; None: any."""
-        return None
-
-    def divergence(self, rate: Any, largest: Any) -> str:
-        """What to say where the largest eigenvalue of U is not under the `reach`."""
-        kind, reach = type(self).__name__, self.reach(rate)
-        return f"{kind} diverges: U has the eigenvalue {largest:.6g}, the reach is {reach:.6g}."
-
-    @abc.abstractmethod
-    def domain(self) -> list[Condition]:
-        """The conditions under which it is defined, with their messages."""
 
 
 class AbstractTraining(AbstractFilter):

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..ingredients.filters import AbstractFilter
 from ..ingredients.processes import Noising
-from ..ingredients.training import AbstractFilter
 from .features import AbstractFeatures
 from .gram import AbstractEquations
 from .network import Network
