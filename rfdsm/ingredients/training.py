@@ -20,7 +20,6 @@ from .._numerics.promotion import mixed
 from ..parameters.checks import (
     Condition,
     finite,
-    is_traced,
     not_negative,
     positive,
     require,
@@ -29,11 +28,10 @@ from ..parameters.checks import (
 )
 from ..parameters.numbers import number
 from ..parameters.words import described
-from .filters import FilterNodes, filter_error
+from .filters import SINGLE, FilterNodes, filter_error, points_for
 
 TOLERANCE = 1e-8  # of a filter's nodes; 1e-12 is usual
 SLACK = 10.0  # of nodes made for an error of e^{-digits}, of which up to four are usual
-SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
 # Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
 MANY = 20.0
@@ -389,19 +387,3 @@ def _flow(x, time, lam):
     started = exponent > 1e-8
     safe = jnp.where(started, exponent, 1.0)
     return time * jnp.where(started, -jnp.expm1(-safe) / safe, 1 - exponent / 2)
-
-
-def points_for(taus: Any, digits: float) -> int:
-    """How many nodes resolve all these training times to e^{-digits}, as `contour.enough`.
-
-    Where the times are traced, as many as there can be.
-    """
-    if is_traced(taus):
-        return contour.COUNTS[-1]
-    later = taus[np.isfinite(taus) & (taus > 0)]
-    if later.size == 0 or np.any(taus == 0):
-        return contour.COUNTS[-1]
-    if later.min() == later.max():
-        return SINGLE
-    window = 2 * math.exp(min(math.log(later.max()) - math.log(later.min()), 700))
-    return contour.enough(window, digits)
