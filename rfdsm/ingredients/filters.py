@@ -1,18 +1,22 @@
 """Spectral filters as nodes and weights: φ(U) = Σ_i c_i (U+λ_i)^{-1}."""
 
 import abc
+import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
+from .._numerics import contour
 from .._numerics.promotion import mixed
-from ..parameters.checks import Condition
+from ..parameters.checks import Condition, is_traced
 from ..parameters.words import described
 
 TOLERANCE = 1e-8  # of a filter's nodes; 1e-12 is usual
+SINGLE = 20  # points for one training time: an error of 1e-14
 
 
 class FilterNodes(eqx.Module):
@@ -97,3 +101,19 @@ def filter_error(resolvents, weights, x: Float[Array, " points"], exact) -> Floa
     """`FilterNodes.error` at eigenvalues x where φ is `exact`; it is not differentiated."""
     found = both_halves(weights @ (1 / (x[None, :] + resolvents[:, None])))
     return jax.lax.stop_gradient(jnp.max(jnp.abs(x * (found - exact))))
+
+
+def points_for(taus: Any, digits: float) -> int:
+    """How many nodes resolve all these training times to e^{-digits}, as `contour.enough`.
+
+    Where the times are traced, as many as there can be.
+    """
+    if is_traced(taus):
+        return contour.COUNTS[-1]
+    later = taus[np.isfinite(taus) & (taus > 0)]
+    if later.size == 0 or np.any(taus == 0):
+        return contour.COUNTS[-1]
+    if later.min() == later.max():
+        return SINGLE
+    window = 2 * math.exp(min(math.log(later.max()) - math.log(later.min()), 700))
+    return contour.enough(window, digits)

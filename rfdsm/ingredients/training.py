@@ -18,7 +18,6 @@ from .._numerics import contour, decays
 from .._numerics.promotion import mixed
 from ..parameters.checks import (
     finite,
-    is_traced,
     not_negative,
     positive,
     require,
@@ -26,10 +25,16 @@ from ..parameters.checks import (
     vector,
 )
 from ..parameters.numbers import number
-from .filters import TOLERANCE, AbstractFilter, FilterNodes, filter_error
+from .filters import (
+    SINGLE,
+    TOLERANCE,
+    AbstractFilter,
+    FilterNodes,
+    filter_error,
+    points_for,
+)
 
 SLACK = 10.0  # of nodes made for an error of e^{-digits}, of which up to four are usual
-SINGLE = 20  # points for one training time: an error of 1e-14
 CHECKS = 32  # eigenvalues at which nodes are held against their filter
 # Steps from which gradient descent is like flow: the two hyperbolas stay apart from 15 on.
 MANY = 20.0
@@ -339,19 +344,3 @@ class GradientDescent(AbstractTraining):
 def _flow(x, time, lam):
     """(1 - e^{-κτ(x+λ)})/(x + λ), where `time` is κτ."""
     return time * decays.mean(time * (x + lam))
-
-
-def points_for(taus: Any, digits: float) -> int:
-    """How many nodes resolve all these training times to e^{-digits}, as `contour.enough`.
-
-    Where the times are traced, as many as there can be.
-    """
-    if is_traced(taus):
-        return contour.COUNTS[-1]
-    later = taus[np.isfinite(taus) & (taus > 0)]
-    if later.size == 0 or np.any(taus == 0):
-        return contour.COUNTS[-1]
-    if later.min() == later.max():
-        return SINGLE
-    window = 2 * math.exp(min(math.log(later.max()) - math.log(later.min()), 700))
-    return contour.enough(window, digits)

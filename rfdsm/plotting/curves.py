@@ -118,6 +118,7 @@ def _title(dataset: Any, along: str, lines: str) -> str:
         data = f"{escaped(about['data'])}: {about['points']} points, $d = {about['dimension']}$"
         if along != "n" and "n" in about:
             data += f", $n = {about['n']:g}$"
+        if along == "n" or "n" in about:  # which says it
             without.append("psi_n")
     return describe(description_of(dataset), without, data)
 

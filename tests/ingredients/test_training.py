@@ -8,7 +8,7 @@ import pytest
 import rfdsm
 from rfdsm._numerics import contour
 from rfdsm._numerics.promotion import mixed
-from rfdsm.ingredients.training import points_for
+from rfdsm.ingredients.filters import points_for
 
 RATE = 0.3  # κ
 X = np.concatenate([[0.0], np.geomspace(1e-9, 3.0, 60)])  # eigenvalues, within any reach below

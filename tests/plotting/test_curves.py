@@ -90,4 +90,5 @@ def test_a_user_s_words_and_a_taste_for_latex_cost_nothing(tmp_path, simulated):
         drawn = curves.curve_figure(named, ["test_loss"])
         save(drawn, tmp_path / "$.png")
     assert r"a\$b_c%^#{.csv: 200 points" in drawn.get_suptitle()
+    assert r"\psi_n" not in curves._title(named, "n", "m"), "n is swept, which is psi_n d"
     assert (tmp_path / "$.png").stat().st_size > 10_000
