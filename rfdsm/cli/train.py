@@ -19,7 +19,7 @@ from ..parameters.numbers import counted, declared
 from ..sweeps import axes, prediction
 from . import options, words
 
-EXAMPLE = "train --psi-n 8 --psi-p 64 --m inf --t 0.1 --tau 0.1:1e5:100 --out train.png"
+EXAMPLE = "train --psi-n 4,16 --psi-p 16 --m inf --t 0.1 --tau 0.1:1e4:80 --out train.png"
 ERRORS = "score_error,test_loss,train_loss,memorization_loss"
 OF_DATA = "test_loss,train_loss,memorization_loss"
 NETWORKS = options.Networks("--simulate", {"d": 48, "trials": 8, "points": 10})
@@ -45,9 +45,8 @@ def train(
     tau: Annotated[
         str, typer.Option(metavar="START:STOP:COUNT", help="Training times, a log grid.")
     ] = "0.1:1e5:100",
-    as_is: Annotated[
-        bool, typer.Option("--as-is", help="Neither centre nor scale the data.")
-    ] = False,
+    scale: options.Scale = None,
+    as_is: Annotated[bool, typer.Option("--as-is", help="--scale none.")] = False,
     *,
     given: dict[str, Any],
     beside: dict[str, Any],
@@ -62,12 +61,12 @@ def train(
     given, lines = options.lines(given)
     taus = axes.grid("tau", tau)
     if points is None:
-        if as_is or {*of_file.values()} != {None}:
-            raise ValueError("--as-is, --header and --index are of DATA.")
+        if as_is or {scale, *of_file.values()} != {None}:
+            raise ValueError("--scale, --as-is, --header and --index are of DATA.")
         model = options.model(given | {"tau": taus[0]})
         words.answer(sweeps.train, model, taus, lines, beside, NETWORKS, _summary)
         return
-    data = prediction.load(points, as_is=as_is, **of_file)
+    data = prediction.load(points, as_is=as_is, scale=scale, **of_file)
     model = _model(data.X, given, lines)
     if beside["errors"] == ERRORS:
         beside["errors"] = OF_DATA

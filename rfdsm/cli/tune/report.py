@@ -101,8 +101,8 @@ def summary(
     """Lines of text: the objective, how good the optimum is, others, and networks' verdict."""
     lines = [f"least {tuned.problem.objective.words}: {tuned.value:.8g}"]
     if tuned.error_bar is not None:
-        between = "interpolated between the measured widths, " * ("psi_p" in tuned.numbers)
-        lines[0] += f" ± {tuned.error_bar:.2g} ({between}of finitely many points)"
+        between = " and widths" * ("psi_p" in tuned.numbers)
+        lines[0] += f" ± {tuned.error_bar:.2g} (of finitely many points{between})"
     if integers := _integers(tuned):
         told = "nothing feasible was found"
         if tuned.integer is not None:
