@@ -47,10 +47,8 @@ def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:
     with stages("tune") as report:  # dear, and so after the tables
         report(Progress("error bar of finitely many points", 0, 1))
         sampled = words.sampling(best, moments)
-        told = words.summary(best)
+        told = words.summary(best, sampled=sampled)
     say("\n".join(told))
-    for line in words.uncertain(best, sampled):
-        say(line)
     networks = None
     if plan.verify:
         with stages("tune") as report:

@@ -121,16 +121,10 @@ def summary(
         ]
     else:
         lines.append(f"no other local optimum from {tuned.starts} starts")
-    lines += uncertain(tuned, sampled)
+    if sampled is not None:
+        share = 100 * sampled.share(tuned.errors)
+        lines.append(f"finitely many points leave the test loss uncertain by {share:.2g} %")
     return lines + ([] if verification is None else ["", repr(verification)])
-
-
-def uncertain(tuned: Tuned, sampled: SamplingError | None) -> list[str]:
-    """A line on the error bar of finitely many points, where it is known."""
-    if sampled is None:
-        return []
-    share = 100 * sampled.share(tuned.errors)
-    return [f"finitely many points leave the test loss uncertain by {share:.2g} %"]
 
 
 def _second_order(least: float) -> str:

@@ -25,11 +25,8 @@ from .settings import FREE, NETWORKS
 
 STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
-FREE_ON_DATA = (
-    "psi_p",
-    "training.lam",
-    "m",
-)  # what of these is not given, where nothing is named
+# What of these is not given is free on data, where nothing is named.
+FREE_ON_DATA = "psi_p", "training.lam", "m"
 PROGRAMS, SOLVES = 20.0, 4  # seconds to compile a search with moments; its solves, usually
 
 
