@@ -1,0 +1,392 @@
+"""The store of a sweep: zarr, laid and read by xarray, written a chunk at a time by zarr.
+
+A chunk of every variable is a file of its own, whole or not there, with a checksum (crc32c) at
+its end; that of the mark is written last. Any number of threads and processes may write, and
+may be killed at any time: what counts is what is marked and passes its checksum.
+"""
+
+import errno
+import functools
+import json
+import math
+import re
+import shutil
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._files.whole import whole_file
+from .._files.zarr_keys import (
+    folder_of,
+    is_empty,
+    keys,
+    memory,
+    name_of,
+    read,
+    write,
+    zarr_store,
+)
+from ..errors import warn
+from .layout import (
+    FORMAT,
+    RECORD,
+    Index,
+    Layout,
+    Part,
+    box,
+    chunk_shape,
+    difference,
+    digest,
+    indices,
+    parts_of,
+    record as record_of,
+    shape,
+    template,
+)
+
+ROOT = "zarr.json"  # of the group: what the store says of itself
+BLOCK = 4096  # bytes that file systems deal out
+ABANDONED = 3600.0  # seconds after which a file that is not whole is a killed process's
+THREADS = 4  # that check chunks
+
+
+class Damage(NamedTuple):
+    """A chunk of a variable that is marked as computed and is not as it was written."""
+
+    part: str
+    variable: str
+    index: Index
+    cause: str
+
+
+class Report(NamedTuple):
+    """What `check` finds: marked chunks and all chunks by part, and what is damaged."""
+
+    marked: dict[str, int]
+    chunks: dict[str, int]
+    damaged: tuple[Damage, ...]
+
+
+class Store:
+    """A store that stands; pickled, it is opened anew where it arrives.
+
+    Attributes:
+        where: a `zarr.abc.store.Store`.
+        sizes: points along each dim.
+        parts: by name; their chunks are those that the store was laid with.
+    """
+
+    def __init__(self, where: Any, sizes: dict[str, int], parts: dict[str, Part]):
+        self.where, self.sizes, self.parts = where, sizes, parts
+        self.part_of = {name: each for each, part in parts.items() for name in part.variables}
+
+    def __reduce__(self) -> tuple:
+        return Store, (self.where, self.sizes, self.parts)
+
+    @functools.cached_property
+    def _arrays(self) -> dict[str, Any]:
+        import zarr
+
+        mode = "r" if self.where.read_only else "r+"
+        group = zarr.open_group(self.where, mode=mode, use_consolidated=False)
+        # else chunks of NaN alone (failed rows, what cannot be known) would not be written
+        config = {"write_empty_chunks": True}
+        return {name: group[name].with_config(config) for name in self.part_of}
+
+    def write(self, part: str, index: Index, arrays: dict[str, np.ndarray]) -> None:
+        """Write a chunk of every variable of a part, the mark last.
+
+        Args:
+            part: its name.
+            index: of the chunk, along the grid's dims.
+            arrays: by variable, of the shape that the grid leaves the chunk.
+
+        Raises:
+            ValueError: arrays of other variables or shapes.
+            OSError: what the file system says, a full disk; then the chunk is not marked.
+        """
+        variables, mark = self.parts[part].variables, self.parts[part].mark
+        points = box(self.sizes, self.parts[part], index)
+        inner = tuple(each.stop - each.start for each in points)
+        if arrays.keys() != variables.keys():
+            raise ValueError(f"{part} holds {[*variables]}, got arrays of {[*arrays]}.")
+        for name, v in variables.items():
+            expected = inner + shape(self.sizes, v.dims)[len(inner) :]
+            if np.shape(arrays[name]) != expected:
+                got = np.shape(arrays[name])
+                raise ValueError(f"a chunk of {name} has shape {expected}, got {got}.")
+        for name in sorted(variables, key=lambda name: name == mark):
+            self._arrays[name][points] = np.asarray(arrays[name], variables[name].dtype)
+
+    def marked(self, part: str) -> set[Index]:
+        """The chunks of a part that are recorded as computed, by their keys alone."""
+        return self.there(part, self.parts[part].mark)
+
+    def there(self, part: str, name: str) -> set[Index]:
+        """The chunks of one variable that are there, damaged or not."""
+        found = keys(self.where, f"{name}/")
+        ours = (re.fullmatch(r"c((?:/\d+)*)", key.removeprefix(f"{name}/")) for key in found)
+        grid = len(self.parts[part].dims)  # further dims are whole: 0
+        return {tuple(map(int, each[1].split("/")[1:][:grid])) for each in ours if each}
+
+    def whole(self, part: str) -> set[Index]:
+        """The chunks that are marked and of which every variable passes its checksum."""
+        return self.marked(part) - {damage.index for damage in self.damaged(part)}
+
+    def damaged(self, part: str) -> list[Damage]:
+        """What is marked as computed and absent, torn or altered; reads every chunk."""
+        marked = sorted(self.marked(part))
+        pairs = []
+        for name in self.parts[part].variables:
+            there = self.there(part, name)
+            pairs += [(name, index, index in there) for index in marked]
+
+        def damage(pair: tuple[str, Index, bool]) -> Damage | None:
+            name, index, there = pair
+            try:
+                if there:
+                    self._arrays[name][box(self.sizes, self.parts[part], index)]
+                    return None
+                cause = "it is absent"
+            except ValueError as error:  # of the checksum, or bytes that are no chunk
+                cause = str(error).splitlines()[0]
+            return Damage(part, name, index, cause)
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            return [found for found in threads.map(damage, pairs) if found]
+
+    def check(self) -> Report:
+        """Read everything that is marked and tell what is damaged."""
+        return Report(
+            {name: len(self.marked(name)) for name in self.parts},
+            {name: len([*indices(self.sizes, part)]) for name, part in self.parts.items()},
+            tuple(damage for name in self.parts for damage in self.damaged(name)),
+        )
+
+    def missing_bytes(self) -> int:
+        """What the chunks take that are not there yet."""
+        total = 0
+        for name, each in self.part_of.items():
+            part = self.parts[each]
+            points = math.prod(chunk_shape(self.sizes, part, name))
+            size = points * np.dtype(part.variables[name].dtype).itemsize + 4
+            missing = len([*indices(self.sizes, part)]) - len(self.there(each, name))
+            total += missing * -(-size // BLOCK) * BLOCK
+        return total
+
+
+def lay_or_open(location: Any, layout: Layout) -> Store:
+    """The store of a sweep: laid if there is none, opened if it holds the same sweep.
+
+    A store that stands keeps its chunks, and gets back what is lost of its metadata and
+    coordinates. Nothing that is not a sweep's store is touched.
+
+    Args:
+        location: a path, a URL that fsspec knows, or a zarr store.
+        layout: what it is to hold.
+
+    Raises:
+        ValueError: another sweep is there (the first difference is named), one of another
+            format, or one whose own description is damaged.
+        FileExistsError: something else is there.
+        OSError: it cannot be written, or the disk has no room for what is to be computed.
+    """
+    where = zarr_store(location)
+    found = _record(where)
+    if found is None or "sweep" not in found:
+        files = template(layout)
+        _require_room(where, Store(memory(files), layout.sizes, layout.parts))
+        _lay(where, files)
+        found = _record(where)  # another process may have been faster
+    _require_same(where, found, layout)
+    layout = layout.chunked_as(found)
+    store = Store(where, layout.sizes, layout.parts)
+    _require_room(where, store)
+    _mend(where, template(layout))
+    return store
+
+
+def open_store(location: Any) -> Store:
+    """A store that stands, as it describes itself.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError, FileExistsError: as `lay_or_open`.
+    """
+    where = zarr_store(location)
+    found = _record(where)
+    if found is None or "sweep" not in found:
+        raise FileNotFoundError(f"there is no sweep at {name_of(where)}: has it been started?")
+    return Store(where, found["sizes"], parts_of(found))
+
+
+def open_dataset(location: Any, chunks: Any = None) -> Any:
+    """A sweep in any state as an `xarray.Dataset`, whose variables are read when they are used.
+
+    Args:
+        location: as in `lay_or_open`.
+        chunks: None, or `{}` for arrays of Dask, as in `xarray.open_dataset`.
+
+    Returns:
+        The data set, whose attributes `chunks_done` and `chunks` say how much is computed. A
+        warning says which variables lack chunks that are marked as computed.
+
+    Raises:
+        FileNotFoundError, ValueError, FileExistsError: as `open_store`; a damaged coordinate.
+    """
+    import xarray as xr
+
+    store = open_store(location)
+    name, found = name_of(store.where), _record(store.where)
+    try:
+        for each in [*found["coordinates"], *store.part_of]:
+            if read(store.where, f"{each}/{ROOT}") is None:
+                raise KeyError(f"no {each}/{ROOT}")
+        dataset = xr.open_dataset(
+            store.where,
+            engine="zarr",
+            consolidated=False,
+            chunks=chunks,
+            mask_and_scale=False,  # statuses are integers
+            decode_times=False,
+        )
+        altered = [
+            each for each, is_ in found["coordinates"].items() if digest(dataset[each]) != is_
+        ]
+    except (ValueError, KeyError, TypeError) as error:  # as zarr and xarray meet it
+        altered = [str(error).splitlines()[0]]
+    if altered:
+        raise ValueError(
+            f"{name} is damaged in its coordinates or metadata ({altered[0]}): call the same "
+            "sweep again, which mends it."
+        )
+    done = {part: store.marked(part) for part in store.parts}
+    lacking = [
+        each for each, part in store.part_of.items() if done[part] - store.there(part, each)
+    ]
+    if lacking:
+        warn(
+            f"{name} has lost chunks of {', '.join(lacking)}, which read as not computed: call "
+            "the same sweep again, which computes them again."
+        )
+    del dataset.attrs[RECORD]
+    dataset.attrs["chunks_done"] = sum(map(len, done.values()))
+    dataset.attrs["chunks"] = sum(
+        len([*indices(store.sizes, part)]) for part in store.parts.values()
+    )
+    return dataset
+
+
+def _record(where: Any) -> dict[str, Any] | None:
+    """What a store says of itself; None where nothing is, without a sweep if half laid."""
+    folder, name = folder_of(where), name_of(where)
+    if folder is not None and not folder.exists():  # zarr would make it
+        return None
+    if folder is not None and not folder.is_dir():
+        raise FileExistsError(f"{name} is a file: a store is a folder, give another path.")
+    text = read(where, ROOT)
+    if text is None and is_empty(where):
+        return None
+    try:
+        found = json.loads(text or "{}")["attributes"][RECORD]
+        theirs = found["format"]
+    except ValueError as error:
+        raise ValueError(
+            f"{name}/{ROOT} is damaged ({error}): restore it from a copy, or compute into a "
+            "new store."
+        ) from None
+    except (KeyError, TypeError):
+        raise FileExistsError(
+            f"{name} is not empty and is no sweep's store: give another path."
+        ) from None
+    if theirs != FORMAT:
+        fix = (
+            "update rfdsm"
+            if theirs > FORMAT
+            else "compute again into a new store, or take the older rfdsm"
+        )
+        raise ValueError(f"{name} has format {theirs}, this rfdsm has format {FORMAT}: {fix}.")
+    return found
+
+
+def _lay(where: Any, files: dict[str, Any]) -> None:
+    """Write the template: on a file system whole or not at all, else its description last."""
+    from zarr.storage import LocalStore
+
+    folder = folder_of(where)
+    if folder is None:
+        root = json.loads(files[ROOT].to_bytes())
+        root["attributes"][RECORD] = {"format": FORMAT}
+        first = type(files[ROOT]).from_bytes(json.dumps(root).encode())
+        write(where, [(ROOT, first), *sorted(files.items(), key=lambda each: each[0] == ROOT)])
+        return
+    try:
+        with whole_file(folder) as partial:
+            write(LocalStore(partial), files.items())
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process's is there
+            raise
+
+
+def _mend(where: Any, files: dict[str, Any]) -> None:
+    """Write metadata and coordinates again that are not as they were laid."""
+    lost = [
+        (key, value)
+        for key, value in files.items()
+        if key != ROOT and read(where, key) != value.to_bytes()
+    ]
+    write(where, lost)
+
+
+def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
+    here = record_of(layout.chunked_as(found))
+    told = difference(found["sweep"], here["sweep"])
+    if told is None and found["coordinates"] != here["coordinates"]:
+        told = next(
+            f"{name} has other values there"
+            for name in {**found["coordinates"], **here["coordinates"]}
+            if found["coordinates"].get(name) != here["coordinates"].get(name)
+        )
+    told = told or difference(found, here)
+    if told:
+        raise ValueError(
+            f"{name_of(where)} holds another sweep, {told}: give another store, or the same "
+            "numbers."
+        )
+
+
+def _require_room(where: Any, store: Store) -> None:
+    """Refuse what could not be written later; a store with nothing to do may be read-only."""
+    need = store.missing_bytes()
+    folder = folder_of(where)
+    if need and where.read_only:
+        raise PermissionError(f"{name_of(where)} is opened for reading only.")
+    if not need or folder is None:
+        return
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        told = f"{error.strerror}, a store cannot be written there"
+        raise OSError(error.errno, told, str(folder)) from None
+    _clear(folder)
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        told = (
+            f"the sweep needs {need / 1e9:.3g} GB and {free / 1e9:.3g} GB are free, sweep "
+            "fewer points or give a store elsewhere"
+        )
+        raise OSError(errno.ENOSPC, told, str(folder))
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed processes left unfinished."""
+    for path in folder.rglob("*.partial"):
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            path.unlink(missing_ok=True)
