@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def zarr_store(location: Any) -> Any:
     """The `zarr.abc.store.Store` of what a user calls one: a path, a URL or itself.
@@ -57,12 +59,12 @@ def keys(where: Any, prefix: str) -> list[str]:
     return _sync(listed())
 
 
-def read(where: Any, key: str) -> bytes | None:
+def read(where: Any, key: str) -> np.ndarray | None:
     """The bytes of a key, None where it is absent."""
     from zarr.core.buffer import default_buffer_prototype
 
     found = _sync(where.get(key, default_buffer_prototype()))
-    return None if found is None else found.to_bytes()
+    return None if found is None else found.as_numpy_array()
 
 
 def write(where: Any, files: Iterable[tuple[str, Any]]) -> None:

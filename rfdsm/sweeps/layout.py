@@ -82,10 +82,26 @@ def chunk_shape(sizes: dict[str, int], part: Part, name: str) -> tuple[int, ...]
     return tuple(min(pair) for pair in along) + whole[len(part.chunk) :]
 
 
+def chunk_bytes(sizes: dict[str, int], part: Part, name: str) -> int:
+    """Of a variable's chunk as it is stored: the numbers and four bytes of a checksum."""
+    points = math.prod(chunk_shape(sizes, part, name))
+    return points * np.dtype(part.variables[name].dtype).itemsize + 4
+
+
+def chunk_counts(sizes: dict[str, int], part: Part) -> tuple[int, ...]:
+    """Chunks along each of the grid's dims."""
+    along = zip(shape(sizes, part.dims), part.chunk, strict=True)
+    return tuple(math.ceil(size / chunk) for size, chunk in along)
+
+
+def chunk_count(sizes: dict[str, int], part: Part) -> int:
+    """Of a part."""
+    return math.prod(chunk_counts(sizes, part))
+
+
 def indices(sizes: dict[str, int], part: Part) -> Iterator[Index]:
     """Of all chunks, in the order of the grid."""
-    counts = zip(shape(sizes, part.dims), part.chunk, strict=True)
-    return itertools.product(*(range(math.ceil(size / chunk)) for size, chunk in counts))
+    return itertools.product(*map(range, chunk_counts(sizes, part)))
 
 
 def box(sizes: dict[str, int], part: Part, index: Index) -> tuple[slice, ...]:

@@ -7,6 +7,7 @@ may be killed at any time: what counts is what is marked and passes its checksum
 
 import errno
 import functools
+import itertools
 import json
 import math
 import re
@@ -38,10 +39,10 @@ from .layout import (
     Layout,
     Part,
     box,
-    chunk_shape,
+    chunk_bytes,
+    chunk_count,
     difference,
     digest,
-    indices,
     parts_of,
     record as record_of,
     shape,
@@ -51,7 +52,7 @@ from .layout import (
 ROOT = "zarr.json"  # of the group: what the store says of itself
 BLOCK = 4096  # bytes that file systems deal out
 ABANDONED = 3600.0  # seconds after which a file that is not whole is a killed process's
-THREADS = 4  # that check chunks
+THREADS = 8  # that check chunks
 
 
 class Damage(NamedTuple):
@@ -139,31 +140,35 @@ class Store:
 
     def damaged(self, part: str) -> list[Damage]:
         """What is marked as computed and absent, torn or altered; reads every chunk."""
-        marked = sorted(self.marked(part))
-        pairs = []
-        for name in self.parts[part].variables:
-            there = self.there(part, name)
-            pairs += [(name, index, index in there) for index in marked]
 
-        def damage(pair: tuple[str, Index, bool]) -> Damage | None:
-            name, index, there = pair
-            try:
-                if there:
-                    self._arrays[name][box(self.sizes, self.parts[part], index)]
-                    return None
-                cause = "it is absent"
-            except ValueError as error:  # of the checksum, or bytes that are no chunk
-                cause = str(error).splitlines()[0]
-            return Damage(part, name, index, cause)
+        def of_chunk(index: Index) -> list[Damage]:
+            causes = {name: self._cause(part, name, index) for name in variables}
+            return [Damage(part, each, index, cause) for each, cause in causes.items() if cause]
 
+        variables = self.parts[part].variables
         with ThreadPoolExecutor(THREADS) as threads:
-            return [found for found in threads.map(damage, pairs) if found]
+            found = threads.map(of_chunk, sorted(self.marked(part)))
+            return [*itertools.chain.from_iterable(found)]
+
+    def _cause(self, part: str, name: str, index: Index) -> str | None:
+        """What is wrong with a variable's chunk, by the bytes that zarr stores."""
+        from google_crc32c import value as crc32c  # zarr's own
+
+        further = len(self.parts[part].variables[name].dims) - len(index)
+        content = read(self.where, "/".join([name, "c", *map(str, index), *"0" * further]))
+        if content is None:
+            return "it is absent"
+        size = chunk_bytes(self.sizes, self.parts[part], name)
+        if content.size != size:
+            return f"it has {content.size} bytes of {size}"
+        intact = crc32c(content[:-4]) == int.from_bytes(content[-4:].tobytes(), "little")
+        return None if intact else "its checksum does not match"
 
     def check(self) -> Report:
         """Read everything that is marked and tell what is damaged."""
         return Report(
             {name: len(self.marked(name)) for name in self.parts},
-            {name: len([*indices(self.sizes, part)]) for name, part in self.parts.items()},
+            {name: chunk_count(self.sizes, part) for name, part in self.parts.items()},
             tuple(damage for name in self.parts for damage in self.damaged(name)),
         )
 
@@ -171,11 +176,9 @@ class Store:
         """What the chunks take that are not there yet."""
         total = 0
         for name, each in self.part_of.items():
-            part = self.parts[each]
-            points = math.prod(chunk_shape(self.sizes, part, name))
-            size = points * np.dtype(part.variables[name].dtype).itemsize + 4
-            missing = len([*indices(self.sizes, part)]) - len(self.there(each, name))
-            total += missing * -(-size // BLOCK) * BLOCK
+            blocks = math.ceil(chunk_bytes(self.sizes, self.parts[each], name) / BLOCK)
+            chunks = chunk_count(self.sizes, self.parts[each])
+            total += (chunks - len(self.there(each, name))) * blocks * BLOCK
         return total
 
 
@@ -276,7 +279,7 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
     del dataset.attrs[RECORD]
     dataset.attrs["chunks_done"] = sum(map(len, done.values()))
     dataset.attrs["chunks"] = sum(
-        len([*indices(store.sizes, part)]) for part in store.parts.values()
+        chunk_count(store.sizes, part) for part in store.parts.values()
     )
     return dataset
 
@@ -292,7 +295,7 @@ def _record(where: Any) -> dict[str, Any] | None:
     if text is None and is_empty(where):
         return None
     try:
-        found = json.loads(text or "{}")["attributes"][RECORD]
+        found = json.loads("{}" if text is None else text.tobytes())["attributes"][RECORD]
         theirs = found["format"]
     except ValueError as error:
         raise ValueError(
@@ -337,9 +340,13 @@ def _mend(where: Any, files: dict[str, Any]) -> None:
     lost = [
         (key, value)
         for key, value in files.items()
-        if key != ROOT and read(where, key) != value.to_bytes()
+        if key != ROOT and _differs(read(where, key), value)
     ]
     write(where, lost)
+
+
+def _differs(there: np.ndarray | None, here: Any) -> bool:
+    return there is None or there.tobytes() != here.to_bytes()
 
 
 def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
