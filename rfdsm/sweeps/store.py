@@ -4,12 +4,12 @@ It is laid whole or not at all, resumed by the same sweep only, and says what it
 else is touched. `chunks` has what is written into it.
 """
 
+import contextlib
 import errno
 import json
 import shutil
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ def lay_or_open(location: Any, layout: Layout) -> Store:
     store = Store(where, layout.sizes, layout.parts)
     _require_room(where, store)
     _mend(where, template(layout))
+    _clear(store)
     return store
 
 
@@ -242,7 +243,6 @@ def _require_room(where: Any, store: Store) -> None:
     except OSError as error:
         told = f"{error.strerror}, a store cannot be written there"
         raise OSError(error.errno, told, str(folder)) from None
-    _clear(folder)
     free = shutil.disk_usage(folder).free
     if need > free:
         told = (
@@ -252,8 +252,11 @@ def _require_room(where: Any, store: Store) -> None:
         raise OSError(errno.ENOSPC, told, str(folder))
 
 
-def _clear(folder: Path) -> None:
-    """Remove what killed processes left unfinished."""
-    for path in folder.rglob("*.partial"):
-        if time.time() - path.stat().st_mtime > ABANDONED:
-            path.unlink(missing_ok=True)
+def _clear(store: Store) -> None:
+    """Remove the chunks that killed processes left unfinished, of our variables alone."""
+    folder = folder_of(store.where)
+    for name in store.part_of if folder else ():
+        for path in (folder / name / "c").rglob("*.partial"):
+            with contextlib.suppress(OSError):  # another process ends it, or it is not ours
+                if time.time() - path.stat().st_mtime > ABANDONED:
+                    path.unlink()
