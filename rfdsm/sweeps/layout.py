@@ -140,7 +140,14 @@ def record(layout: Layout) -> dict[str, Any]:
         "coordinates": coordinates,
         "parts": parts,
     }
-    return json.loads(json.dumps(whole, allow_nan=False))
+    plain = json.loads(json.dumps(whole, allow_nan=False))
+    return plain | {"sha256": seal(plain)}
+
+
+def seal(record: dict[str, Any]) -> str:
+    """What a record's own `sha256` must be."""
+    unsealed = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(unsealed, sort_keys=True).encode()).hexdigest()
 
 
 def parts_of(record: dict[str, Any]) -> dict[str, Part]:

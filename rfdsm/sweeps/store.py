@@ -35,10 +35,12 @@ from .layout import (
     digest,
     parts_of,
     record as record_of,
+    seal,
     template,
 )
 
 ROOT = "zarr.json"  # of the group: what the store says of itself
+ANEW = "restore it from a copy, or compute into a new store"
 ABANDONED = 3600.0  # seconds after which a file that is not whole is a killed process's
 
 
@@ -157,23 +159,18 @@ def _record(where: Any) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads("{}" if text is None else text.tobytes())["attributes"][RECORD]
-        theirs = found["format"]
+        theirs, ours = found["format"], found.get("sha256") == seal(found)
     except ValueError as error:
-        raise ValueError(
-            f"{name}/{ROOT} is damaged ({error}): restore it from a copy, or compute into a "
-            "new store."
-        ) from None
-    except (KeyError, TypeError):
+        raise ValueError(f"{name}/{ROOT} is damaged ({error}): {ANEW}.") from None
+    except (KeyError, TypeError, AttributeError):
         raise FileExistsError(
             f"{name} is not empty and is no sweep's store: give another path."
         ) from None
     if theirs != FORMAT:
-        fix = (
-            "update rfdsm"
-            if theirs > FORMAT
-            else "compute again into a new store, or take the older rfdsm"
-        )
+        fix = "update rfdsm" if theirs > FORMAT else "compute again into a new store"
         raise ValueError(f"{name} has format {theirs}, this rfdsm has format {FORMAT}: {fix}.")
+    if not ours:
+        raise ValueError(f"{name}/{ROOT} is damaged (its checksum does not match): {ANEW}.")
     return found
 
 
@@ -184,7 +181,8 @@ def _lay(where: Any, files: dict[str, Any]) -> None:
     folder = folder_of(where)
     if folder is None:
         root = json.loads(files[ROOT].to_bytes())
-        root["attributes"][RECORD] = {"format": FORMAT}
+        laying = {"format": FORMAT}
+        root["attributes"][RECORD] = laying | {"sha256": seal(laying)}
         first = type(files[ROOT]).from_bytes(json.dumps(root).encode())
         write(where, [(ROOT, first), *sorted(files.items(), key=lambda each: each[0] == ROOT)])
         return
@@ -213,18 +211,29 @@ def _differs(there: np.ndarray | None, here: Any) -> bool:
 def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
     here = record_of(layout.chunked_as(found))
     told = difference(found["sweep"], here["sweep"])
-    if told is None and found["coordinates"] != here["coordinates"]:
-        told = next(
-            f"{name} has other values there"
-            for name in {**found["coordinates"], **here["coordinates"]}
-            if found["coordinates"].get(name) != here["coordinates"].get(name)
-        )
+    for name, (_, values, _) in layout.coords.items():
+        if not told and found["coordinates"].get(name) != here["coordinates"][name]:
+            told = _of_values(where, name, values)
     told = told or difference(found, here)
     if told:
         raise ValueError(
             f"{name_of(where)} holds another sweep, {told}: give another store, or the same "
             "numbers."
         )
+
+
+def _of_values(where: Any, name: str, here: np.ndarray) -> str:
+    """Where a coordinate differs that is known to differ, in words."""
+    import zarr
+
+    try:
+        there = zarr.open_array(where, path=name, mode="r")[...]
+        if there.shape != here.shape:
+            return f"{name} has {there.size} values there and {here.size} here"
+        place = np.flatnonzero(there != here)[0]
+        return f"{name}[{place}] is {there[place]} there and {here[place]} here"
+    except (ValueError, KeyError, FileNotFoundError, IndexError):  # it is damaged, too
+        return f"{name} has other values there"
 
 
 def _require_room(where: Any, store: Store) -> None:
