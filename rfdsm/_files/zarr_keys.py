@@ -59,6 +59,11 @@ def keys(where: Any, prefix: str) -> list[str]:
     return _sync(listed())
 
 
+def exists(where: Any, key: str) -> bool:
+    """Whether a key is there."""
+    return _sync(where.exists(key))
+
+
 def read(where: Any, key: str) -> np.ndarray | None:
     """The bytes of a key, None where it is absent."""
     from zarr.core.buffer import default_buffer_prototype

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import progress
-from .._files.zarr_keys import keys, read
+from .._files.zarr_keys import exists, keys, read
+from ..progress import Report, Steps, silent
 from .layout import Index, Part, box, chunk_bytes, chunk_count, shape
 
 BLOCK = 4096  # bytes that file systems deal out
@@ -30,7 +30,7 @@ class Damage(NamedTuple):
     cause: str
 
 
-class Report(NamedTuple):
+class Checked(NamedTuple):
     """What `check` finds: marked chunks and all chunks by part, and what is damaged."""
 
     marked: dict[str, int]
@@ -97,6 +97,10 @@ class Store:
         """The chunks of a part that are recorded as computed, by their keys alone."""
         return self.there(part, self.parts[part].mark)
 
+    def has(self, part: str, index: Index) -> bool:
+        """Whether a chunk is recorded as computed, by its key alone."""
+        return exists(self.where, "/".join([self.parts[part].mark, "c", *map(str, index)]))
+
     def there(self, part: str, name: str) -> set[Index]:
         """The chunks of one variable that are there, damaged or not."""
         found = keys(self.where, f"{name}/")
@@ -104,11 +108,11 @@ class Store:
         grid = len(self.parts[part].dims)  # further dims are whole: 0
         return {tuple(map(int, each[1].split("/")[1:][:grid])) for each in ours if each}
 
-    def whole(self, part: str, report: progress.Report = progress.silent) -> set[Index]:
+    def whole(self, part: str, report: Report = silent) -> set[Index]:
         """The chunks that are marked and of which every variable passes its checksum."""
         return self.marked(part) - {damage.index for damage in self.damaged(part, report)}
 
-    def damaged(self, part: str, report: progress.Report = progress.silent) -> list[Damage]:
+    def damaged(self, part: str, report: Report = silent) -> list[Damage]:
         """What is marked as computed and absent, torn or altered; reads every chunk."""
 
         def of_chunk(index: Index) -> list[Damage]:
@@ -116,7 +120,7 @@ class Store:
             return [Damage(part, each, index, cause) for each, cause in causes.items() if cause]
 
         variables, marked, found = self.parts[part].variables, sorted(self.marked(part)), []
-        advance = progress.Steps(report, len(marked))
+        advance = Steps(report, len(marked))
         with ThreadPoolExecutor(THREADS) as threads:
             for damages in threads.map(of_chunk, marked):
                 found += damages
@@ -137,9 +141,9 @@ class Store:
         intact = crc32c(content[:-4]) == int.from_bytes(content[-4:].tobytes(), "little")
         return None if intact else "its checksum does not match"
 
-    def check(self, report: progress.Report = progress.silent) -> Report:
+    def check(self, report: Report = silent) -> Checked:
         """Read everything that is marked and tell what is damaged."""
-        return Report(
+        return Checked(
             {name: len(self.marked(name)) for name in self.parts},
             {name: chunk_count(self.sizes, part) for name, part in self.parts.items()},
             tuple(damage for name in self.parts for damage in self.damaged(name, report)),

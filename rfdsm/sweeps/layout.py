@@ -15,12 +15,18 @@ Index = tuple[int, ...]
 
 
 class Variable(NamedTuple):
-    """An array of the data set; `fill` is what it holds where nothing was computed."""
+    """An array of the data set.
+
+    Attributes:
+        dims: of the grid, in its order, and own ones after them. sizes: of the own ones.
+        dtype; fill: what it holds where nothing was computed. attrs: what it is, in words.
+    """
 
     dims: tuple[str, ...]
     dtype: np.dtype
     fill: float | int
     attrs: dict[str, Any]
+    sizes: tuple[int, ...] = ()
 
 
 class Part(NamedTuple):

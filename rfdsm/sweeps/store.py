@@ -25,7 +25,8 @@ from .._files.zarr_keys import (
     zarr_store,
 )
 from ..errors import warn
-from .chunks import Store
+from ..progress import Report, silent
+from .chunks import Checked, Store
 from .layout import (
     FORMAT,
     RECORD,
@@ -145,6 +146,21 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
         chunk_count(store.sizes, part) for part in store.parts.values()
     )
     return dataset
+
+
+def check(location: Any, progress: Report | None = None) -> Checked:
+    """Read all that a store has recorded, and tell how much that is and what is damaged.
+
+    `rfdsm.sweep` with the same arguments computes damaged chunks again.
+
+    Args:
+        location: as in `lay_or_open`.
+        progress: called with `Progress`.
+
+    Raises:
+        FileNotFoundError, ValueError, FileExistsError: as `open_dataset`.
+    """
+    return open_store(location).check(progress or silent)
 
 
 def _record(where: Any) -> dict[str, Any] | None:
