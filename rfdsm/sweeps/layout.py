@@ -142,11 +142,13 @@ def record(layout: Layout) -> dict[str, Any]:
     whole = {
         "format": FORMAT,
         "sweep": layout.identity,
+        "attrs": layout.attrs,
         "sizes": layout.sizes,
         "coordinates": coordinates,
         "parts": parts,
     }
-    plain = json.loads(json.dumps(whole, allow_nan=False))
+    text = json.dumps(whole, allow_nan=False, default=lambda x: np.asarray(x).tolist())
+    plain = json.loads(text)
     return plain | {"sha256": seal(plain)}
 
 

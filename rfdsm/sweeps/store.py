@@ -140,7 +140,7 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
             f"{name} has lost chunks of {', '.join(lacking)}, which read as not computed: call "
             "the same sweep again, which computes them again."
         )
-    del dataset.attrs[RECORD]
+    dataset.attrs = dict(found["attrs"])  # those that the record's checksum covers
     dataset.attrs["chunks_done"] = sum(map(len, done.values()))
     dataset.attrs["chunks"] = sum(
         chunk_count(store.sizes, part) for part in store.parts.values()
@@ -199,8 +199,10 @@ def _lay(where: Any, files: dict[str, Any]) -> None:
         root = json.loads(files[ROOT].to_bytes())
         laying = {"format": FORMAT}
         root["attributes"][RECORD] = laying | {"sha256": seal(laying)}
-        first = type(files[ROOT]).from_bytes(json.dumps(root).encode())
-        write(where, [(ROOT, first), *sorted(files.items(), key=lambda each: each[0] == ROOT)])
+        write(
+            where,
+            [(ROOT, _buffer(root)), *sorted(files.items(), key=lambda each: each[0] == ROOT)],
+        )
         return
     try:
         with whole_file(folder) as partial:
@@ -212,12 +214,24 @@ def _lay(where: Any, files: dict[str, Any]) -> None:
 
 def _mend(where: Any, files: dict[str, Any]) -> None:
     """Write metadata and coordinates again that are not as they were laid."""
-    lost = [
-        (key, value)
+    root, there = (
+        json.loads(each) for each in (files[ROOT].to_bytes(), read(where, ROOT).tobytes())
+    )
+    whole = root | {"attributes": there["attributes"]}
+    if whole != there:
+        write(where, [(ROOT, _buffer(whole))])
+    lost = {
+        key: value
         for key, value in files.items()
         if key != ROOT and _differs(read(where, key), value)
-    ]
-    write(where, lost)
+    }
+    write(where, lost.items())
+
+
+def _buffer(plain: dict[str, Any]) -> Any:
+    from zarr.core.buffer import default_buffer_prototype
+
+    return default_buffer_prototype().buffer.from_bytes(json.dumps(plain, indent=2).encode())
 
 
 def _differs(there: np.ndarray | None, here: Any) -> bool:
@@ -230,7 +244,8 @@ def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
     for name, (_, values, _) in layout.coords.items():
         if not told and found["coordinates"].get(name) != here["coordinates"][name]:
             told = _of_values(where, name, values)
-    told = told or difference(found, here)
+    for key in ("sizes", "coordinates", "parts"):
+        told = told or difference(found[key], here[key], key)
     if told:
         raise ValueError(
             f"{name_of(where)} holds another sweep, {told}: give another store, or the same "
