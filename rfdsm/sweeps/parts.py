@@ -26,7 +26,14 @@ FLAGS = {
 def marked(grid: Grid, long_name: str) -> Variable:
     """The variable of a mark: an index into the statuses."""
     attrs = {"long_name": long_name, "kind": "status", **FLAGS}
-    return Variable(tuple(grid.sizes), attrs, dtype=np.dtype(np.int8), fill=NEVER)
+    return Variable(tuple(grid.sizes), np.dtype(np.int8), NEVER, attrs)
+
+
+def floats(
+    dims: tuple[str, ...], attrs: dict[str, Any], sizes: tuple[int, ...] = ()
+) -> Variable:
+    """A variable of numbers, NaN where they are not known; sizes: of its own dims."""
+    return Variable(dims, np.dtype(np.float64), np.nan, attrs, sizes)
 
 
 class Part(abc.ABC):
