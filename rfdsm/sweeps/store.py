@@ -140,6 +140,7 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
             f"{name} has lost chunks of {', '.join(lacking)}, which read as not computed: call "
             "the same sweep again, which computes them again."
         )
+    dataset = dataset[[*store.part_of]]  # in order, which folders do not keep
     dataset.attrs = dict(found["attrs"])  # those that the record's checksum covers
     dataset.attrs["chunks_done"] = sum(map(len, done.values()))
     dataset.attrs["chunks"] = sum(

@@ -138,7 +138,10 @@ def test_what_is_written_is_read(location):
         assert dataset[name].dims == dims and dataset[name].attrs == attrs
     assert dataset["error"].attrs == {"units": "per dimension"}
     assert dataset["status"].attrs == {"flag_meanings": "success bad"}
+    assert [*dataset] == [name for part in layout().parts.values() for name in part.variables]
+    assert {*dataset.coords} == {NUMBER, "m", "zeros"}
     assert [*stores.open_store(location).parts] == [THEORY, NETWORKS]
+    assert stores.check(location).marked == {THEORY: 6, NETWORKS: 3}
     dask = stores.open_dataset(location, chunks={})
     assert dask["error"].chunks == ((4, 4, 2), (2, 1))
 
