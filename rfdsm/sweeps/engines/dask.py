@@ -8,10 +8,13 @@ over `as_completed` of futures that are held can hang when workers die.
 
 import contextlib
 import logging
+import signal
+import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import dask
@@ -77,7 +80,7 @@ class Dask(NamedTuple):
                     else:
                         running[tasks.submit(chunk)] = chunk, tries
                     stopping = stop.asked
-                if not running:
+                if not running or (stopping and not workers):
                     break
                 try:
                     _wait(list(running))
@@ -203,7 +206,8 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
         raise ValueError(f"a cluster has at least one worker, got {workers}.")
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}),
-        LocalCluster(
+        _deaf_to_ctrl_c(
+            LocalCluster,
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
@@ -213,6 +217,22 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
         Client(cluster) as client,
     ):
         yield client
+
+
+def _deaf_to_ctrl_c(make: Callable[..., Any], **options: Any) -> Any:
+    """What is made, whose threads and processes do not get SIGINT, now and when restarted.
+
+    A terminal sends it to all of its processes: the workers would die of it.
+    """
+    # It unblocks SIGINT where it starts, and complains when this process is ended at once.
+    sys.warnoptions.append(complaint := "ignore:resource_tracker:UserWarning")
+    resource_tracker.ensure_running()
+    sys.warnoptions.remove(complaint)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return make(**options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def connect(address: str, timeout: float = 10.0) -> Client:
