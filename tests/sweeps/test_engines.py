@@ -4,15 +4,17 @@ import _thread
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 from chores import Chore, chunks, prepared, recorded, starters
+from distributed import LocalCluster
 
 from rfdsm.progress import stop
 from rfdsm.sweeps.engines import Here, engine_of
-from rfdsm.sweeps.engines.dask import local_cluster
+from rfdsm.sweeps.engines.dask import Dask, connect, local_cluster
 
 BALLAST = bytes(20_000_000)
 SQUARES = {number: float(number**2) for number in range(12)}
@@ -125,3 +127,61 @@ def test_all_workers_are_killed(tmp_path, client):
                 os.kill(each, signal.SIGKILL)
     assert recorded(tmp_path) == {number: float(number**2) for number in range(40)}
     assert killed
+
+
+def test_a_chunk_kills_each_worker(tmp_path, client):
+    """It is sent again as often as stated; then a line says so."""
+    with pytest.raises(RuntimeError, match=r"chunk Chunk\(number=3\) was lost 2 times"):
+        results(Dask(client, repeats=1), Chore(tmp_path, deadly=3))
+    deaths = (tmp_path / "started-3").read_text().split()
+    assert len(deaths) == 2 * 4  # Dask's allowed-failures are 3
+
+
+def test_nothing_happens_for_long(tmp_path, client):
+    with pytest.raises(TimeoutError, match=r"no chunk was done for 0.5 s \([12] workers"):
+        results(Dask(client, patience=0.5), Chore(tmp_path, seconds=2.0))
+
+
+def test_no_worker_comes():
+    """A scheduler whose workers are still to start."""
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as cluster,
+        cluster.get_client() as client,
+    ):
+        with pytest.raises(TimeoutError, match="no worker is there"):
+            results(Dask(client, patience=1.0), Chore())
+        cluster.scale(1)
+        assert results(Dask(client), Chore()) == SQUARES
+
+
+def test_nobody_answers():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match="no Dask scheduler answers at tcp"):
+            connect(address, timeout=0.5)
+
+
+def test_forked_processes_are_refused():
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as pool:
+        with pytest.raises(ValueError, match="JAX hangs in forked processes"):
+            results(engine_of(pool), Chore())
+
+
+def test_a_process_of_an_executor_dies(tmp_path):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with pytest.raises(RuntimeError, match="a process of the executor died"):
+            results(engine_of(pool), Chore(tmp_path, deadly=3))
+
+
+def test_what_is_an_engine(client):
+    mine = Here()
+    assert engine_of(mine) is mine
+    assert engine_of(client.cluster).client.scheduler.address == client.scheduler.address
+    for other in (Here, "dask", 4):
+        with pytest.raises(TypeError, match=r"engine takes a distributed\.Client"):
+            engine_of(other)
+    with pytest.raises(ValueError, match="at least one worker"):
+        with local_cluster(0):
+            pass

@@ -62,7 +62,8 @@ class Dask(NamedTuple):
             raise TypeError("the client is asynchronous: make it with Client(address).")
         todo, again, running = iter(chunks), deque(), {}
         tasks, begun = _Tasks(self.client, work), time.time()
-        workers, counted, last, interrupted = 1, 0.0, time.monotonic(), False
+        workers, counted, last = 1, 0.0, time.monotonic()
+        interrupted, taken_back = False, None
         try:
             while True:
                 if self.client.status in ("closing", "closed"):
@@ -80,6 +81,10 @@ class Dask(NamedTuple):
                     else:
                         running[tasks.submit(chunk)] = chunk, tries
                     stopping = stop.asked
+                if stopping and taken_back is None:
+                    taken_back = tasks.take_back(list(running))
+                    for future in taken_back:
+                        del running[future]
                 if not running or (stopping and not workers):
                     break
                 try:
@@ -100,7 +105,7 @@ class Dask(NamedTuple):
                     else:
                         raise _failed(self.client, chunk, tries + 1, result, begun)
                 if time.monotonic() > last + self.patience:
-                    raise TimeoutError(_hung(self.client, self.patience, workers))
+                    raise TimeoutError(_hung(self.patience, workers))
         finally:
             tasks.end(list(running))
         if interrupted:
@@ -126,8 +131,16 @@ class _Tasks:
                 self.held = self._submit(hold, self.parcel)
         return self._submit(compute, self.held, chunk)
 
+    def take_back(self, running: list[Future]) -> list[Future]:
+        """Cancel and tell which tasks no worker has started."""
+        stacks = self.client.call_stack(running).values() if running else ()
+        started = {key for tasks in stacks for key in tasks}
+        waiting = [future for future in running if future.key not in started]
+        self.client.cancel(waiting)
+        return waiting
+
     def end(self, running: list[Future]) -> None:
-        """Take back what has not started; what has, ends on its worker and is recorded."""
+        """Cancel all; what has started ends on its worker nevertheless, and is recorded."""
         with contextlib.suppress(Exception):  # a client that is closed has nothing to cancel
             self.client.cancel([*running, *([self.held] if self.held else [])])
 
@@ -144,6 +157,11 @@ def _outcome(future: Future) -> tuple[bool, Any]:
         error = future.exception(timeout=FETCH)
         if isinstance(error, KilledWorker):
             return False, error
+        if isinstance(error, ImportError):
+            raise RuntimeError(
+                f"a worker cannot run this ({error}): the scheduler and its workers need the "
+                "same Python and packages as here, rfdsm among them."
+            ) from error
         raise error
     if future.status != "finished":
         return False, future.status
@@ -175,12 +193,12 @@ def _failed(client: Client, chunk: Any, times: int, why: Any, begun: float) -> E
     )
 
 
-def _hung(client: Client, patience: float, workers: int) -> str:
+def _hung(patience: float, workers: int) -> str:
     what = f"{workers} workers have it" if workers else "no worker is there"
     return (
-        f"no chunk was done for {patience:g} s ({what}): see {client.dashboard_link}; start "
-        "workers or restart those that hang, and call again, which does nothing twice that is "
-        "in a store; if a chunk takes longer, engine=Dask(client, patience=...)."
+        f"no chunk was done for {patience:g} s ({what}): start workers, or restart those that "
+        "hang, and call again, which does nothing twice that is in a store; if a chunk takes "
+        "longer, engine=Dask(client, patience=...)."
     )
 
 
@@ -211,7 +229,8 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=dashboard,
+            dashboard_address=dashboard or "127.0.0.1:0",  # any free port, of no dashboard
+            scheduler_kwargs={"dashboard": dashboard is not None},
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
