@@ -95,7 +95,7 @@ class Dask(NamedTuple):
                     interrupted = True
                 for future in [each for each in running if each.status != "pending"]:
                     chunk, tries = running.pop(future)
-                    ok, result = _outcome(future)
+                    ok, result = _outcome(future, chunk, work)
                     future.release()
                     if ok:
                         yield chunk, result
@@ -151,7 +151,7 @@ def _wait(running: list[Future]) -> None:
         distributed.wait(running, timeout=TICK, return_when="FIRST_COMPLETED")
 
 
-def _outcome(future: Future) -> tuple[bool, Any]:
+def _outcome(future: Future, chunk: Any, work: Work) -> tuple[bool, Any]:
     """(True, the result), or (False, why it is lost); an exception of the work is raised."""
     if future.status == "error":
         error = future.exception(timeout=FETCH)
@@ -165,6 +165,8 @@ def _outcome(future: Future) -> tuple[bool, Any]:
         raise error
     if future.status != "finished":
         return False, future.status
+    if work.done(chunk):  # nothing to fetch, from a worker that may die before
+        return True, None
     try:
         return True, future.result(timeout=FETCH)
     except Exception as error:  # the task was done: what fails is its way here
