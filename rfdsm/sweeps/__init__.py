@@ -1,4 +1,8 @@
-"""Questions asked of many models at once: errors over one number, with several lines."""
+"""Questions asked of many models at once: errors on a grid, as a labelled data set."""
 
 from .curves import curve as curve, train as train
+from .grid import zipped as zipped
 from .prediction import predict as predict
+from .quantities import gradient as gradient
+from .store import check as check, open_dataset as open  # noqa: F401
+from .sweeping import sweep as sweep
