@@ -100,10 +100,11 @@ class Dask(NamedTuple):
                     if ok:
                         yield chunk, result
                         last = time.monotonic()
-                    elif tries < self.repeats:
-                        again.append((chunk, tries + 1))
-                    else:
-                        raise _failed(self.client, chunk, tries + 1, result, begun)
+                        continue
+                    _require_memory(self.client, begun)
+                    if tries == self.repeats:
+                        raise RuntimeError(_lost(chunk, tries + 1, result))
+                    again.append((chunk, tries + 1))
                 if time.monotonic() > last + self.patience:
                     raise TimeoutError(_hung(self.patience, workers))
         finally:
@@ -181,17 +182,20 @@ def _workers(client: Client) -> int:
         return 0
 
 
-def _failed(client: Client, chunk: Any, times: int, why: Any, begun: float) -> Exception:
-    resumes = "what is in a store is not done again by the same call."
-    killed = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
-    if killed:
-        return MemoryError(
-            f"workers ran out of memory, {killed} times: give them more, start fewer on a "
-            f"machine or take smaller chunks; {resumes}"
+def _require_memory(client: Client, begun: float) -> None:
+    """Refuse to go on where Dask ended workers, since a time, that used too much memory."""
+    ended = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
+    if ended:
+        raise MemoryError(
+            f"workers ran out of memory, {ended} times: give them more, start fewer on a "
+            "machine or take smaller chunks; the same call does not repeat what is in a store."
         )
-    return RuntimeError(
+
+
+def _lost(chunk: Any, times: int, why: Any) -> str:
+    return (
         f"chunk {chunk} was lost {times} times with the workers that had it ({why}): their "
-        f"logs say of what they died; {resumes}"
+        "logs say of what they died; the same call does not repeat what is in a store."
     )
 
 
@@ -237,6 +241,7 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
         ) as cluster,
         Client(cluster) as client,
     ):
+        cluster.adapt(minimum=workers, maximum=workers)  # one that did not restart is replaced
         yield client
 
 
