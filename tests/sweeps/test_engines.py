@@ -1,20 +1,27 @@
 """Each engine does every chunk once, whatever dies; and says in a line why it cannot."""
 
 import _thread
+import contextlib
+import inspect
 import multiprocessing
 import os
+import re
 import signal
 import socket
+import sys
 import threading
 import time
+import types
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from chores import Chore, chunks, prepared, recorded, starters, starts
 from distributed import LocalCluster
 
+import rfdsm
 from rfdsm.progress import stop
-from rfdsm.sweeps.engines import Here, engine_of
+from rfdsm.sweeps.engines import Here, dask as engines_dask, engine_of
 from rfdsm.sweeps.engines.dask import Dask, connect, local_cluster
 
 BALLAST = bytes(20_000_000)
@@ -203,3 +210,31 @@ def test_what_is_an_engine(client):
     with pytest.raises(ValueError, match="at least one worker"):
         with local_cluster(0):
             pass
+
+
+def test_the_page_is_copyable(client, monkeypatch):
+    """Its Python runs, on this cluster for others', up to the sweep, which gets an engine."""
+    page = Path(__file__).parents[2] / "docs" / "clusters.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.S | re.M)
+    signature, engines_given = inspect.signature(rfdsm.sweep), []
+
+    def sweep(*args, **options):
+        engines_given.append(engine_of(signature.bind(*args, **options).arguments["engine"]))
+
+    adapted = []
+    monkeypatch.setattr(type(client.cluster), "adapt", lambda _, **jobs: adapted.append(jobs))
+    monkeypatch.setattr(rfdsm, "sweep", sweep, raising=False)
+    monkeypatch.setattr(engines_dask, "local_cluster", lambda _: contextlib.nullcontext(client))
+    monkeypatch.setattr(engines_dask, "connect", lambda _: client)
+    for module, name, given in (
+        ("dask_jobqueue", "SLURMCluster", client.cluster),
+        ("dask_cuda", "LocalCUDACluster", contextlib.nullcontext(client.cluster)),
+    ):
+        stand_in = types.ModuleType(module)
+        setattr(stand_in, name, lambda given=given, **_: given)
+        monkeypatch.setitem(sys.modules, module, stand_in)
+    namespace = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), namespace)
+    assert len(blocks) == len(engines_given) == 4 and len(adapted) == 1
+    assert all(isinstance(engine, Dask) for engine in engines_given)
