@@ -98,18 +98,19 @@ def stages(title: str) -> Iterator[Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[pace]}"),
         TimeElapsedColumn(),
     )
     terminal, last = err.is_terminal, _Last(title)
     with Bars(*columns, console=err, transient=True, disable=not terminal) as bars, last:
-        task = bars.add_task(title, total=None)
+        task = bars.add_task(title, total=None, pace="")
 
         def report(at: Progress) -> None:
             if at.total is None or (at.said and not terminal):
                 last.said(at)
             if at.total is not None:
-                told = f"{title}: {at.stage}"
-                bars.update(task, completed=at.done, total=at.total, description=told)
+                shown = {"description": f"{title}: {at.stage}", "pace": at.pace}
+                bars.update(task, completed=at.done, total=at.total, **shown)
                 last.at = f"{title}: {at}"
 
         yield report
