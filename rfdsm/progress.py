@@ -1,7 +1,8 @@
-"""One callable for everything that takes long, and what counts as long."""
+"""One callable for everything that takes long, what counts as long, and a wish to stop."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 LONG = 5.0  # seconds of work that are announced, and between lines of progress
@@ -87,3 +88,34 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
+class Stop:
+    """The wish to end long work at the next place where nothing is lost.
+
+    Attributes:
+        asked: whether someone wishes so; work of many parts looks at it between them.
+        signal: by which one, its number.
+    """
+
+    def __init__(self):
+        self.asked, self.signal, self._heeded = False, 0, False
+
+    @contextlib.contextmanager
+    def graceful(self) -> Iterator[None]:
+        """While inside, a first signal only asks; see `rfdsm.__main__`."""
+        self.asked, self._heeded = False, True
+        try:
+            yield
+        finally:
+            self.asked, self._heeded = False, False
+
+    def ask(self, signal: int = 0) -> bool:
+        """Wish it, on a signal; False where nobody heeds it, or it was asked before."""
+        if not self._heeded or self.asked:
+            return False
+        self.asked, self.signal = True, signal
+        return True
+
+
+stop = Stop()
