@@ -21,6 +21,7 @@ from .._files import labelled, whole
 from ..progress import Progress, Report
 
 FIGURES = (".png", ".svg", ".pdf")
+UNFINISHED = 75  # exit code: try again (EX_TEMPFAIL of sysexits.h)
 SILENT = 30.0  # seconds without a line where no bar can be drawn
 LACKING = {"∞": "inf", "±": "+-", "→": "->", "×": "x", "·": "*", "²": "^2", "³": "^3",
            "√": "sqrt", "≤": "<=", "≥": ">=", "≈": "~", "λ": "lambda", "τ": "tau",
@@ -79,6 +80,13 @@ def fail(message: Any, code: int) -> None:
     """End with one line on standard error."""
     print(f"rfdsm: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(code)
+
+
+def told(error: Exception, where: str = "standard output") -> str:
+    """What an exception says; of a file that is not named, where it is."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or where}"
+    return str(error)
 
 
 def show_warning(message: Any, *_: Any, **__: Any) -> None:
@@ -164,6 +172,10 @@ def print_json(value: Any) -> None:
         return None if math.isnan(value) else "inf" if value > 0 else "-inf"
 
     print(json.dumps(plain(value), indent=2))
+
+
+class Unfinished(Exception):
+    """Work that the same command goes on with; an exit code beside the message."""
 
 
 class FigureFailed(Exception):

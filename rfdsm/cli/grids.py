@@ -1,11 +1,13 @@
-"""What `sweep` and `map` are asked for: a model and a grid of its numbers, in options or a file.
+"""What `sweep` and `map` are asked for: a model and a grid, in options or a file.
 
 A file says the same as the command line does, in the same words.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import typer
 
 from .. import sweeps
 from ..model import RFDSM
@@ -16,6 +18,13 @@ from .toml import flat, load, require_known, texts
 HELP = (
     "Numbers and their values: a log grid, 0.1:100:200; a linear one, 0:1:11:linear; or a "
     "list, 1,4,inf."
+)
+ZIP = (
+    Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME,NAME", help="Axes of one length that run together."),
+    ],
+    None,
 )
 TABLES = "model", "axes", "simulate", "gradient"  # of a file
 SETTINGS = "zip", "store", "seed", "chunk"
@@ -138,11 +147,31 @@ def question(asked: Words) -> tuple[RFDSM, dict[str, Any]]:
     found |= {name: values for name, values in numbers.items() if len(values) > 1}
     if not found:
         raise ValueError("nothing is swept: name numbers and their values, psi_p=0.1:100:200.")
-    middle = {name: values[len(values) // 2] for name, values in (numbers | found).items() if "[" not in name}
+    middle = {
+        name: values[len(values) // 2]
+        for name, values in (numbers | found).items()
+        if "[" not in name
+    }
     model = options.model(
         {**asked.given, **middle}, lambda option: f"{option} is missing: give it, or sweep it."
     )
     return model, _zipped(found, asked.settings.get("zip") or ())
+
+
+def lengths(axes: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """The dimension of each axis and its length, of what `question` gives."""
+    together = {dim: x if isinstance(x, dict) else {dim: x} for dim, x in axes.items()}
+    return {name: (dim, len(x)) for dim, each in together.items() for name, x in each.items()}
+
+
+def gradients(texts: Sequence[str]) -> list[Any]:
+    """The quantities of "score_error:psi_p,m" and the like, see `rfdsm.gradient`."""
+    found = []
+    for text in texts:
+        error, _, names = text.replace("-", "_").partition(":")
+        wrt = [name.strip() for name in names.split(",") if name.strip()]
+        found.append(sweeps.gradient(error.strip(), wrt))
+    return found
 
 
 def _zipped(found: Mapping[str, Any], together: Sequence[str]) -> dict[str, Any]:

@@ -1,24 +1,24 @@
 """`rfdsm sweep`: theory and networks over a grid of any numbers, kept in a store."""
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
+import signal
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from .. import sweeps
 from ..errors import NotConverged
 from ..parameters.checks import positive_integer
-from ..progress import Progress, duration, stop
-from ..sweeps.estimate import estimate
-from . import console, grids, options, words
+from ..progress import Report, duration, stop
+from ..sweeps.estimate import Estimate, estimate
+from . import console, grid_words, grids, options, words
 
 EXAMPLE = (
     "sweep psi_n=.5:50:200 psi_p=.2:200:200 --m 1,4,inf --t .1 --lam 1e-3 --store phase.zarr"
 )
-EPILOG = """\b
-Exit codes:
+EXIT_CODES = """\
   0         done
   1         no point was solved
   2         bad input
@@ -37,7 +37,7 @@ def _flag(help: str) -> tuple[Any, Any]:
 
 
 SETTINGS = {
-    "zip": _option(list[str], "Axes of one length that run together. Repeatable.", "NAME,NAME"),
+    "zip": grids.ZIP,
     "simulate": (NETWORKS.told("Train networks at every point too"), None),
     "gradient": _option(
         list[str],
@@ -88,16 +88,103 @@ def sweep(
     if beside["dry_run"]:
         with console.stages("sweep") as report:
             found = estimate(model, axes, store=store, report=report, **work)
-        print("\n".join(_forecast(found)))
+        console.out.print(_forecast(found))
         return
     if not (store or data):
         raise ValueError("nothing would be kept: give --store phase.zarr or --data phase.nc.")
     if beside["check"]:
         _check(store)
-    with _engine(beside["workers"], beside["scheduler"]) as engine, _ending_well(store) as seen:
+    with _engine(beside["workers"], beside["scheduler"]) as engine, _kept(store) as watched:
         with console.stages("sweep") as report:
             found = sweeps.sweep(
-                model, axes, store=store, engine=engine, progress=seen(report), **work
+                model, axes, store=store, engine=engine, progress=watched(report), **work
             )
+    if not (found["status"] == 0).any():
+        raise NotConverged(f"no point was solved: {'; '.join(words.failures(found))}")
+    print("\n".join(grid_words.summary(found)))
     words.keep(found, None, None, data)
-    print("\n".join(words.summary(found, store)))
+
+
+def _chunk(text: str | None) -> int | None:
+    """Points of a chunk."""
+    if text is None:
+        return None
+    return positive_integer(int(text) if text.isdecimal() else text, "--chunk")
+
+
+@contextlib.contextmanager
+def _engine(workers: int | None, scheduler: str | None) -> Iterator[Any]:
+    """Where chunks are computed; None: in this process."""
+    if workers is not None and scheduler is not None:
+        raise ValueError("--scheduler has workers of its own: leave --workers out.")
+    if workers is None and scheduler is None:
+        yield None
+        return
+    from ..sweeps.engines import dask  # which takes a second to load
+
+    made = dask.connect(scheduler) if workers is None else dask.local_cluster(workers)
+    with made as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def _kept(store: str | None) -> Iterator[Callable[[Report], Report]]:
+    """Ends work on a store with a line on how much of it is done, and how to go on.
+
+    Gives what watches the reports of the work: what fails before the first was bad input.
+
+    Raises:
+        console.Unfinished: on a signal between two chunks, or what a machine does to long work.
+    """
+    begun = []
+
+    def watched(report: Report) -> Report:
+        return lambda at: (begun.append(True), report(at))
+
+    def unfinished(why: str, code: int) -> console.Unfinished:
+        about = sweeps.open(store).attrs
+        done = f"{about['chunks_done']} of {about['chunks']} chunks are in {store}"
+        return console.Unfinished(f"{why.rstrip('.')}; {done}: the same command goes on.", code)
+
+    if store is None:  # then a signal ends the command at once
+        yield watched
+        return
+    with stop.graceful():
+        try:
+            yield watched
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not begun or isinstance(error, NotConverged):
+                raise
+            raise unfinished(console.told(error, store), console.UNFINISHED) from None
+        if stop.asked:
+            name = signal.Signals(stop.signal).name
+            raise unfinished(f"ended by {name}", 128 + stop.signal)
+
+
+def _check(store: str | None) -> None:
+    """Name what is damaged in a store; what is not whole is computed again by the sweep."""
+    if store is None:
+        raise ValueError("--check is of a store: give it, --store phase.zarr.")
+    found = sweeps.check(store)
+    whole, chunks = (sum(x.values()) for x in (grid_words.whole_chunks(found), found.chunks))
+    told = [*grid_words.damage(found), f"{whole} of {chunks} chunks are whole in {store}"]
+    print("\n".join(told), flush=True)
+
+
+def _forecast(found: Estimate) -> Table:
+    """What a sweep will take."""
+    drawn = console.table("", "", left=2)
+    drawn.add_row("points", f"{found.points}, {grid_words.product(found.sizes)}")
+    for part in found.parts:
+        networks = f", {part.networks} networks" if part.networks else ""
+        there = part.chunks - part.left
+        done = f", {there} of {part.chunks} chunks are there" if there else ""
+        drawn.add_row(
+            part.name,
+            f"{part.left} chunks, {part.points} points{networks}, about "
+            f"{duration(part.seconds)}{done}",
+        )
+    drawn.add_row("disk", grid_words.size(found.disk))
+    drawn.add_row("memory", f"about {grid_words.size(found.memory)}")
+    drawn.add_row("time", f"about {duration(found.seconds)} on this machine, by a sample")
+    return drawn
