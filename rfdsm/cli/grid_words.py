@@ -29,24 +29,22 @@ def lowest(dataset: Any, name: str) -> tuple[float, str] | None:
     ends = [
         name
         for name, x in axes(dataset).items()
-        if x.size > 2 and float(at[name]) in (x.min(), x.max())
+        if x.size > 2 and np.isfinite(at[name]) and float(at[name]) in (x.min(), x.max())
     ]
     end = f", an end of {' and '.join(ends)}" if ends else ""
-    return float(values[index]), f"{place(at)}{end}"
+    return float(values[index]), f"{place(at, axes(dataset))}{end}"
 
 
 def axes(dataset: Any) -> dict[str, Any]:
-    """The coordinates of a sweep's grid, by name; not those of which one value was selected."""
-    return {n: x for n, x in dataset.coords.items() if "number" in x.attrs and x.ndim}
+    """The coordinates of a sweep's grid, in its order; not those of which one was selected."""
+    swept = {n: x for n, x in dataset.coords.items() if "number" in x.attrs and x.ndim}
+    order = dataset["status"].dims.index
+    return dict(sorted(swept.items(), key=lambda each: order(each[1].dims[0])))
 
 
-def place(point: Any, names: Iterable[str] | None = None) -> str:
-    """The swept numbers at a point of a grid, all or those of these names: "m = ∞"."""
-    return ", ".join(
-        f"{name} = {x.item():.4g}".replace("inf", "∞")
-        for name, x in point.coords.items()
-        if "number" in x.attrs and not x.ndim and (names is None or name in names)
-    )
+def place(point: Any, names: Iterable[str]) -> str:
+    """The swept numbers of a point of a grid: "psi_n = 8, m = ∞"."""
+    return ", ".join(f"{name} = {point[name].item():.4g}".replace("inf", "∞") for name in names)
 
 
 def model(dataset: Any) -> str:

@@ -156,7 +156,7 @@ def _rows(dataset: Any, sides: Sequence[str]) -> list[tuple[str, Any]]:
         return [("", dataset)]
     (dim,) = further
     rows = [dataset.isel({dim: i}) for i in range(dataset.sizes[dim])]
-    beside = {*grid_words.axes(dataset)} - {*grid_words.axes(rows[0])}
+    beside = [n for n, x in grid_words.axes(dataset).items() if x.dims == (dim,)]
     return [(grid_words.place(row, beside), row) for row in rows]
 
 

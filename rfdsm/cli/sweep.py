@@ -88,7 +88,8 @@ def sweep(
     if beside["dry_run"]:
         with console.stages("sweep") as report:
             found = estimate(model, axes, store=store, report=report, **work)
-        console.out.print(_forecast(found))
+        console.out.print(_table(found))
+        print("\n".join(["", *_summary(found)]))
         return
     if not (store or data):
         raise ValueError("nothing would be kept: give --store phase.zarr or --data phase.nc.")
@@ -171,20 +172,19 @@ def _check(store: str | None) -> None:
     print("\n".join(told), flush=True)
 
 
-def _forecast(found: Estimate) -> Table:
-    """What a sweep will take."""
-    drawn = console.table("", "", left=2)
-    drawn.add_row("points", f"{found.points}, {grid_words.product(found.sizes)}")
+def _table(found: Estimate) -> Table:
+    """What the parts of a sweep will take."""
+    drawn = console.table("to do", "points", "chunks", "of", "networks", "time", left=1)
     for part in found.parts:
-        networks = f", {part.networks} networks" if part.networks else ""
-        there = part.chunks - part.left
-        done = f", {there} of {part.chunks} chunks are there" if there else ""
-        drawn.add_row(
-            part.name,
-            f"{part.left} chunks, {part.points} points{networks}, about "
-            f"{duration(part.seconds)}{done}",
-        )
-    drawn.add_row("disk", grid_words.size(found.disk))
-    drawn.add_row("memory", f"about {grid_words.size(found.memory)}")
-    drawn.add_row("time", f"about {duration(found.seconds)} on this machine, by a sample")
+        counts = part.points, part.left, part.chunks, part.networks or "-"
+        drawn.add_row(part.name, *map(str, counts), duration(part.seconds))
     return drawn
+
+
+def _summary(found: Estimate) -> list[str]:
+    """Lines of text on what a sweep will take in all."""
+    return [
+        f"{found.points} points, {grid_words.product(found.sizes)}",
+        f"about {duration(found.seconds)} on this machine, by a timed sample; about "
+        f"{grid_words.size(found.memory)} of memory; {grid_words.size(found.disk)} on disk",
+    ]
