@@ -102,7 +102,7 @@ def test_the_command(capsys, store, tmp_path):
     assert "6 points, psi_p 3 × m 2: 6 solved" in out
     found = sweeps.open(store)
     loss = found["test_loss"]
-    least = loss.where(loss == loss.min(), drop=True)
+    least = loss.where(loss == loss.min(), drop=True).squeeze()
     at = f"psi_p = {float(least.psi_p):.4g}, m = {float(least.m):.4g}".replace("inf", "∞")
     assert f"least test loss {float(loss.min()):.5g} at {at}" in out
     model = RFDSM(psi_n=2, psi_p=8, m=math.inf, t=0.2, lam=1e-2)
