@@ -13,7 +13,7 @@ from ..ingredients.data import Samples
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.plain import to_plain
-from ..progress import LONG, Progress, Report, silent
+from ..progress import LONG, Progress, Report, duration, silent
 from .asymptotics import theory
 from .engines import engine_of
 from .grid import Grid, grid_of
@@ -163,14 +163,12 @@ class Advance:
         self.done += 1
         now = time.monotonic()
         rate = self.done / max(now - self.start, 1e-9)
-        words = f"{self.name}, {rate * self.points:.3g} points/s"
-        total, done = self.before + self.left, self.before + self.done
-        line = ""
+        left = duration((self.left - self.done) / rate)
+        pace = f"{rate * self.points:.3g} points/s, about {left} left"
+        total, done, line = self.before + self.left, self.before + self.done, ""
         if now - self.last > LONG and self.done < self.left:
-            self.last = now
-            left = f"about {(self.left - self.done) / rate:.0f} s left"
-            line = f"{words}: {done} of {total} chunks, {left}"
-        self.report(Progress(words, done, total, line))
+            self.last, line = now, f"{self.name}: {done} of {total} chunks, {pace}"
+        self.report(Progress(self.name, done, total, line, pace))
 
     def _tell(self, words: str) -> None:
         self.report(Progress(words, self.before, self.before + self.left))

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from command import call
+from rfdsm.sweeps.store import Store
 
 from rfdsm import RFDSM, sweeps
 from rfdsm.cli import console, grids
 from rfdsm.progress import stop
-from rfdsm.sweeps.store import Store
 
 FILE = """
 store = "phase.zarr"
@@ -206,9 +206,8 @@ def test_a_forecast_writes_nothing(capsys, store):
     assert "MB of memory" in out and "on this machine" in out
     swept(capsys, store)
     code, out, _ = swept(capsys, store, "--dry-run")
-    assert code == 0 and ["theory", "0", "0", "2", "-", "0", "s"] in map(
-        str.split, out.split("\n")
-    )
+    rows = map(str.split, out.splitlines())
+    assert code == 0 and ["theory", "0", "0", "2", "-", "0", "s"] in rows
     assert "0 bytes on disk" in out
 
 
