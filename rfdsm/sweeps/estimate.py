@@ -14,12 +14,13 @@ from ..model import RFDSM
 from ..parameters.numbers import value_of
 from ..progress import Progress, Report, silent
 from ..simulation.experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, matrices
+from .chunks import Store
 from .grid import chunk_of
 from .layout import Layout, box, chunk_shape, indices
 from .parts import Part
 from .prediction import SEVERAL
 from .simulation import Networks
-from .store import Store, open_store
+from .store import open_store
 from .sweep import layout_of, planned
 
 SAMPLE = 4096  # points of theory that are timed

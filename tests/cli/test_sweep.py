@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from command import call
-from rfdsm.sweeps.store import Store
+from rfdsm.sweeps.chunks import Store
 
 from rfdsm import RFDSM, sweeps
 from rfdsm.cli import console, grids
@@ -278,7 +278,7 @@ def test_bad_input_is_one_line_before_the_work(
     ("psi_n = 1", "the names are model, axes, simulate, gradient, zip, store, seed, chunk"),
     ("model = 1", "model in a.toml is a table"),
     ("= 1", "is not TOML"),
-    ("store = 'a.zarr'\n[model]\npsi_n = 2\nt = 1\nlam = 1\nm = 1\n[axes]\npsi_p = []", "psi_p"),
+    ("[model]\npsi_n = 2\nt = 1\nlam = 1\nm = 1\n[axes]\npsi_p = []", "psi_p takes"),
 ])  # fmt: skip
 def test_a_bad_file_is_one_line(capsys, tmp_path, text, message):
     (tmp_path / "a.toml").write_text(text)
