@@ -18,6 +18,7 @@ LONG = {
     "predict": "predict --out a.png --data a.nc --verify trials=4",
     "tune": "tune digits --free lam --free psi-p=1:3 --psi-n 4 --m 4 --t .1 --out a.png",
     "demo": "demo --out demo",
+    "map": "map psi_n=.5:50:60 psi_p=.2:200:60 --m 1,4 --t .1 --lam 1e-3 --out a.png --data a.nc",
 }
 
 
