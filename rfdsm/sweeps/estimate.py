@@ -5,7 +5,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from .parts import Part
 from .prediction import SEVERAL
 from .simulation import Networks
 from .store import open_store
-from .sweep import layout_of, planned
+from .sweeping import layout_of, planned
 
 SAMPLE = 4096  # points of theory that are timed
 PATIENCE = 2.0  # seconds that the larger of two timed networks may be thought to take
@@ -114,7 +114,7 @@ def estimate(
             seconds = _solving(part, points)
         told.append(OfPart(part.name, len(chunks), len(left), points, count, seconds))
     disk = (there or Store(MemoryStore(), layout.sizes, layout.parts)).missing_bytes()
-    return Estimate(grid.sizes, tuple(told), disk, _memory(layout, store is None))
+    return Estimate(grid.sizes, tuple(told), disk, _memory(layout, parts, store is None))
 
 
 def _there(store: Any) -> Store | None:
@@ -216,7 +216,7 @@ def _seconds(work: Any, *arguments: Any) -> float:
     return time.monotonic() - start
 
 
-def _memory(layout: Layout, whole: bool) -> float:
+def _memory(layout: Layout, parts: Sequence[Part], whole: bool) -> float:
     """Bytes of this process: as it is after the sample, and what is held at once.
 
     Args:
@@ -224,7 +224,7 @@ def _memory(layout: Layout, whole: bool) -> float:
     """
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total = float(used if sys.platform == "darwin" else 1024 * used)
-    for part in layout.parts.values():
+    for part in parts:
         numbers = {
             name: math.prod(chunk_shape(layout.sizes, part, name)) * each.dtype.itemsize
             for name, each in part.variables.items()
