@@ -130,7 +130,7 @@ def _engine(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _kept(store: str | None) -> Iterator[Callable[[Report], Report]]:
-    """Ends work on a store with a line on how much of it is done, and how to go on.
+    """Ends what a signal or the machine ends with a line: what is done, how to go on.
 
     Gives what watches the reports of the work: what fails before the first was bad input.
 
@@ -142,24 +142,26 @@ def _kept(store: str | None) -> Iterator[Callable[[Report], Report]]:
     def watched(report: Report) -> Report:
         return lambda at: (begun.append(True), report(at))
 
-    def unfinished(why: str, code: int) -> console.Unfinished:
+    def ended(why: str, code: int) -> console.Unfinished:
         about = sweeps.open(store).attrs
         done = f"{about['chunks_done']} of {about['chunks']} chunks are in {store}"
         return console.Unfinished(f"{why.rstrip('.')}; {done}: the same command goes on.", code)
 
-    if store is None:  # then a signal ends the command at once
-        yield watched
-        return
-    with stop.graceful():
+    # Without a store nothing is lost by a sudden end.
+    with stop.graceful() if store else contextlib.nullcontext():
         try:
             yield watched
         except (OSError, MemoryError, RuntimeError) as error:
             if not begun or isinstance(error, NotConverged):
                 raise
-            raise unfinished(console.told(error, store), console.UNFINISHED) from None
+            why = console.told(error, store or "this machine")
+            if store is None:
+                raise console.Unfinished(
+                    f"{why} Of what was done --store keeps all.", 1
+                ) from None
+            raise ended(why, console.UNFINISHED) from None
         if stop.asked:
-            name = signal.Signals(stop.signal).name
-            raise unfinished(f"ended by {name}", 128 + stop.signal)
+            raise ended(f"ended by {signal.Signals(stop.signal).name}", 128 + stop.signal)
 
 
 def _check(store: str | None) -> None:
