@@ -156,9 +156,8 @@ def _kept(store: str | None) -> Iterator[Callable[[Report], Report]]:
                 raise
             why = console.told(error, store or "this machine")
             if store is None:
-                raise console.Unfinished(
-                    f"{why} Of what was done --store keeps all.", 1
-                ) from None
+                told = f"{why.rstrip('.')}: with --store the same command would go on."
+                raise console.Unfinished(told, 1) from None
             raise ended(why, console.UNFINISHED) from None
         if stop.asked:
             raise ended(f"ended by {signal.Signals(stop.signal).name}", 128 + stop.signal)

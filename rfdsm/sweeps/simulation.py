@@ -16,7 +16,7 @@ from ..parameters.numbers import counted, numbers, value_of
 from ..simulation import experiment, key_of
 from .grid import TIMES, Box, Grid, chunk_of
 from .layout import Variable
-from .parts import Part, marked
+from .parts import Part, floats, marked
 
 TRIAL = "trial"
 TRIALS = 8  # unless told
@@ -51,11 +51,11 @@ class Networks(Part):
             about = {"units": "per dimension", "column": name}
             words = {"long_name": f"{LABELS[name]} of networks", "kind": "simulation"}
             attrs = about | words
-            found[f"simulated_{name}"] = Variable((*dims, TRIAL), attrs, (self.trials,))
+            found[f"simulated_{name}"] = floats((*dims, TRIAL), attrs, (self.trials,))
             if name in self.expected:
                 words = {"long_name": f"{LABELS[name]} by theory at the networks' ratios",
                          "kind": "theory at the networks' ratios"}  # fmt: skip
-                found[f"expected_{name}"] = Variable(dims, about | words)
+                found[f"expected_{name}"] = floats(dims, about | words)
         return found
 
     @property
