@@ -1,9 +1,10 @@
 """The lines of a phase diagram: interpolation, memorisation, and valleys of an error."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -121,18 +122,35 @@ def theory_of(dataset: Any) -> RFDSM:
         raise Unknown(str(error)) from None
 
 
+def log_ratio(name: str, numbers: Mapping[str, Any]) -> Any:
+    """What is 0 on a line of `RATIOS`, at numbers of one shape."""
+    with np.errstate(invalid="ignore"):  # n m where m = ∞
+        return sum(power * np.log(numbers[x]) for x, power in RATIOS[name][1].items())
+
+
+def best_loss(model: RFDSM, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The best score's loss at numbers of one shape, by their dotted names."""
+    shape = next(iter(numbers.values())).shape
+    flat = {name: jnp.asarray(x.ravel()) for name, x in numbers.items()}
+    best = jax.jit(jax.vmap(lambda at: model.replace(**at).baselines().best))(flat)
+    return np.reshape(best, shape)
+
+
+def _over(of_x: Mapping[str, np.ndarray], of_y: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The numbers of a panel, shape (y, x) each, of those of its sides."""
+    counts = [len(next(iter(each.values()))) for each in (of_y, of_x)]
+    found = {name: np.broadcast_to(values, counts) for name, values in of_x.items()}
+    return found | {n: np.broadcast_to(values[:, None], counts) for n, values in of_y.items()}
+
+
 def _draw_ratio(ax: Axes, dataset: Any, sides: Sequence[Side], name: str) -> Line2D | None:
     label, powers = RATIOS[name]
     at_x, of_x = sides[0].fine(*ax.get_xlim(), POINTS)
     at_y, of_y = sides[1].fine(*ax.get_ylim(), POINTS)
     if not powers.keys() & (of_x.keys() | of_y.keys()):
         return None
-    fixed, total = numbers_of(dataset), np.zeros((POINTS, POINTS))
-    with np.errstate(invalid="ignore"):  # n m where m = ∞
-        for number, power in powers.items():
-            here = of_y[number][:, None] if number in of_y else of_x.get(number, fixed[number])
-            total = total + power * np.log(here)
-    return _draw_zeros(ax, at_x, at_y, total, name, label)
+    values = log_ratio(name, numbers_of(dataset) | _over(of_x, of_y))
+    return _draw_zeros(ax, at_x, at_y, values, name, label)
 
 
 def _draw_memorisation(ax: Axes, dataset: Any, sides: Sequence[Side]) -> Line2D | None:
@@ -140,19 +158,10 @@ def _draw_memorisation(ax: Axes, dataset: Any, sides: Sequence[Side]) -> Line2D 
     model, (x, y) = theory_of(dataset), sides
     if "memorization_loss" not in dataset:
         raise Unknown("the data set has no memorization_loss, by which memorisation is seen.")
+    loss = panel(dataset, "memorization_loss", x, y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(panel(dataset, "memorization_loss", x, y) / _best(model, x.own, y.own))
-    return _draw_zeros(ax, x.places, y.places, ratio, MEMORISES, MEMORISED)
-
-
-def _best(model: RFDSM, of_x: dict[str, Any], of_y: dict[str, Any]) -> np.ndarray:
-    """The best score's test loss on a panel, shape (y, x)."""
-
-    def best(of_y, of_x):
-        return model.replace(**of_y, **of_x).baselines().best
-
-    over_x = jax.vmap(best, (None, 0))
-    return np.asarray(jax.jit(jax.vmap(over_x, (0, None)))(of_y, of_x))
+        values = np.log(loss / best_loss(model, _over(x.own, y.own)))
+    return _draw_zeros(ax, x.places, y.places, values, MEMORISES, MEMORISED)
 
 
 def _draw_valley(

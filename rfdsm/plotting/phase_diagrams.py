@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from ..analysis.records import description_of
 from ..errors import LABELS
 from .boundaries import MEMORISED, RATIOS, draw_lines, panel
-from .describe import describe, tex
-from .sides import Side, side_of
+from .describe import describe
+from .sides import Side, labels_along, side_of
 from .style import plain_ticks, style
 
 COLOURS = colormaps["viridis"]  # from dark to light, evenly: the same in print, and to all eyes
@@ -122,14 +122,15 @@ def phase_figure(
             _add_bar(column, norm, label_of(dataset, error), location="top")
         for ax in grid.ravel():
             ax.label_outer()
-        for ax, row in zip(grid[:, -1], rows, strict=True) if further else ():
-            beside = {"xycoords": "axes fraction", "va": "center", "fontsize": 10}
-            ax.annotate(_row_label(row, further[0]), (1.03, 0.5), rotation=-90, **beside)
+        for dim in further:
+            beside = {"xycoords": "axes fraction", "va": "center", "rotation": -90}
+            for ax, label in zip(grid[:, -1], labels_along(dataset, dim), strict=True):
+                ax.annotate(label, (1.03, 0.5), **beside)
         if handles:
+            below = {"loc": "outside lower center", "ncols": min(len(handles), 2 * len(errors))}
             drawn.legend(
-                handles=sorted(handles.values(), key=_place), loc="outside lower center", handlelength=2.6,
-                ncols=min(len(handles), 2 * len(errors)),
-            )  # fmt: skip
+                handles=sorted(handles.values(), key=_place), handlelength=2.6, **below
+            )
     return drawn
 
 
@@ -212,7 +213,9 @@ def _place(handle: Any) -> int:
 def _add_bar(axes: Any, norm: Normalize, label: str, location: str = "right") -> None:
     mappable = ScalarMappable(norm, COLOURS)
     figure = axes[0].figure
-    bar = figure.colorbar(mappable, ax=list(axes), label=label, location=location, aspect=25, pad=0.02)
+    bar = figure.colorbar(
+        mappable, ax=list(axes), label=label, location=location, aspect=25, pad=0.02
+    )
     plain_ticks(bar.ax.yaxis if location == "right" else bar.ax.xaxis)
 
 
@@ -222,10 +225,3 @@ def _title(dataset: Any, without: Sequence[str]) -> str:
     return describe(
         about, [*without, *(dataset[name].attrs.get("number", name) for name in without)]
     )
-
-
-def _row_label(row: Any, dim: str) -> str:
-    """A row's value, of zipped numbers each."""
-    coords = (row[name] for name in row.coords if row[name].ndim == 0)
-    mine = [each for each in coords if "symbol" in each.attrs]
-    return ", ".join(f"${each.attrs['symbol']} = {tex(each.item())}$" for each in mine)

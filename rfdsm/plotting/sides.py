@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from ..parameters.numbers import text
 from ..parameters.scales import INVERSE, NEVER_ZERO
+from .describe import tex
 from .style import plain_ticks
 
 APART = 0.06  # labels of a side, at least, as a share of it
@@ -152,3 +153,14 @@ def side_of(dataset: Any, name: str) -> Side:
         if each.dims == (dim,) and "number" in each.attrs and each.name != name
     }
     return Side(name, dim, x, order, dict(dataset[name].attrs), others)
+
+
+def labels_along(dataset: Any, dim: str) -> list[str]:
+    """The values of a dimension, of zipped numbers each, as labels."""
+    coords = [x for x in dataset.coords.values() if x.dims == (dim,) and "symbol" in x.attrs]
+    if not coords:
+        return [f"{dim} {i}" for i in range(dataset.sizes[dim])]
+    return [
+        ", ".join(f"${x.attrs['symbol']} = {tex(x.values[i])}$" for x in coords)
+        for i in range(dataset.sizes[dim])
+    ]
