@@ -83,9 +83,9 @@ def trace_valleys(
         >>> from rfdsm.analysis import trace_valleys
         >>> model = rfdsm.RFDSM(psi_n=8, psi_p=16, m=4, t=0.1, lam=1e-3)
         >>> widths = {"psi_p": np.geomspace(0.1, 1000, 40)}
-        >>> found = trace_valleys(model, widths, {"psi_n": [2.0, 4.0]})
-        >>> found.x.round(3).tolist()
-        []
+        >>> found = trace_valleys(model, widths, {"psi_n": [4.0, 8.0]})
+        >>> found.x.round(3).tolist(), found.error.round(3).tolist()
+        ([[0.878, 1.281]], [[0.945, 0.895]])
     """
     if error not in FIELDS:
         raise ValueError(f"{error!r} is no error: they are {', '.join(FIELDS)}.")
