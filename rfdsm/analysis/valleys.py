@@ -17,7 +17,7 @@ from .._numerics.derivatives import clipped
 from ..errors import FIELDS, Errors
 from ..model import RFDSM
 from ..parameters.checks import vector
-from ..parameters.numbers import full_name, numbers
+from ..parameters.numbers import number_called
 from ..parameters.scales import Scale
 
 BLOCK = 256  # models that are solved at once: memory, and one compiled program for all counts
@@ -91,7 +91,8 @@ def trace_valleys(
         raise ValueError(f"{error!r} is no error: they are {', '.join(FIELDS)}.")
     path, grid = _path(model, along)
     rows = {
-        full_name(model, name): np.asarray(vector(x, name)) for name, x in (over or {}).items()
+        number_called(model, name)[0]: np.asarray(vector(x, name))
+        for name, x in (over or {}).items()
     }
     counts = {len(x) for x in rows.values()} or {1}
     if len(counts) > 1:
@@ -125,14 +126,10 @@ def _path(model: RFDSM, along: Mapping[str, Any]) -> tuple[_Path, np.ndarray]:
     if len(along) != 1:
         raise ValueError(f"valleys lie along one number, got {' and '.join(along) or 'none'}.")
     ((name, x),) = along.items()
-    x, full = np.unique(vector(x, name)), full_name(model, name)
-    if full not in (known := numbers(model)) or len(x) < 2:
-        raise ValueError(
-            f"{name} has {len(x)} different values: a valley is looked for between two or more."
-            if full in known
-            else f"{name!r} is no number of the model: they are {', '.join(known)}."
-        )
-    scale = known[full].scale.between(x[0], x[-1])
+    x, (full, about) = np.unique(vector(x, name)), number_called(model, name)
+    if len(x) < 2:
+        raise ValueError(f"a valley lies between values of {name}: give two or more, not one.")
+    scale = about.scale.between(x[0], x[-1])
     path = _Path(full, scale, *map(float, scale.places(x[0], x[-1])))
     return path, np.sort([scale.to_unit(scale.place(v), path.low, path.high) for v in x])
 

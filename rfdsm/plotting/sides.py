@@ -87,13 +87,14 @@ class Side(NamedTuple):
         return self.from_position(np.r_[ends[0], middles, ends[1]])
 
     def fine(self, low: float, high: float, count: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """Places evenly between two, and the numbers there; what is zipped between its values.
+        """Places evenly between two, and the numbers there.
 
         Returns:
-            Places and by dotted names numbers, shape (count,) each.
+            Places, and numbers by dotted names, shape (count,) each; of what is zipped between
+            the values, NaN beyond.
         """
         at = np.linspace(*self.position([low, high]), count)
-        places = self.from_position(at)
+        places = np.r_[low, self.from_position(at[1:-1]), high]
         x = places
         if self.inverse:  # the last cell reaches beyond ∞
             x = np.where(places > 0, 1 / np.maximum(places, NEVER_ZERO), np.inf)
@@ -102,7 +103,9 @@ class Side(NamedTuple):
         numbers = {self.number: x / self.about.get("unit", 1.0)}
         for name, values in self.beside.items():
             with np.errstate(invalid="ignore"):  # beside m = ∞
-                logs = np.interp(at, known[ascending], np.log(values[ascending]))
+                logs = np.interp(
+                    at, known[ascending], np.log(values[ascending]), left=np.nan, right=np.nan
+                )
             numbers[name] = np.exp(logs)
         return places, numbers
 

@@ -13,7 +13,7 @@ from matplotlib.contour import QuadContourSet
 
 import rfdsm
 from rfdsm.analysis import trace_valleys
-from rfdsm.errors import STATUSES, Errors
+from rfdsm.errors import FIELDS, STATUSES, Errors
 from rfdsm.plotting import error_curves, phase_diagram, phase_figure
 from rfdsm.plotting.boundaries import LINES, LOOKED_AT, ROWS
 from rfdsm.plotting.phase_diagrams import COLOURS
@@ -195,6 +195,7 @@ def test_a_zipped_axis_carries_its_other_number():
     inside = (n[:, 0] > 1) & (n[:, 0] < 16)
     np.testing.assert_allclose((n[:, 1] * n[:, 0])[inside], 16, rtol=1e-3)
     np.testing.assert_allclose(nm[:, 1], 16, rtol=1e-3)
+    assert 1 <= nm[:, 0].min() < nm[:, 0].max() <= 16  # between its values
     with pytest.raises(ValueError, match="m is zipped"):
         phase_diagram(found, "m", "psi_p", "test_loss", lines=["valley"], valleys=["m"])
 
@@ -221,24 +222,20 @@ def test_a_figure_has_a_column_an_error_and_a_row_a_value():
 
 
 def test_curves_have_networks_at_their_ratios():
-    networks = {"d": 12, "trials": 3}
-    found = rfdsm.sweep(
-        MODEL, {"m": [1, 2], "psi_p": [0.5, 1.3, 2.0]}, simulate=networks, seed=1
-    )
+    axes = {"lam": [1e-3, 1e-1], "psi_p": [1.3, 2.0]}
+    found = rfdsm.sweep(MODEL, axes, simulate={"d": 12, "trials": 3}, seed=1)
     ax = error_curves(found, "psi_p", "variance")
-    for m, line, bars in zip((1, 2), ax.lines, ax.containers, strict=False):
-        here = found.sel(m=m)
+    for lam, line, bars in zip(axes["lam"], ax.lines[::2], ax.containers, strict=True):
+        here = found.sel(lam=lam)
         np.testing.assert_array_equal(line.get_ydata(), here.variance)
-        runs = Errors(**{
-            name: here[f"simulated_{name}"].values for name in rfdsm.errors.FIELDS
-        })  # fmt: skip
+        runs = Errors(**{name: here[f"simulated_{name}"].values for name in FIELDS})
         x, y = bars.lines[0].get_data()
-        np.testing.assert_allclose(x, [0.5, 16 / 12, 2.0])
+        np.testing.assert_allclose(x, [16 / 12, 2.0])
         np.testing.assert_allclose(y, runs.mean().variance)
-        ((low, high), *_) = (s[:, 1] for s in bars.lines[2][0].get_segments())
-        assert (high - low) / 2 == pytest.approx(runs.standard_error().variance[0])
-    assert legend(ax) == ["$m = 1$", "$m = 2$", "networks, $d = 12$"]
-    test = error_curves(found.sel(m=1), "psi_p", "test_loss")
+        lengths = [np.ptp(each[:, 1]) / 2 for each in bars.lines[2][0].get_segments()]
+        np.testing.assert_allclose(lengths, runs.standard_error().variance)
+    assert legend(ax) == [r"$\lambda = 10^{-3}$", r"$\lambda = 0.1$", "networks, $d = 12$"]
+    test = error_curves(found.isel(lam=0), "psi_p", "test_loss")
     assert legend(test) == ["networks, $d = 12$", "best score"]
 
 
@@ -274,6 +271,6 @@ def test_colours_grow_lighter_evenly():
 
 def test_positions_and_places_are_inverse(over_m):
     side = side_of(over_m, "m")
-    np.testing.assert_allclose(side.from_position(side.position(side.places)), 1 / NOISES[:])
+    np.testing.assert_allclose(side.from_position(side.position(side.places)), 1 / NOISES)
     places, numbers = side.fine(1, 0, 50)
     assert numbers["m"][0] == 1 and np.isinf(numbers["m"][-1]) and places[-1] == 0
