@@ -38,7 +38,7 @@ OPTIONS = {
             typer.Option(
                 "--lines/--no-lines",
                 help="Lines at p = n, p = n m, n m = d, where the network begins to memorise, "
-                "and in the valley of each error along x.",
+                "and in the valleys of each error.",
             ),
         ],
         True,

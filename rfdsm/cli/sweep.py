@@ -32,8 +32,8 @@ def _option(kind: Any, help: str, metavar: str | None = None, **more: Any) -> tu
     return Annotated[kind | None, typer.Option(metavar=metavar, help=help, **more)], None
 
 
-def _flag(help: str) -> tuple[Any, Any]:
-    return Annotated[bool, typer.Option(help=help)], False
+def _flag(name: str, help: str) -> tuple[Any, Any]:
+    return Annotated[bool, typer.Option(name, help=help)], False
 
 
 SETTINGS = {
@@ -53,8 +53,8 @@ OPTIONS = SETTINGS | {
     "data_file": (options.DataFile, None),
     "workers": _option(int, "Processes of this machine to compute on (Dask)."),
     "scheduler": _option(str, "Dask scheduler on whose workers to compute.", "ADDRESS"),
-    "dry_run": _flag("Tell points, chunks, disk, memory and time; write nothing."),
-    "check": _flag("Verify what is in the store first and name what is damaged."),
+    "dry_run": _flag("--dry-run", "Tell points, chunks, disk, memory and time; write nothing."),
+    "check": _flag("--check", "Verify what is in the store first and name what is damaged."),
 }
 
 
