@@ -203,11 +203,12 @@ def _draw(
     return draw_lines(ax, dataset, sides, error, lines, valleys) + patches
 
 
-def _place(handle: Any) -> int:
-    """Of a legend's entry: as lines are listed, then patches."""
-    labels = [label for label, _ in RATIOS.values()] + [MEMORISED]
+def _place(handle: Any) -> tuple[int, bool]:
+    """Of a legend's entry: as lines are listed, valleys along x first, then patches."""
+    labels = [*(label for label, _ in RATIOS.values()), MEMORISED]
     label = handle.get_label()
-    return labels.index(label) if label in labels else len(labels) + isinstance(handle, Patch)
+    place = labels.index(label) if label in labels else len(labels) + isinstance(handle, Patch)
+    return place, handle.get_linestyle() not in ("-", "solid")
 
 
 def _add_bar(axes: Any, norm: Normalize, label: str, location: str = "right") -> None:
