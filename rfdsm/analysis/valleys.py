@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._numerics.derivatives import clipped
 from ..errors import FIELDS, Errors
 from ..model import RFDSM
 from ..parameters.checks import vector
@@ -39,17 +38,27 @@ class Valleys(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """A number between two places, as z in [0, 1]."""
+    """The places of a number between two, by a coordinate z in [0, 1]."""
 
     name: str
     scale: Scale
     low: float
     high: float
 
-    def number(self, z: Any) -> Any:
-        """The number at a coordinate, with its derivative at both ends too."""
-        place = self.scale.from_unit(z, self.low, self.high)
-        return self.scale.number(clipped(place, self.low, self.high))
+    def places(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places at coordinates, and their derivatives in z."""
+        if not len(z):
+            return z, z
+        full = jnp.asarray(_filled(z).ravel())
+        both = jax.jvp(
+            lambda z: self.scale.from_unit(z, self.low, self.high), (full,), (1 + 0 * full,)
+        )
+        place, slope = (np.asarray(x)[: len(z)] for x in both)
+        return np.clip(place, self.low, self.high), slope
+
+    def numbers(self, z: np.ndarray) -> np.ndarray:
+        """The numbers at coordinates."""
+        return np.array([self.scale.number(float(place)) for place in self.places(z)[0]])
 
 
 def trace_valleys(
@@ -116,7 +125,7 @@ def trace_valleys(
     row, z, least = row[good], z[good], least[good]
     branch = _branches(row, z, max(NEAR, 1.5 * np.diff(grid).max()))
     found = Valleys(*np.full((2, max(branch, default=-1) + 1, count), np.nan))
-    found.x[branch, row] = [path.number(x) for x in z]
+    found.x[branch, row] = path.numbers(z)
     found.error[branch, row] = least
     return found
 
@@ -140,25 +149,31 @@ def _at(
     """The errors at coordinates and their derivatives there, shape (points,) each."""
     if not len(z):
         return (Errors(*[np.empty(0)] * len(FIELDS)),) * 2
-    ends, found = jax.tree.map(jnp.asarray, (path.low, path.high)), []
-    for part in np.resize(np.arange(len(z)), (-(-len(z) // BLOCK), BLOCK)):
-        at = jax.tree.map(jnp.asarray, (z[part], {name: x[part] for name, x in rows.items()}))
-        found.append(_solved(model, path.name, path.scale, ends, *at))
+    scales = {name: number_called(model, name)[1].scale for name in (path.name, *rows)}
+    places = {name: np.asarray(scales[name].place(x)) for name, x in rows.items()}
+    slopes = {name: np.zeros(len(z)) for name in rows}
+    places[path.name], slopes[path.name] = path.places(z)
+    found = []
+    for part in _filled(np.arange(len(z))):
+        at = jax.tree.map(lambda x, part=part: jnp.asarray(x[part]), (places, slopes))
+        found.append(_solved(model, scales, *at))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(z)], *found)
 
 
+def _filled(x: np.ndarray) -> np.ndarray:
+    """Values in whole blocks, shape (blocks, BLOCK): few shapes are few programs."""
+    return np.resize(x, (-(-len(x) // BLOCK), BLOCK))
+
+
 @eqx.filter_jit
-def _solved(model, name, scale, ends, z, rows) -> tuple[Errors, Errors]:
-    """Of a block of points, forward: one tangent serves all errors."""
-    path = _Path(name, scale, *ends)
+def _solved(model, scales, places, slopes) -> tuple[Errors, Errors]:
+    """Of a block of points, forward; one program for a set of numbers, whichever moves."""
 
-    def errors(z, row):
-        return model.replace(**row).replace(**{name: path.number(z)}).solve().errors
+    def errors(places):
+        numbers = {name: scales[name].number(place) for name, place in places.items()}
+        return model.replace(**numbers).solve().errors
 
-    def both(z, row):
-        return jax.jvp(lambda z: errors(z, row), (z,), (jnp.ones_like(z),))
-
-    return jax.vmap(both)(z, rows)
+    return jax.vmap(lambda *at: jax.jvp(errors, at[:1], at[1:]))(places, slopes)
 
 
 def _roots(f: Any, low: np.ndarray, high: np.ndarray, row: np.ndarray) -> np.ndarray:

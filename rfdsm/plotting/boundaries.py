@@ -114,8 +114,8 @@ def theory_of(dataset: Any) -> RFDSM:
     Raises:
         Unknown: its errors are not those of its model's own theory.
     """
-    if "moments" in dataset.attrs or "score_error" not in dataset:
-        raise Unknown("the errors are of measured moments, which the data set does not hold.")
+    if "score_error" not in dataset:  # which theory knows, and measured moments do not
+        raise Unknown("no score_error: the errors are of measured moments, or it was dropped.")
     try:
         return model_of(dataset).replace(**selected(dataset))
     except ValueError as error:

@@ -13,7 +13,9 @@ from matplotlib.patches import Patch
 
 from ..analysis.records import description_of
 from ..errors import LABELS
-from .boundaries import MEMORISED, RATIOS, draw_lines, panel
+from ..parameters.numbers import split_element
+from ..parameters.plain import to_json
+from .boundaries import MEMORISED, RATIOS, draw_lines, panel, selected
 from .describe import describe
 from .sides import Side, labels_along, side_of
 from .style import plain_ticks, style
@@ -109,9 +111,7 @@ def phase_figure(
         size = 3.0 * len(errors) + 0.7, 2.6 * count + 1.5
         drawn = Figure(figsize=size, layout="constrained")
         grid = drawn.subplots(count, len(errors), squeeze=False, sharex=True, sharey=True)
-        drawn.suptitle(
-            _title(dataset, (x, y, *further)) if title is None else title, fontsize=10
-        )
+        drawn.suptitle(_title(dataset) if title is None else title, fontsize=10)
         handles: dict[str, Any] = {}
         for column, error in zip(grid.T, errors, strict=True):
             values = [panel(row, error, *sides) for row in rows]
@@ -203,11 +203,12 @@ def _draw(
     return draw_lines(ax, dataset, sides, error, lines, valleys) + patches
 
 
-def _place(handle: Any) -> int:
-    """Of a legend's entry: as lines are listed, then patches."""
-    labels = [label for label, _ in RATIOS.values()] + [MEMORISED]
+def _place(handle: Any) -> tuple[int, bool]:
+    """Of a legend's entry: as lines are listed, valleys along x first, then patches."""
+    labels = [*(label for label, _ in RATIOS.values()), MEMORISED]
     label = handle.get_label()
-    return labels.index(label) if label in labels else len(labels) + isinstance(handle, Patch)
+    place = labels.index(label) if label in labels else len(labels) + isinstance(handle, Patch)
+    return place, handle.get_linestyle() not in ("-", "solid")
 
 
 def _add_bar(axes: Any, norm: Normalize, label: str, location: str = "right") -> None:
@@ -219,9 +220,17 @@ def _add_bar(axes: Any, norm: Normalize, label: str, location: str = "right") ->
     plain_ticks(bar.ax.yaxis if location == "right" else bar.ax.xaxis)
 
 
-def _title(dataset: Any, without: Sequence[str]) -> str:
-    """The model in a line, without the numbers that the axes have."""
+def _title(dataset: Any) -> str:
+    """The model in a line, at what was selected and without what is swept."""
     about = description_of(dataset)
-    return describe(
-        about, [*without, *(dataset[name].attrs.get("number", name) for name in without)]
-    )
+    for name, value in selected(dataset).items():
+        (name, index), place = split_element(name), about
+        *owners, last = name.split(".")
+        for owner in owners:
+            place = place[owner]
+        if index is not None:
+            place, last = place[last], index
+        place[last] = to_json(value)
+    swept = [x.attrs.get("number", "") for x in dataset.coords.values() if x.size > 1]
+    of_data = any(name.startswith("data.") for name in swept)
+    return describe(about, swept, f"{about['data']['kind']} data" if of_data else None)

@@ -1,6 +1,8 @@
 """Phase diagrams and curves of a sweep: cells, lines, what is not solved, and who is asked."""
 
 import math
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -200,7 +202,7 @@ def test_a_zipped_axis_carries_its_other_number():
         phase_diagram(found, "m", "psi_p", "test_loss", lines=["valley"], valleys=["m"])
 
 
-def test_a_figure_has_a_column_an_error_and_a_row_a_value():
+def test_a_figure_has_a_column_an_error_and_a_row_a_value(plane):
     drawn = phase_figure(swept(), ["test_loss", "variance"], "psi_n", "psi_p", lines=RATIOS)
     maps = drawn.axes[: 5 * 2]
     norms = [ax.collections[0].norm for ax in maps]
@@ -216,6 +218,7 @@ def test_a_figure_has_a_column_an_error_and_a_row_a_value():
     assert told == ["$p = n$", "$p = nm$", "$nm = d$"]
     title = drawn.get_suptitle()
     assert r"\lambda" in title and r"\psi" not in title and "m =" not in title
+    assert "$m = 4$" in phase_figure(plane, "bias2", "psi_n", "psi_p", lines=()).get_suptitle()
     four = swept().expand_dims(t=[0.1, 0.2])
     with pytest.raises(ValueError, match=r"t and m are left|m and t are left"):
         phase_figure(four, ["test_loss"], "psi_n", "psi_p")
@@ -261,6 +264,17 @@ def test_every_data_set_of_a_sweep_has_its_figures(plane):
     assert len(drawn.axes) == 2
 
 
+def test_figures_come_with_the_sweep_and_not_before():
+    code = """
+import sys, rfdsm
+assert not {"xarray", "matplotlib"} & {*sys.modules}
+rfdsm.sweep
+import xarray
+xarray.Dataset.rfdsm.phase_diagram
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_colours_grow_lighter_evenly():
     """So that a print in grey, and whoever tells few colours apart, sees the same map."""
     linear = np.array([to_rgb(COLOURS(x)) for x in np.linspace(0, 1, 32)]) ** 2.2
@@ -274,3 +288,28 @@ def test_positions_and_places_are_inverse(over_m):
     np.testing.assert_allclose(side.from_position(side.position(side.places)), 1 / NOISES)
     places, numbers = side.fine(1, 0, 50)
     assert numbers["m"][0] == 1 and np.isinf(numbers["m"][-1]) and places[-1] == 0
+
+
+def test_data_points_are_counted():
+    """Over n: the line p = n is at n = psi_p d; the model itself is in no file."""
+    data = rfdsm.Samples(rfdsm.standardise(results.points()))
+    found = rfdsm.sweep(
+        MODEL.replace(data=data), {"n": [10, 20, 40, 80], "psi_p": [1, 2, 4, 8]}
+    )
+    ax = phase_diagram(found, "n", "psi_p", "test_loss")
+    assert legend(ax) == ["$p = n$", "$p = nm$"] and ax.get_xlabel() == found.n.attrs["label"]
+    n, _ = contours(ax)
+    np.testing.assert_allclose(n[:, 0], 8 * n[:, 1], rtol=1e-3)
+    with pytest.raises(ValueError, match="data points, which no file holds"):
+        phase_diagram(found, "n", "psi_p", "test_loss", lines=["valley"])
+
+
+def test_a_store_is_drawn_as_far_as_it_is(tmp_path):
+    """Lazily read, with what is missing pale."""
+    axes = {"psi_n": SAMPLES[:4], "psi_p": WIDTHS[:3]}
+    store = tmp_path / "phase.zarr"
+    rfdsm.sweep(MODEL, axes, store=store, chunk=3)
+    (chunk,) = sorted(store.glob("status/c/2/*"))
+    chunk.unlink()
+    ax = phase_diagram(rfdsm.open(store), "psi_n", "psi_p", "test_loss", lines=())
+    assert legend(ax) == ["not computed"]
