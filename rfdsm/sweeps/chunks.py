@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files.zarr_keys import exists, keys, read
+from .._files.zarr_keys import erase, exists, keys, read
 from ..progress import Report, Steps, silent
 from .layout import Index, Part, box, chunk_bytes, chunk_count, shape
 
@@ -99,7 +99,7 @@ class Store:
 
     def has(self, part: str, index: Index) -> bool:
         """Whether a chunk is recorded as computed, by its key alone."""
-        return exists(self.where, "/".join([self.parts[part].mark, "c", *map(str, index)]))
+        return exists(self.where, self._key(part, index))
 
     def there(self, part: str, name: str) -> set[Index]:
         """The chunks of one variable that are there, damaged or not."""
@@ -111,6 +111,17 @@ class Store:
     def whole(self, part: str, report: Report = silent) -> set[Index]:
         """The chunks that are marked and of which every variable passes its checksum."""
         return self.marked(part) - {damage.index for damage in self.damaged(part, report)}
+
+    def resumed(self, part: str, report: Report = silent) -> set[Index]:
+        """As `whole`; the marks of damaged chunks are erased, as engines go by marks."""
+        damaged = {damage.index for damage in self.damaged(part, report)}
+        for index in damaged:
+            erase(self.where, self._key(part, index))
+        return self.marked(part) - damaged
+
+    def _key(self, part: str, index: Index) -> str:
+        """Of the mark of a chunk."""
+        return "/".join([self.parts[part].mark, "c", *map(str, index)])
 
     def damaged(self, part: str, report: Report = silent) -> list[Damage]:
         """What is marked as computed and absent, torn or altered; reads every chunk."""
