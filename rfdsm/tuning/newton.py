@@ -1,0 +1,184 @@
+r"""Newton's steps of many starts at once: arrays of runs, one call for all of their questions.
+
+Minimise f(z) subject to g_j(z) <= 0, z in the unit box, as `descent` does for one start. A step
+minimises the quadratic model of the Lagrangian under the linearised constraints within the box
+and a radius; which of them hold with equality the primal-dual active set method finds
+(Hintermüller, Ito, Kunisch, "The primal-dual active set strategy as a semismooth Newton
+method", 2002). The exact penalty judges it, or near the end how well the conditions of
+optimality hold. Runs that have ended ask for nothing. Knows functions, nothing of models.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .descent import EXACT, STATIONARY, Evaluation, snapped
+
+STEPS = 60  # at most
+SHARES = np.array([1.0, 0.3, 0.05])  # of a step, that are tried
+RADIUS, SMALLEST = 0.3, 1e-7  # of the first step in the unit box, and below which a run ends
+DIFFERENCE = 1e-6  # of exact gradients, for second derivatives
+NEARER, CLOSE = 0.3, 1e-2  # what a step has to leave of what is missed, where little is
+FLAT, SOFT, ROUNDS = 1e-10, 1e-13, 12  # least curvature; give of constraints; of active sets
+
+Ask = Callable[[np.ndarray, np.ndarray], Evaluation]
+
+
+class Ends(NamedTuple):
+    """Where runs ended, arrays of shape (runs, ...).
+
+    Attributes:
+        at: the points. multipliers: of the constraints, in f's unit.
+        first_order: the largest component of the Lagrangian's projected gradient over f.
+    """
+
+    at: Evaluation
+    multipliers: np.ndarray
+    first_order: np.ndarray
+
+
+def take(tree: Any, rows: Any) -> Any:
+    """Some rows of all arrays."""
+    return jax.tree.map(lambda x: x[rows], tree)
+
+
+def put(tree: Any, rows: Any, other: Any) -> Any:
+    """All arrays with some rows replaced by another's."""
+
+    def set_(x, y):
+        x = x.copy()
+        x[rows] = y
+        return x
+
+    return jax.tree.map(set_, tree, other)
+
+
+def descend(ask: Ask, start: Evaluation, free: np.ndarray, scale: np.ndarray) -> Ends:
+    """Where Newton's steps lead from some starts.
+
+    Args:
+        ask: from points, shape (rows, k), and the number of each one's run to evaluations.
+        start: finite, arrays of shape (runs, ...). free: which coordinates move, (runs, k).
+        scale: the size of each run's objective, shape (runs,).
+    """
+    at, every = start, np.arange(len(start.f))
+    multipliers = np.zeros_like(start.g)
+    radius, weight = np.full(len(every), RADIUS), np.ones(len(every))
+    live = every
+    for _ in range(STEPS):
+        if not len(live):
+            break
+        here, size, moving = take(at, live), scale[live], free[live]
+        hessian = _hessian(ask, live, here, multipliers[live], size)
+        d, known = _step(here, hessian, multipliers[live], moving, radius[live], size)
+        weight[live] = np.maximum(weight[live], 1 + 2 * np.minimum(known, 1e6).sum(axis=1))
+        shape = (len(live), len(SHARES), -1)
+        z = snapped(here.z[:, None] + SHARES[:, None] * d[:, None])
+        trials = ask(z.reshape(-1, z.shape[-1]), np.repeat(live, len(SHARES)))
+        trials = jax.tree.map(lambda x: x.reshape(*shape[:2], *x.shape[1:]), trials)
+        some = np.arange(len(live))
+
+        def judged(at, axes=()):
+            each = [np.expand_dims(x, axes) for x in (moving, size, weight[live])]  # noqa: B023
+            pull = np.expand_dims(known, axes)  # noqa: B023
+            missed = _missed(at, pull, each[0], each[1])
+            over = np.maximum(at.g, 0).sum(axis=-1)
+            merit = at.f / each[1] + each[2] * over
+            bad = ~np.isfinite(merit + missed)
+            return np.where(bad, np.inf, missed), np.where(bad, np.inf, merit)
+
+        (missed, merit), (missing, lower) = judged(here), judged(trials, (1,))
+        nearest, lowest = missing.argmin(axis=1), lower.argmin(axis=1)
+        close = (missed < CLOSE) & (missing[some, nearest] <= NEARER * missed)
+        close &= lower[some, nearest] <= merit + missed
+        down = lower[some, lowest] < merit - 1e-14 * np.maximum(1, abs(merit))
+        chosen, moved = np.where(close, nearest, lowest), close | down
+        at = put(at, live[moved], take(trials, (some[moved], chosen[moved])))
+        multipliers[live] = known
+        whole = moved & (chosen == 0)
+        radius[live] *= np.where(whole, 2.0, np.where(moved, 1.0, 0.1))
+        radius[live] = np.minimum(radius[live], 1.0)
+        left = _missed(take(at, live), known, moving, size)
+        value = np.maximum(abs(at.f[live]), 1e-6 * size) / size
+        done = (left <= STATIONARY * value) & (at.violation[live] <= EXACT)
+        live = live[~done & (radius[live] > SMALLEST)]
+    first_order = _projected(at, multipliers, free, scale).max(axis=-1)
+    first_order *= scale / np.maximum(abs(at.f), 1e-300)
+    return Ends(at, multipliers * scale[:, None], first_order)
+
+
+def _slope(at: Evaluation, multipliers, size) -> np.ndarray:
+    """The Lagrangian's gradient, of f over its size."""
+    return at.df / size[..., None] + (multipliers[..., None] * at.dg).sum(axis=-2)
+
+
+def _projected(at: Evaluation, multipliers, free, size) -> np.ndarray:
+    """What is left of it where coordinates can move."""
+    slope = _slope(at, multipliers, size)
+    return abs(at.z - np.clip(at.z - slope, 0, 1)) * free
+
+
+def _missed(at: Evaluation, multipliers, free, size) -> np.ndarray:
+    """How far the conditions of optimality are from holding, shape (runs,)."""
+    left = _projected(at, multipliers, free, size).max(axis=-1)
+    unmet = abs(multipliers * at.g).max(axis=-1, initial=0.0)
+    return np.maximum(np.maximum(left, unmet), at.violation)
+
+
+def _hessian(ask, live, at: Evaluation, multipliers, size) -> np.ndarray:
+    """Second derivatives of the Lagrangian by differences of its exact gradient."""
+    runs, k = at.z.shape
+    inward = np.where(at.z < 0.5, DIFFERENCE, -DIFFERENCE)
+    z = at.z[:, None] + np.eye(k) * inward[:, None]
+    beside = ask(z.reshape(-1, k), np.repeat(live, k))
+    beside = jax.tree.map(lambda x: x.reshape(runs, k, *x.shape[1:]), beside)
+    slopes = _slope(beside, multipliers[:, None], size[:, None])
+    rows = (slopes - _slope(at, multipliers, size)[:, None]) / inward[..., None]
+    return np.nan_to_num(rows + rows.swapaxes(1, 2), posinf=0, neginf=0) / 2
+
+
+def _step(at: Evaluation, H, multipliers, free, radius, size) -> tuple[np.ndarray, np.ndarray]:
+    """The step to the least of the quadratic model, and the multipliers there."""
+    k, c = at.z.shape[1], at.g.shape[1]
+    low = np.maximum(-at.z, -radius[:, None]) * free
+    high = np.minimum(1 - at.z, radius[:, None]) * free
+    held = (multipliers > 0) | (at.g > 0)
+    slope = _slope(at, multipliers, size)
+    fixed = np.where(~free | ((at.z <= 0) & (slope > 0)), -1, 0)
+    fixed = np.where((at.z >= 1) & (slope < 0) & free, 1, fixed)
+    # Along the constraints' normals curvature is free to choose: they fix the step there.
+    normals = np.where(held[..., None], at.dg, 0.0)
+    bend = np.sqrt((H**2).sum(axis=(1, 2)))
+    stiff = 2 * bend / np.maximum((normals**2).sum(axis=(1, 2)), 1e-300)
+    stiff = np.minimum(stiff, 1e8)[:, None, None]
+    H = H + stiff * (normals.swapaxes(1, 2) @ normals)
+    q = at.df / size[:, None]
+    q = q + stiff[:, 0] * (np.where(held, at.g, 0.0)[:, None] @ normals)[:, 0]
+    loose = fixed == 0
+    H = np.where(loose[:, None] & loose[:, :, None], H, np.eye(k))
+    # Downhill where the model is bent the wrong way, and not far where it is flat.
+    bends, axes = np.linalg.eigh(H)
+    H = (axes * np.maximum(abs(bends), FLAT)[:, None]) @ axes.swapaxes(1, 2)
+    for _ in range(ROUNDS):
+        loose = fixed == 0
+        K = np.zeros((len(H), k + c, k + c))
+        K[:, :k, :k] = np.where(loose[..., None], H, np.eye(k))
+        K[:, :k, k:] = np.where(loose[..., None] & held[:, None], at.dg.swapaxes(1, 2), 0.0)
+        K[:, k:, :k] = np.where(held[..., None], at.dg, 0.0)
+        K[:, k:, k:] = np.where(held, -SOFT, 1.0)[..., None] * np.eye(c)
+        to = np.where(fixed < 0, low, high)
+        right = np.where(loose, -q, to), np.where(held, -at.g, 0.0)
+        solved = np.linalg.solve(K, np.concatenate(right, axis=1)[..., None])[..., 0]
+        d, known = solved[:, :k], solved[:, k:]
+        pull = q + (H @ d[..., None])[..., 0] + (known[:, None] @ at.dg)[:, 0]
+        reached = at.g + (at.dg @ d[..., None])[..., 0]
+        keeps = ~free | ((fixed < 0) & (pull > 0)) | ((fixed > 0) & (pull < 0))
+        out = np.where(d < low, -1, np.where(d > high, 1, 0))
+        now = np.where(loose, out, np.where(keeps, fixed, 0))
+        on = np.where(held, known > 0, reached > EXACT)
+        if np.array_equal(now, fixed) and np.array_equal(on, held):
+            break
+        fixed, held = now, on
+    return np.clip(d, low, high), np.maximum(known, 0.0)
