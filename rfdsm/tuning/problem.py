@@ -20,8 +20,8 @@ from .surrogate import Added, nothing
 from .variables import Variables
 
 ROWS = 64  # points of one call, at most
-LANES = 64  # points of several models that are solved side by side
-BLOCKS = 16  # of these of one call, at most
+LANES = 16  # points of several models that are solved side by side
+BLOCKS = 64  # of these of one call, at most
 EXPLORE = 100  # steps of a user's optimiser
 PENALTY = 10.0  # of g² in what it descends
 STEP = 0.1  # the longest of these, in the unit box
