@@ -124,7 +124,9 @@ def whole(models: Models, found: Optima) -> Optima:
     while near:
         asked = []
         for i, choices in near.items():
-            within = [{x for x in c if a <= x <= b} for c, (a, b) in zip(choices, limits, strict=True)]
+            within = [
+                {x for x in c if a <= x <= b} for c, (a, b) in zip(choices, limits, strict=True)
+            ]
             new = sorted({*itertools.product(*within)} - tried[i])
             tried[i].update(new)
             asked += [(i, each) for each in new]
