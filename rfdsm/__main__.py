@@ -2,15 +2,18 @@
 
 Python's own handler of Ctrl-C waits for the main thread, which may be minutes inside of a
 compiler, and unwinding from there can crash. So a thread waits for signals, removes unfinished
-files and ends the process, whatever the others do.
+files and ends the process, whatever the others do. Work that can stop between two parts
+(`progress.stop`) is asked to by a first signal, and ended by a second.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
 
 from ._files import whole
+from .progress import stop
 
 SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # which a progress bar hides
 
@@ -42,16 +45,23 @@ def end_on(*signals: signal.Signals) -> None:
 
 
 def _wait(receive: int, signals: tuple[signal.Signals, ...]) -> None:
-    number = 0
-    while number not in signals:
+    while True:
         number = os.read(receive, 1)[0]
+        if number in signals:
+            if not stop.ask():
+                break
+            _say(
+                f"{signal.Signals(number).name}: ends the chunk and stops; again stops at once"
+            )
     whole.discard_unfinished()
     written = ", ".join(map(str, whole.WRITTEN)) or "nothing"
-    line = f"rfdsm: ended by {signal.Signals(number).name}; {written} was written\n".encode()
-    try:
-        os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + line)
-    finally:
-        os._exit(128 + number)
+    _say(f"ended by {signal.Signals(number).name}; {written} was written")
+    os._exit(128 + number)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + f"rfdsm: {line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""One callable for everything that takes long, and what counts as long."""
+"""One callable for everything that takes long, what counts as long, and a wish to stop."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 LONG = 5.0  # seconds of work that are announced, and between lines of progress
@@ -63,3 +64,33 @@ def over_time(report: Report, stage: str, total: int, unit: str) -> Callable[[in
             report(Progress(stage, done, total, line))
 
     return advance
+
+
+class Stop:
+    """The wish to end long work at the next place where nothing is lost.
+
+    Attributes:
+        asked: whether someone wishes so; work of many parts looks at it between them.
+    """
+
+    def __init__(self):
+        self.asked, self._heeded = False, False
+
+    @contextlib.contextmanager
+    def graceful(self) -> Iterator[None]:
+        """While inside, a first signal only asks; see `rfdsm.__main__`."""
+        self.asked, self._heeded = False, True
+        try:
+            yield
+        finally:
+            self.asked, self._heeded = False, False
+
+    def ask(self) -> bool:
+        """Wish it; False where nobody heeds it, or it was asked before."""
+        if not self._heeded or self.asked:
+            return False
+        self.asked = True
+        return True
+
+
+stop = Stop()

@@ -1,0 +1,230 @@
+"""Chunks on the workers of a Dask cluster: on this machine, by hand, on Slurm, in a cloud.
+
+Results live in the store, not in futures. What is to do is decided by what is recorded, never
+by a future's state; each future is released as soon as its chunk is done, else Dask would
+repeat finished work when the worker that holds it dies. Futures are waited for in waves: a loop
+over `as_completed` of futures that are held can hang when workers die.
+"""
+
+import contextlib
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import dask
+import distributed
+from distributed import Client, Future, KilledWorker, LocalCluster
+from distributed.deploy import Cluster as Cluster
+
+from ...progress import stop
+from .protocol import Work
+from .worker import compute, hold, parcel
+
+TICK = 1.0  # seconds between looks at the workers, and at whether a stop was asked
+FETCH = 60.0  # seconds that one result may take to arrive
+
+
+class Dask(NamedTuple):
+    """Chunks on the workers of a cluster; each is one process with one thread.
+
+    A chunk whose worker died is done by another.
+
+    Attributes:
+        client: a `distributed.Client`, not an asynchronous one.
+        ahead: how many chunks the scheduler is given for each worker.
+        repeats: how often a chunk is sent again after its workers died, each time by Dask's
+            `allowed-failures` of them.
+        patience: seconds without a chunk that was done, after which all is given up.
+    """
+
+    client: Client
+    ahead: int = 2
+    repeats: int = 3
+    patience: float = 3600.0
+
+    def run(self, chunks: Iterable[Any], work: Work) -> Iterator[tuple[Any, Any]]:
+        """As `Engine.run`.
+
+        Raises:
+            TypeError: the client is asynchronous.
+            RuntimeError: the workers of a chunk died, again and again.
+            MemoryError: they died of too little memory.
+            TimeoutError: nothing was done for longer than `patience`.
+            ConnectionError: the scheduler is gone.
+        """
+        if self.client.asynchronous:
+            raise TypeError("the client is asynchronous: make it with Client(address).")
+        todo, again, running = iter(chunks), deque(), {}
+        tasks, begun = _Tasks(self.client, work), time.time()
+        workers, counted, last, interrupted = 1, 0.0, time.monotonic(), False
+        try:
+            while True:
+                if self.client.status in ("closing", "closed"):
+                    raise ConnectionError(_gone(self.client))
+                if time.monotonic() > counted + TICK:
+                    workers, counted = _workers(self.client), time.monotonic()
+                stopping = interrupted or stop.asked
+                while not stopping and len(running) < self.ahead * max(1, workers):
+                    chunk, tries = again.popleft() if again else (next(todo, None), 0)
+                    if chunk is None:
+                        break
+                    if work.done(chunk):
+                        yield chunk, None
+                        last = time.monotonic()
+                    else:
+                        running[tasks.submit(chunk)] = chunk, tries
+                    stopping = stop.asked
+                if not running:
+                    break
+                try:
+                    _wait(list(running))
+                except KeyboardInterrupt:
+                    if interrupted:
+                        raise
+                    interrupted = True
+                for future in [each for each in running if each.status != "pending"]:
+                    chunk, tries = running.pop(future)
+                    ok, result = _outcome(future)
+                    future.release()
+                    if ok:
+                        yield chunk, result
+                        last = time.monotonic()
+                    elif tries < self.repeats:
+                        again.append((chunk, tries + 1))
+                    else:
+                        raise _failed(self.client, chunk, tries + 1, result, begun)
+                if time.monotonic() > last + self.patience:
+                    raise TimeoutError(_hung(self.client, self.patience, workers))
+        finally:
+            tasks.end(list(running))
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+class _Tasks:
+    """Tasks of one work, which is the result of a task itself: what its workers lose when they
+    die, Dask makes again."""
+
+    def __init__(self, client: Client, work: Work):
+        self.client, self.parcel, self.held = client, parcel(work), None
+        self.run, self.count = uuid.uuid4().hex[:8], 0
+
+    def _submit(self, function: Any, *args: Any) -> Future:
+        self.count += 1
+        key = f"rfdsm-{function.__name__}-{self.run}-{self.count}"
+        return self.client.submit(function, *args, key=key, pure=False)
+
+    def submit(self, chunk: Any) -> Future:
+        if self.held is None or self.held.status in ("error", "cancelled", "lost"):
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+                self.held = self._submit(hold, self.parcel)
+        return self._submit(compute, self.held, chunk)
+
+    def end(self, running: list[Future]) -> None:
+        """Take back what has not started; what has, ends on its worker and is recorded."""
+        with contextlib.suppress(Exception):  # a client that is closed has nothing to cancel
+            self.client.cancel([*running, *([self.held] if self.held else [])])
+
+
+def _wait(running: list[Future]) -> None:
+    """Until one is no longer pending, or for a while."""
+    with contextlib.suppress(TimeoutError, distributed.client.FuturesCancelledError):
+        distributed.wait(running, timeout=TICK, return_when="FIRST_COMPLETED")
+
+
+def _outcome(future: Future) -> tuple[bool, Any]:
+    """(True, the result), or (False, why it is lost); an exception of the work is raised."""
+    if future.status == "error":
+        error = future.exception(timeout=FETCH)
+        if isinstance(error, KilledWorker):
+            return False, error
+        raise error
+    if future.status != "finished":
+        return False, future.status
+    try:
+        return True, future.result(timeout=FETCH)
+    except Exception as error:  # the task was done: what fails is its way here
+        return False, error
+
+
+def _workers(client: Client) -> int:
+    """How many workers there are now; 0 while the scheduler does not answer."""
+    try:
+        return len(client.nthreads())
+    except OSError:
+        return 0
+
+
+def _failed(client: Client, chunk: Any, times: int, why: Any, begun: float) -> Exception:
+    resumes = "what is in a store is not done again by the same call."
+    killed = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
+    if killed:
+        return MemoryError(
+            f"workers ran out of memory, {killed} times: give them more, start fewer on a "
+            f"machine or take smaller chunks; {resumes}"
+        )
+    return RuntimeError(
+        f"chunk {chunk} was lost {times} times with the workers that had it ({why}): their "
+        f"logs say of what they died; {resumes}"
+    )
+
+
+def _hung(client: Client, patience: float, workers: int) -> str:
+    what = f"{workers} workers have it" if workers else "no worker is there"
+    return (
+        f"no chunk was done for {patience:g} s ({what}): see {client.dashboard_link}; start "
+        "workers or restart those that hang, and call again, which does nothing twice that is "
+        "in a store; if a chunk takes longer, engine=Dask(client, patience=...)."
+    )
+
+
+def _gone(client: Client) -> str:
+    return (
+        f"the scheduler of {client} is gone: start it and its workers and call again, which "
+        "does nothing twice that is in a store."
+    )
+
+
+@contextlib.contextmanager
+def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client]:
+    """A cluster of processes on this machine, each with one thread, for `engine=`.
+
+    They are spawned, never forked (JAX hangs in forked processes), so a script that calls this
+    needs `if __name__ == "__main__":`.
+
+    Args:
+        workers: how many.
+        dashboard: where Dask shows what it does, as ":8787"; needs bokeh.
+    """
+    if workers < 1:
+        raise ValueError(f"a cluster has at least one worker, got {workers}.")
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=dashboard,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def connect(address: str, timeout: float = 10.0) -> Client:
+    """The client of a scheduler that runs, as "tcp://10.0.0.1:8786"; `timeout` in seconds.
+
+    Raises:
+        ConnectionError: nothing answers there.
+    """
+    try:
+        return Client(address, timeout=timeout)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no Dask scheduler answers at {address} within {timeout:g} s: start one with "
+            f"`dask scheduler`, which prints its address. ({type(error).__name__})"
+        ) from None
