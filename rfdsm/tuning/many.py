@@ -56,12 +56,22 @@ class Models(NamedTuple):
         bounds = np.tile(self.problem.bounds, (len(z), 1))
         return evaluated(self.problem, np.column_stack([z, bounds, self.x[which]]))
 
-    def followed(self, z, which, sizes, held: Sequence[str] = ()) -> Ends:
-        """Where points of these models lead, some variables held."""
+    def improved(self, found: Optima, z, which, held: Sequence[str] = ()) -> Optima:
+        """The optima and better ones to which points of the models of some numbers lead.
+
+        Args:
+            found: so far. z: points, shape (rows, k). which: the model of each.
+            held: names of variables that stay.
+        """
+        start = self.evaluated(z, which)
+        known = _finite(start)
+        if not known.any():
+            return found
+        start, which = take(start, known), which[known]
         free = np.array([name not in held for name in self.problem.variables.names])
         ask = lambda z, run: self.evaluated(z, which[run])  # noqa: E731
-        start = self.evaluated(z, which)
-        return descend(ask, start, np.tile(free, (len(z), 1)), sizes[which])
+        ends = descend(ask, start, np.tile(free, (len(which), 1)), found.sizes[which])
+        return _better(found, ends, which)
 
 
 def searched(models: Models, starts: int = SCREENED, followed: int = FOLLOWED) -> Optima:
@@ -84,7 +94,7 @@ def searched(models: Models, starts: int = SCREENED, followed: int = FOLLOWED) -
     blank = take(seen, np.arange(count) * starts)
     blank = Ends(blank, np.zeros_like(blank.g), np.full(count, np.inf))
     found = Optima(np.where(known, NO_OPTIMUM, NOT_SOLVED), blank, sizes)
-    found = _better(found, models.followed(points[rows], which, sizes), which)
+    found = models.improved(found, points[rows], which)
     lost = (found.outcome == NO_OPTIMUM)[which]
     return _rescued(models, found, points[rows[lost]], which[lost]) if lost.any() else found
 
@@ -100,9 +110,7 @@ def beside(models: Models, found: Optima, z: np.ndarray, which: np.ndarray) -> O
     apart |= found.outcome[which] != SUCCESS
     apart &= found.outcome[which] != NOT_SOLVED
     z, which = z[apart], which[apart]
-    if not len(z):
-        return found
-    return _better(found, models.followed(z, which, found.sizes), which)
+    return models.improved(found, z, which) if len(z) else found
 
 
 def whole(models: Models, found: Optima) -> Optima:
@@ -136,8 +144,7 @@ def whole(models: Models, found: Optima) -> Optima:
         z = found.ends.at.z[which]
         for c, name in enumerate(variables.integer):
             z[:, columns[c]] = [variables.coordinate(name, each[c]) for _, each in asked]
-        ends = models.followed(z, which, found.sizes, variables.integer)
-        last, best = best, _better(best, ends, which)
+        last, best = best, models.improved(best, z, which, held=variables.integer)
         moved = np.any(last.ends.at.z[:, columns] != best.ends.at.z[:, columns], axis=1)
         moved |= last.outcome != best.outcome
         at = numbers(models.problem, best.ends.at.z)
@@ -228,10 +235,7 @@ def _rescued(models: Models, found: Optima, z: np.ndarray, which: np.ndarray) ->
     hopeless[which[reached.violation <= HOPELESS]] = False
     outcome = np.where(hopeless & (found.outcome == NO_OPTIMUM), INFEASIBLE, found.outcome)
     found, near = found._replace(outcome=outcome), ~hopeless[which]
-    if not near.any():
-        return found
-    ends = models.followed(reached.z[near], which[near], found.sizes)
-    return _better(found, ends, which[near])
+    return models.improved(found, reached.z[near], which[near]) if near.any() else found
 
 
 def _small(x: float) -> set[float]:

@@ -21,7 +21,7 @@ SHARES = np.array([1.0, 0.3, 0.05])  # of a step, that are tried
 RADIUS, SMALLEST = 0.3, 1e-7  # of the first step in the unit box, and below which a run ends
 DIFFERENCE = 1e-6  # of exact gradients, for second derivatives
 NEARER, CLOSE = 0.3, 1e-2  # what a step has to leave of what is missed, where little is
-FLAT, SOFT, ROUNDS = 1e-10, 1e-13, 12  # least curvature; give of constraints; of active sets
+FLAT, SOFT, ROUNDS = 1e-10, 1e-11, 12  # least curvature; give of constraints; of active sets
 
 Ask = Callable[[np.ndarray, np.ndarray], Evaluation]
 
@@ -74,22 +74,12 @@ def descend(ask: Ask, start: Evaluation, free: np.ndarray, scale: np.ndarray) ->
         hessian = _hessian(ask, live, here, multipliers[live], size)
         d, known = _step(here, hessian, multipliers[live], moving, radius[live], size)
         weight[live] = np.maximum(weight[live], 1 + 2 * np.minimum(known, 1e6).sum(axis=1))
-        shape = (len(live), len(SHARES), -1)
         z = snapped(here.z[:, None] + SHARES[:, None] * d[:, None])
-        trials = ask(z.reshape(-1, z.shape[-1]), np.repeat(live, len(SHARES)))
-        trials = jax.tree.map(lambda x: x.reshape(*shape[:2], *x.shape[1:]), trials)
+        trials = _asked(ask, z, live)
         some = np.arange(len(live))
-
-        def judged(at, axes=()):
-            each = [np.expand_dims(x, axes) for x in (moving, size, weight[live])]  # noqa: B023
-            pull = np.expand_dims(known, axes)  # noqa: B023
-            missed = _missed(at, pull, each[0], each[1])
-            over = np.maximum(at.g, 0).sum(axis=-1)
-            merit = at.f / each[1] + each[2] * over
-            bad = ~np.isfinite(merit + missed)
-            return np.where(bad, np.inf, missed), np.where(bad, np.inf, merit)
-
-        (missed, merit), (missing, lower) = judged(here), judged(trials, (1,))
+        missed, merit = _judged(here, known, moving, size, weight[live])
+        each = (x[:, None] for x in (known, moving, size, weight[live]))
+        missing, lower = _judged(trials, *each)
         nearest, lowest = missing.argmin(axis=1), lower.argmin(axis=1)
         close = (missed < CLOSE) & (missing[some, nearest] <= NEARER * missed)
         close &= lower[some, nearest] <= merit + missed
@@ -107,6 +97,13 @@ def descend(ask: Ask, start: Evaluation, free: np.ndarray, scale: np.ndarray) ->
     first_order = _projected(at, multipliers, free, scale).max(axis=-1)
     first_order *= scale / np.maximum(abs(at.f), 1e-300)
     return Ends(at, multipliers * scale[:, None], first_order)
+
+
+def _asked(ask: Ask, z: np.ndarray, live: np.ndarray) -> Evaluation:
+    """What is known at several points of each run, shape (runs, points, k)."""
+    runs, points, k = z.shape
+    found = ask(z.reshape(-1, k), np.repeat(live, points))
+    return jax.tree.map(lambda x: x.reshape(runs, points, *x.shape[1:]), found)
 
 
 def _slope(at: Evaluation, multipliers, size) -> np.ndarray:
@@ -127,13 +124,20 @@ def _missed(at: Evaluation, multipliers, free, size) -> np.ndarray:
     return np.maximum(np.maximum(left, unmet), at.violation)
 
 
+def _judged(at: Evaluation, multipliers, free, size, weight) -> tuple[np.ndarray, np.ndarray]:
+    """What `_missed` says, and the exact penalty; infinite where not known."""
+    missed = _missed(at, multipliers, free, size)
+    merit = at.f / size + weight * np.maximum(at.g, 0).sum(axis=-1)
+    known = np.isfinite(merit + missed)
+    return np.where(known, missed, np.inf), np.where(known, merit, np.inf)
+
+
 def _hessian(ask, live, at: Evaluation, multipliers, size) -> np.ndarray:
     """Second derivatives of the Lagrangian by differences of its exact gradient."""
-    runs, k = at.z.shape
+    k = at.z.shape[1]
     inward = np.where(at.z < 0.5, DIFFERENCE, -DIFFERENCE)
     z = at.z[:, None] + np.eye(k) * inward[:, None]
-    beside = ask(z.reshape(-1, k), np.repeat(live, k))
-    beside = jax.tree.map(lambda x: x.reshape(runs, k, *x.shape[1:]), beside)
+    beside = _asked(ask, z, live)
     slopes = _slope(beside, multipliers[:, None], size[:, None])
     rows = (slopes - _slope(at, multipliers, size)[:, None]) / inward[..., None]
     return np.nan_to_num(rows + rows.swapaxes(1, 2), posinf=0, neginf=0) / 2
@@ -160,16 +164,20 @@ def _step(at: Evaluation, H, multipliers, free, radius, size) -> tuple[np.ndarra
     H = np.where(loose[:, None] & loose[:, :, None], H, np.eye(k))
     # Downhill where the model is bent the wrong way, and not far where it is flat.
     bends, axes = np.linalg.eigh(H)
-    H = (axes * np.maximum(abs(bends), FLAT)[:, None]) @ axes.swapaxes(1, 2)
+    bends = np.maximum(abs(bends), FLAT)
+    H = (axes * bends[:, None]) @ axes.swapaxes(1, 2)
+    # Constraints may repeat each other: they give, and less and less as the multipliers settle.
+    give = ((at.dg @ axes) ** 2 / bends[:, None]).sum(axis=-1).max(axis=1, initial=0.0)
+    give = SOFT * (give + SOFT)[:, None]
     for _ in range(ROUNDS):
         loose = fixed == 0
         K = np.zeros((len(H), k + c, k + c))
         K[:, :k, :k] = np.where(loose[..., None], H, np.eye(k))
         K[:, :k, k:] = np.where(loose[..., None] & held[:, None], at.dg.swapaxes(1, 2), 0.0)
         K[:, k:, :k] = np.where(held[..., None], at.dg, 0.0)
-        K[:, k:, k:] = np.where(held, -SOFT, 1.0)[..., None] * np.eye(c)
+        K[:, k:, k:] = np.where(held, -give, 1.0)[..., None] * np.eye(c)
         to = np.where(fixed < 0, low, high)
-        right = np.where(loose, -q, to), np.where(held, -at.g, 0.0)
+        right = np.where(loose, -q, to), np.where(held, -at.g - give * multipliers, 0.0)
         solved = np.linalg.solve(K, np.concatenate(right, axis=1)[..., None])[..., 0]
         d, known = solved[:, :k], solved[:, k:]
         pull = q + (H @ d[..., None])[..., 0] + (known[:, None] @ at.dg)[:, 0]
