@@ -13,7 +13,8 @@ from conftest import COMPILED_WELL, FIRST
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rfdsm"
 # A room may import from the floors below its own: entry, commands, figures, questions asked of
-# many models, the best one, questions of one, the model, its roads, what a problem is made of, results, numbers.
+# many models, the best one, questions asked of one, the model, its roads, what a problem is
+# made of, results, numbers.
 FLOORS = (
     {"__main__"},
     {"cli"},

@@ -172,7 +172,7 @@ def imported(*folders):
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_used():
     extras = PROJECT["optional-dependencies"]
-    product = declared(*PROJECT["dependencies"], *extras["cli"])
+    product = declared(*PROJECT["dependencies"], *extras["cli"], *extras["sweep"])
     assert imported("rfdsm") <= product
     assert imported("rfdsm", "tests", "benchmarks") <= product | declared(
         *extras["test"], *extras["bench"]

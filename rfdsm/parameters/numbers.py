@@ -9,6 +9,7 @@ ingredients, and their short names are the last parts of the dotted ones.
 import dataclasses
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -155,11 +156,39 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     return {n: x if last.count(x) == 1 else n for n, x in zip(names, last, strict=True)}
 
 
+def split_element(name: str) -> tuple[str, int | None]:
+    """("data.eigenvalues", 1) of "data.eigenvalues[1]", an element of a list; (name, None)."""
+    found = re.fullmatch(r"(.+)\[(\d+)\]", name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
 def value_of(model: eqx.Module, name: str) -> Any:
-    """A number by its dotted name."""
+    """A number by its dotted name, or one of a list by "data.eigenvalues[1]"."""
+    name, index = split_element(name)
     for part in name.split("."):
         model = getattr(model, part)
-    return model
+    return model if index is None else model[index]
+
+
+def number_called(model: eqx.Module, name: str) -> tuple[str, Number]:
+    """The dotted name of a single number, and what it is; of a list's an element of it.
+
+    Raises:
+        ValueError: the model has no single number of that name.
+    """
+    given, index = split_element(name)
+    full, about = full_name(model, given), numbers(model)
+    if full in about and about[full].many and index is not None:
+        if index < (length := len(value_of(model, full))):
+            symbol = f"{about[full].symbol}_{{{index + 1}}}"
+            one = dataclasses.replace(about[full], symbol=symbol, many=False)
+            return f"{full}[{index}]", one
+        raise ValueError(f"{name}: {full} has {length} elements, from {full}[0] on.")
+    if full not in about or about[full].many or index is not None:
+        single = [n.rpartition(".")[2] if not x.many else f"{n}[0]" for n, x in about.items()]
+        known = ", ".join(dict.fromkeys(single))
+        raise ValueError(f"{name!r} is no number of this model: these are {known}.")
+    return full, about[full]
 
 
 def text(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""Questions asked of many models at once: errors over one number, with several lines."""
+"""Questions asked of many models at once: errors on a grid, as a labelled data set."""
 
 from .curves import curve as curve, train as train
+from .grid import zipped as zipped
 from .prediction import predict as predict
+from .quantities import gradient as gradient
+from .sweep import sweep as sweep

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..model import RFDSM
 from ..parameters.checks import vector
-from ..parameters.numbers import Number, counted, full_name, numbers
+from ..parameters.numbers import Number, counted, number_called, numbers
 
 MOST_POINTS = 1_000_000
 LARGEST = 1e200  # beyond it a figure's logarithmic axis overflows
@@ -42,6 +42,10 @@ class Axis(NamedTuple):
 
         return even(np.log(of_axis)) or (of_axis[-1] > 10 * of_axis[0] and not even(of_axis))
 
+    def value(self, i: Any) -> Any:
+        """The number of the model at an index, or at several."""
+        return self.x[i] / self.unit
+
     def place(self, model: RFDSM, x: Any) -> RFDSM:
         """The model at a value of the swept number."""
         return model.replace(**{self.full: x / self.unit})
@@ -57,15 +61,20 @@ def axis(model: RFDSM, values: Mapping[str, Any]) -> Axis:
         given = " and ".join(values) or "none"
         raise ValueError(f"one number is swept at a time, got {given}.")
     ((name, x),) = values.items()
-    x = np.asarray(vector(x, name))
+    return axis_of(model, name, x)
+
+
+def axis_of(model: RFDSM, name: str, values: Any) -> Axis:
+    """The checked axis of a number's values.
+
+    Raises:
+        ValueError: an unknown name, or values that are not single numbers.
+    """
+    x = np.asarray(vector(values, name))
     if name == POINTS:
         return Axis(name, "psi_n", x, TRAINING_POINTS, model.data.dimension(None))
-    full, about = full_name(model, name), numbers(model)
-    if full not in about or about[full].many:
-        single = [short.rpartition(".")[2] for short, each in about.items() if not each.many]
-        known = ", ".join(dict.fromkeys(single))
-        raise ValueError(f"{name!r} cannot be swept: the numbers are {known}.")
-    return Axis(name, full, x, about[full])
+    full, about = number_called(model, name)
+    return Axis(name, full, x, about)
 
 
 def grid(name: str, text: str, *, log: bool = True) -> np.ndarray:

@@ -1,0 +1,44 @@
+"""The data set of a sweep that is kept in memory, in place of a store."""
+
+from typing import Any
+
+import numpy as np
+
+from .layout import Index, Layout, box, shape
+
+
+class Memory:
+    """Arrays of all variables, written chunk by chunk.
+
+    Attributes:
+        layout: what they are. arrays: by the variables' names.
+    """
+
+    def __init__(self, layout: Layout):
+        self.layout = layout
+        self.arrays = {
+            name: np.full(shape(layout.sizes, each.dims), each.fill, each.dtype)
+            for part in layout.parts.values()
+            for name, each in part.variables.items()
+        }
+
+    def whole(self, part: str) -> set[Index]:
+        """The chunks that need no work: none."""
+        return set()
+
+    def write(self, part: str, index: Index, arrays: dict[str, np.ndarray]) -> None:
+        """Write a chunk."""
+        at = box(self.layout.sizes, self.layout.parts[part], index)
+        for name, values in arrays.items():
+            self.arrays[name][at] = values
+
+    def dataset(self) -> Any:
+        """All of it as an `xarray.Dataset`."""
+        import xarray as xr
+
+        variables = {
+            name: (each.dims, self.arrays[name], each.attrs)
+            for part in self.layout.parts.values()
+            for name, each in part.variables.items()
+        }
+        return xr.Dataset(variables, self.layout.coords, self.layout.attrs)

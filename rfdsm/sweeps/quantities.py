@@ -1,0 +1,180 @@
+"""Further variables of a sweep: any functions of the model, derivatives of errors too."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import FIELDS, LABELS, Errors
+from ..ingredients.moments import Moments
+from ..model import RFDSM
+from ..parameters.numbers import number_called, value_of
+
+INVERSE_M = "inverse_m"
+
+
+class Gradient(NamedTuple):
+    """The derivatives of an error, see `gradient`."""
+
+    error: str
+    wrt: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What its variables' names begin with."""
+        return f"d_{self.error}"
+
+    def __call__(self, model: RFDSM, moments: Moments | None = None) -> dict[str, Any]:
+        """The derivative by the name of each number."""
+        full = [n if n == INVERSE_M else number_called(model, n)[0] for n in self.wrt]
+        at = [1 / model.m if n == INVERSE_M else value_of(model, n) for n in full]
+
+        def error(x):
+            numbers = dict(zip(full, x, strict=True))
+            u = numbers.pop(INVERSE_M, None)
+            found = model.replace(**numbers).solve(inverse_m=u, moments=moments)
+            return getattr(found.errors, self.error)
+
+        return dict(zip(self.wrt, jax.jacfwd(error)(at), strict=True))
+
+
+def gradient(error: str, wrt: Iterable[str] | str) -> Gradient:
+    """A quantity of `rfdsm.sweep`: derivatives of an error in some numbers, d error/d number.
+
+    Args:
+        error: one of the errors, or a gap of `Errors`.
+        wrt: names of numbers, "inverse_m" for 1/m among them, which has a slope at m = ∞ too.
+            Their variables are called `d_<error>_<name>`.
+
+    Raises:
+        ValueError: no such error, or no number.
+
+    Example:
+        >>> import rfdsm
+        >>> rfdsm.gradient("score_error", wrt=["psi_p", "inverse_m"]).wrt
+        ('psi_p', 'inverse_m')
+    """
+    gaps = [n for n, each in vars(Errors).items() if isinstance(each, property)]
+    if error not in (known := (*FIELDS, *gaps)):
+        raise ValueError(f"{error!r} is no error: these are {', '.join(known)}.")
+    wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    if not wrt or len({*wrt}) < len(wrt):
+        raise ValueError(f"wrt names different numbers, as in ['psi_p'], got {[*wrt]}.")
+    if {"m", INVERSE_M} <= {*wrt}:
+        raise ValueError("m and inverse_m are one number: take the derivative in one of them.")
+    return Gradient(error, wrt)
+
+
+class Quantity(NamedTuple):
+    """A checked function of the model.
+
+    Attributes:
+        name: of its variable, or with its keys of several.
+        function: of a model, and of moments where it takes an argument of that name.
+        shapes: of what it gives, by the variables' names.
+        traced: whether JAX can trace it; else it is called point by point.
+    """
+
+    name: str
+    function: Callable
+    shapes: dict[str, tuple[int, ...]]
+    traced: bool
+
+    def __call__(self, model: RFDSM, moments: Moments | None) -> dict[str, Any]:
+        """Its values by the variables' names."""
+        return _named(self.name, _called(self.function, model, moments))
+
+    def attrs(self, variable: str) -> dict[str, str]:
+        """What a variable of it is, in words."""
+        words = (inspect.getdoc(self.function) or self.name).partition("\n")[0]
+        if isinstance(self.function, Gradient):
+            number = variable.removeprefix(f"{self.name}_")
+            words = f"derivative of {LABELS.get(self.function.error, self.function.error)}"
+            return {"long_name": f"{words} in {number}", "kind": "derivative"}
+        return {"long_name": words, "kind": "quantity"}
+
+    def identity(self) -> str:
+        """What tells it from another of its name."""
+        if isinstance(self.function, Gradient):
+            return repr(tuple(self.function))
+        try:
+            return inspect.getsource(self.function)
+        except (OSError, TypeError):
+            return getattr(self.function, "__qualname__", repr(type(self.function)))
+
+
+def quantities_of(
+    given: Mapping[str, Callable] | Iterable[Callable] | Callable | None,
+    model: RFDSM,
+    moments: Moments | None,
+    taken: Iterable[str],
+) -> tuple[Quantity, ...]:
+    """The checked quantities, by name or by the functions' own names.
+
+    Args:
+        model: to try them on. taken: names that variables have already.
+
+    Raises:
+        ValueError: a name that is taken, or what a function raises.
+    """
+    if given is None:
+        return ()
+    if callable(given):
+        given = [given]
+    if not isinstance(given, Mapping):
+        given = {_name(each): each for each in given}
+    found, names = [], {*taken}
+    for name, function in given.items():
+        if not callable(function):
+            raise ValueError(f"quantity {name!r} is no function of the model: {function!r}.")
+        each = _checked(name, function, model, moments)
+        if clash := names & {*each.shapes}:
+            raise ValueError(f"a quantity cannot be called {min(clash)}: that name is taken.")
+        names |= {*each.shapes}
+        found.append(each)
+    return tuple(found)
+
+
+def _name(function: Callable) -> str:
+    kind = type(function).__name__
+    return getattr(function, "name", getattr(function, "__name__", kind))
+
+
+def _checked(name: str, function: Callable, model: RFDSM, moments: Moments | None) -> Quantity:
+    traced = True
+    try:
+        value = jax.eval_shape(lambda m, x: _called(function, m, x), model, moments)
+    except Exception:  # what needs concrete numbers says so in many ways
+        traced = False
+        try:
+            value = _called(function, model, moments)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"quantity {name!r} fails at the first point: {reason}") from None
+    shapes = {n: tuple(np.shape(x)) for n, x in _named(name, value).items()}
+    return Quantity(name, function, shapes, traced)
+
+
+def _called(function: Callable, model: RFDSM, moments: Moments | None) -> Any:
+    if moments is not None and "moments" in inspect.signature(function).parameters:
+        return function(model, moments=moments)
+    return function(model)
+
+
+def _named(name: str, value: Any) -> dict[str, Any]:
+    """One variable, or of a mapping one for each key, of a result's fields likewise."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif isinstance(value, Errors):
+        value = {field: getattr(value, field) for field in FIELDS}
+    if isinstance(value, Mapping):
+        return {f"{name}_{key}": x for key, x in value.items()}
+    return {name: value}
+
+
+def as_floats(value: Any) -> Any:
+    """A traced value as floats, in which NaN can say that it is not known."""
+    return jnp.asarray(value).astype(jnp.result_type(float))

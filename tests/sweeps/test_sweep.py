@@ -1,0 +1,207 @@
+"""`rfdsm.sweep` in memory: its numbers, its names, what it refuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rfdsm
+from rfdsm.errors import FIELDS
+from rfdsm.sweeps.asymptotics import Theory
+
+MODEL = rfdsm.RFDSM(psi_n=2.0, psi_p=3.0, m=4.0, t=0.1, lam=1e-3)
+TWO_ATOMS = MODEL.replace(data=rfdsm.Gaussian([0.2, 1.8], [0.5, 0.5]))
+FLOW = MODEL.replace(training=rfdsm.GradientFlow(1.0, 1e-3))
+WIDTHS, NOISES = np.geomspace(0.2, 50.0, 7), [1.0, 2.5, np.inf]
+
+
+@pytest.fixture(scope="module")
+def found():
+    slopes = rfdsm.gradient("score_error", wrt=["psi_p", "inverse_m"])
+    return rfdsm.sweep(MODEL, {"psi_p": WIDTHS, "m": NOISES}, quantities=slopes)
+
+
+def same(one, other):
+    """Bit for bit, NaN where NaN is."""
+    assert [*one.variables] == [*other.variables] and one.attrs == other.attrs
+    for name in one.variables:
+        np.testing.assert_array_equal(one[name].values, other[name].values, name, strict=True)
+
+
+def test_points_are_those_of_the_model(found):
+    assert dict(found.sizes) == {"psi_p": 7, "m": 3} and (found.status == 0).all()
+    for i, j in (0, 0), (3, 1), (6, 2):
+        model = MODEL.replace(psi_p=WIDTHS[i], m=NOISES[j])
+        errors = model.asymptotics()
+        for name in FIELDS:
+            exact = float(getattr(errors, name))
+            assert float(found[name][i, j]) == pytest.approx(exact, rel=1e-12)
+        slope = jax.grad(lambda m: m.asymptotics().score_error)(model).psi_p
+        assert float(found.d_score_error_psi_p[i, j]) == pytest.approx(float(slope), rel=1e-8)
+    at_infinity = jax.grad(lambda u: MODEL.asymptotics(inverse_m=u).score_error)
+    slope = rfdsm.sweep(
+        MODEL, {"m": [np.inf]}, quantities=rfdsm.gradient("score_error", "inverse_m")
+    )
+    assert float(slope.d_score_error_inverse_m[0]) == pytest.approx(float(at_infinity(0.0)))
+
+
+def test_a_data_set_explains_itself(found):
+    model = rfdsm.model_of(found)
+    assert float(model.psi_p) == WIDTHS[0] and float(model.m) == 1.0
+    assert found.psi_p.attrs["number"] == "psi_p" and found.psi_p.attrs["spacing"] == "log"
+    for name in (*FIELDS, "status", "residual", "d_score_error_psi_p"):
+        assert found[name].attrs["long_name"]
+    assert found.status.attrs["flag_meanings"].split()[:2] == ["never_computed", "success"]
+    assert {"rfdsm", "jax", "device", "precision"} <= {*found.attrs}
+
+
+@pytest.mark.parametrize("chunk", [1, 4, {"m": 2}, 1000])
+def test_chunks_change_no_bit(found, chunk):
+    slopes = rfdsm.gradient("score_error", wrt=["psi_p", "inverse_m"])
+    axes = {"psi_p": WIDTHS, "m": NOISES}
+    same(rfdsm.sweep(MODEL, axes, quantities=slopes, chunk=chunk), found)
+
+
+@pytest.mark.parametrize("model", [MODEL, TWO_ATOMS, FLOW], ids=["one", "two atoms", "flow"])
+def test_chunks_of_many_blocks_change_no_bit(model):
+    """Neither the programs nor their loops differ for one block or several, in any place."""
+    axes = {"lam": np.geomspace(1e-4, 1, 5), "psi_n": np.geomspace(0.2, 20, 450)}
+    whole = rfdsm.sweep(model, axes)
+    for chunk in 100, 1000:
+        same(rfdsm.sweep(model, axes, chunk=chunk), whole)
+
+
+def test_training_times_are_a_trajectory():
+    taus = np.geomspace(0.1, 1e3, 6)
+    found = rfdsm.sweep(FLOW, {"tau": taus, "m": NOISES}, chunk=6)
+    assert dict(found.sizes) == {"tau": 6, "m": 3}
+    for j, m in enumerate(NOISES):
+        errors = FLOW.replace(m=m).trajectory(taus)
+        assert np.allclose(found.test_loss[:, j], errors.test_loss, rtol=1e-12, atol=0)
+
+
+def test_zipped_axes_and_elements_of_lists():
+    budget = rfdsm.zipped({"data.eigenvalues[1]": [1.8, 1.0]}, psi_n=[16.0, 4.0])
+    found = rfdsm.sweep(TWO_ATOMS, {"budget": budget, "m": [1, 4]})
+    assert dict(found.sizes) == {"budget": 2, "m": 2}
+    assert found["data.eigenvalues[1]"].dims == found.psi_n.dims == ("budget",)
+    there = TWO_ATOMS.replace(eigenvalues=[0.2, 1.0], psi_n=4.0, m=1)
+    exact = float(there.asymptotics().test_loss)
+    assert float(found.test_loss[1, 0]) == pytest.approx(exact, rel=1e-12)
+    alone = rfdsm.sweep(TWO_ATOMS, rfdsm.zipped(psi_n=[1.0, 2.0], m=[1, 2]))
+    assert alone.test_loss.dims == ("point",)
+
+
+def test_networks_have_trials_and_their_theory():
+    axes = {"psi_p": [1.0, 2.02], "lam": [1e-3, 0.1]}
+    simulate = {"d": 12, "trials": 3}
+    found = rfdsm.sweep(MODEL, axes, simulate=simulate, seed=3)
+    assert found.simulated_test_loss.dims == ("psi_p", "lam", "trial")
+    assert (found.simulated_status == 0).all()
+    assert np.allclose(found.realised_psi_p, [1.0, 2.0]) and found.attrs["realised_psi_n"] == 2
+    at = MODEL.replace(psi_p=2.0, lam=0.1).asymptotics()
+    assert float(found.expected_test_loss[1, 1]) == pytest.approx(float(at.test_loss))
+    # A point's networks do not depend on what stands beside it.
+    alone = rfdsm.sweep(MODEL, {"lam": [0.1], "psi_p": [2.02]}, simulate=simulate, seed=3)
+    one, other = found.simulated_bias2[1, 1], alone.simulated_bias2[0, 0]
+    np.testing.assert_array_equal(one.values, other.values)
+    theirs = found.simulated_test_loss.mean("trial")
+    assert np.all(abs(theirs / found.expected_test_loss - 1) < 0.3)
+
+
+def test_networks_over_training_times():
+    found = rfdsm.sweep(
+        FLOW, {"m": [1, 2], "tau": [1.0, 10.0]}, simulate={"d": 10, "trials": 2}
+    )
+    assert found.simulated_train_loss.dims == ("m", "tau", "trial")
+    assert np.all(found.simulated_train_loss[:, 0] > found.simulated_train_loss[:, 1])
+
+
+def test_one_point_that_fails_stays_one_point(found):
+    slopes = rfdsm.gradient("test_loss", wrt=["psi_p"])
+    axes = {"lam": [1e-3, 1e200, 1e-2]}
+    one = rfdsm.sweep(MODEL.replace(psi_n=3.0, m=1.0), axes, quantities=slopes)
+    failed = one.status != 0
+    assert failed.values.tolist() == [False, True, False]
+    for name in ("test_loss", "d_test_loss_psi_p"):
+        np.testing.assert_array_equal(np.isnan(one[name]), failed)
+    alone = rfdsm.sweep(
+        MODEL.replace(psi_n=3.0, m=1.0), {"lam": [1e-3, 1e-2]}, quantities=slopes
+    )
+    np.testing.assert_array_equal(alone.test_loss, one.test_loss[::2])
+
+
+def test_quantities_of_any_kind():
+    def widest(model):
+        """The upper end of the last bulk."""
+        edges = model.edges()
+        if float(model.m) == 2:
+            raise ValueError("none here")
+        return edges[-1, 1]
+
+    found = rfdsm.sweep(
+        MODEL,
+        {"m": [1, 2, 4]},
+        quantities={"gap": lambda m: m.asymptotics().memorization_gap, "widest": widest,
+                    "best": lambda m: m.baselines().linear},
+    )  # fmt: skip
+    assert np.allclose(found.gap, found.test_loss - found.memorization_loss)
+    assert np.isnan(found.widest).values.tolist() == [False, True, False]
+    assert float(found.widest[0]) == pytest.approx(float(MODEL.replace(m=1).edges()[-1, 1]))
+    assert found.widest.attrs["long_name"] == "The upper end of the last bulk."
+
+
+def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
+    axes = {"psi_p": np.geomspace(0.5, 5, 6), "psi_n": np.geomspace(0.5, 5, 700)}
+    whole, solved = rfdsm.sweep(MODEL, axes), Theory._solved
+
+    def short(part, values, points, most):
+        if most > 1024:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return solved(part, values, points, most)
+
+    monkeypatch.setattr(Theory, "_solved", short)
+    with pytest.warns(UserWarning, match="memory is short") as told:
+        same(rfdsm.sweep(MODEL, axes, chunk=3000), whole)
+    assert len(told) == 2  # of 2800 points, and of 2048
+
+
+@pytest.mark.parametrize(
+    "axes, more, words",
+    [
+        ({"psi_q": [1.0]}, {}, "'psi_q' is no number of this model"),
+        ({"psi_p": []}, {}, "psi_p must be a list of at least one number"),
+        ({}, {}, "axes are numbers and their values"),
+        ({"psi_p": [1.0, 2.0, -1.0]}, {}, r"psi_p\[2\] = -1: psi_p = p/d must be positive"),
+        ({"m": [1.0, np.nan]}, {}, r"m\[1\] = nan"),
+        ({"m": [1.0], "a": rfdsm.zipped(m=[1.0], lam=[1.0])}, {}, "m is swept twice"),
+        ({"t": [0.1], "process.t": [1.0]}, {}, "process.t is swept twice"),
+        ({"status": rfdsm.zipped(m=[1.0])}, {}, "cannot be called status"),
+        ({"data.eigenvalues[3]": [1.0]}, {}, "has 1 elements"),
+        ({"m": [1.0, 2.5]}, {"simulate": {"d": 20}}, "m = 2.5: simulate needs an integer m"),
+        ({"psi_p": [0.01]}, {"simulate": {"d": 20}}, "psi_p = 0.01"),
+        ({"m": [1.0]}, {"simulate": {"d": 20, "points": 3}}, "got points too"),
+        ({"m": [1.0]}, {"chunk": 0}, "chunk must be an integer"),
+        ({"m": [1.0]}, {"chunk": {"t": 1}}, "names 't'"),
+        ({"m": [1.0]}, {"quantities": {"m": lambda m: m.m}}, "that name is taken"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: m.foo}}, "fails at the first point"),
+    ],
+)
+def test_bad_sweeps_say_so_in_one_line(axes, more, words):
+    with pytest.raises(ValueError, match=words) as told:
+        rfdsm.sweep(MODEL, axes, **more)
+    assert "\n" not in str(told.value)
+
+
+def test_zipped_lengths_differ():
+    with pytest.raises(ValueError, match="2 of psi_n, 1 of m"):
+        rfdsm.zipped(psi_n=[1.0, 2.0], m=[1])
+
+
+def test_gradients_are_of_errors():
+    for error, wrt in ("loss", ["m"]), ("test_loss", []), ("test_loss", ["m", "inverse_m"]):
+        with pytest.raises(ValueError):
+            rfdsm.gradient(error, wrt)
+    gap = rfdsm.gradient("memorization_gap", "psi_p")(MODEL)
+    exact = jax.grad(lambda m: m.asymptotics().memorization_gap)(MODEL).psi_p
+    assert float(gap["psi_p"]) == pytest.approx(float(exact)) and jnp.isfinite(exact)
