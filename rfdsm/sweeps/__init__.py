@@ -5,3 +5,4 @@ from .grid import zipped as zipped
 from .prediction import predict as predict
 from .quantities import gradient as gradient
 from .sweep import sweep as sweep
+from .tuned import tune_sweep as tune_sweep

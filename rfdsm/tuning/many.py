@@ -10,13 +10,16 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .descent import Evaluation
 from .newton import Ends, descend, put, take
-from .problem import Problem, evaluated, scales
+from .problem import ROWS_OF_MODELS, Problem, evaluated, scales
 from .search import FEASIBLE, HOPELESS, NEIGHBOURS, SMALL_INTEGERS, spread
+from .variables import Variables
 
 SCREENED, FOLLOWED = 64, 8  # starts of a model, and how many of them are followed
 STATIONARY = 1e-6  # a larger projected gradient over f is no optimum
@@ -44,12 +47,24 @@ class Optima(NamedTuple):
     ends: Ends
     sizes: np.ndarray
 
+    def of(self, rows: np.ndarray) -> "Optima":
+        """Those of some models."""
+        return take(self, rows)
+
+    def worths(self, problem: Problem) -> np.ndarray:
+        """What loosening each constraint by a unit is worth, shape (models, constraints)."""
+        return self.ends.multipliers / np.asarray(scales(problem.bounds))
+
 
 class Models(NamedTuple):
     """Models that differ in the problem's swept numbers, which are x, (models, swept)."""
 
     problem: Problem
     x: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Models":
+        """Some of them."""
+        return self._replace(x=self.x[rows])
 
     def evaluated(self, z: np.ndarray, which: np.ndarray) -> Evaluation:
         """What is known at points, shape (rows, k), of the models of these numbers."""
@@ -159,7 +174,10 @@ def whole(models: Models, found: Optima) -> Optima:
 def numbers(problem: Problem, z: np.ndarray) -> dict[str, np.ndarray]:
     """The free numbers at points, shape (rows, k), by name; bounds exactly."""
     variables, found = problem.variables, {}
-    places = np.asarray(jax.jit(jax.vmap(variables.searched))(z))
+    # One shape, so one program.
+    blocks = np.pad(z, ((0, -len(z) % ROWS_OF_MODELS), (0, 0)))
+    blocks = blocks.reshape(-1, ROWS_OF_MODELS, z.shape[1])
+    places = np.concatenate([_places(variables, block) for block in blocks])[: len(z)]
     for i, name in enumerate(variables.names):
         low, high = float(variables.low[i]), float(variables.high[i])
         column = np.where(z[:, i] == 0, low, np.where(z[:, i] == 1, high, places[:, i]))
@@ -167,9 +185,9 @@ def numbers(problem: Problem, z: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def worths(problem: Problem, found: Optima) -> np.ndarray:
-    """What loosening each constraint by a unit is worth, shape (models, constraints)."""
-    return found.ends.multipliers / np.asarray(scales(problem.bounds))
+@eqx.filter_jit
+def _places(variables: Variables, z: np.ndarray) -> jax.Array:
+    return jax.vmap(variables.searched)(jnp.asarray(z))
 
 
 def _finite(at: Evaluation) -> np.ndarray:

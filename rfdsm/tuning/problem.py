@@ -20,8 +20,8 @@ from .surrogate import Added, nothing
 from .variables import Variables
 
 ROWS = 64  # points of one call, at most
-LANES = 16  # points of several models that are solved side by side
-BLOCKS = 64  # of these of one call, at most
+ROWS_OF_MODELS = 1024  # the same of several models,
+LANES, LANES_OF_ACCELERATOR = 16, 1024  # of which so many are solved side by side
 EXPLORE = 100  # steps of a user's optimiser
 PENALTY = 10.0  # of g² in what it descends
 STEP = 0.1  # the longest of these, in the unit box
@@ -88,7 +88,7 @@ def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:
 
 def evaluated(problem: Problem, rows: np.ndarray) -> Evaluation:
     """`evaluate` as one `Evaluation` whose leaves are arrays of shape (rows, ...)."""
-    found, most = [], LANES * BLOCKS if problem.swept else ROWS
+    found, most = [], ROWS_OF_MODELS if problem.swept else ROWS
     for first in range(0, len(rows), most):
         some = rows[first : first + most]
         # One shape, so one program, whether a point is asked for or many.
@@ -123,7 +123,7 @@ def _compiled() -> Callable:
 def _evaluate(problem: Problem, rows, count):
     """All of an `Evaluation` but its point at the first `count` rows, one after another.
 
-    Of several models `LANES` of them side by side.
+    Of several models many side by side.
     """
     k, b = len(problem.variables.names), len(problem.constraints)
 
@@ -134,9 +134,9 @@ def _evaluate(problem: Problem, rows, count):
         if problem.added is not None:
             f, g = problem.added.to(f, g, z)
             goals = bounds + senses(problem.constraints) * scales(bounds) * jnp.sinh(g)
-        # Those of a road are the result; of the theory they can be had at the end.
-        dear = problem.road is not None or problem.swept
-        errors = point.errors if dear else point.read
+        # Of the theory they can be had at the end; of a road and of many models they are told.
+        told = problem.road is not None or problem.swept
+        errors = point.errors if told else point.read
         return (f, g), (f, g, jnp.array(goals), errors)
 
     @jax.jit  # traced once, for its shapes and in the loop
@@ -146,7 +146,8 @@ def _evaluate(problem: Problem, rows, count):
         violation = jnp.max(g / jnp.maximum(1.0, 1 / scales(bounds)), initial=0.0)
         return f, df, g, dg, violation, goals, errors
 
-    lanes = LANES if problem.swept else 1
+    lanes = LANES if jax.default_backend() == "cpu" else LANES_OF_ACCELERATOR
+    lanes = lanes if problem.swept else 1
     blocks = jnp.reshape(rows, (-1, lanes, rows.shape[1]))
 
     def together(block):
