@@ -1,10 +1,9 @@
 r"""Newton's steps of many starts at once: arrays of runs, one call for all of their questions.
 
 Minimise f(z) subject to g_j(z) <= 0, z in the unit box, as `descent` does for one start. A step
-minimises the quadratic model of the Lagrangian under the linearised constraints within the box
-and a radius; which of them hold with equality the primal-dual active set method finds
-(Hintermüller, Ito, Kunisch, "The primal-dual active set strategy as a semismooth Newton
-method", 2002). The exact penalty judges it, or near the end how well the conditions of
+minimises the quadratic model of the Lagrangian, and the exact penalty of the linearised
+constraints, within the box and a radius (Fletcher, "Practical methods of optimization", 1987,
+section 14.4). The exact penalty judges it, or near the end how well the conditions of
 optimality hold. Runs that have ended ask for nothing. Knows functions, nothing of models.
 """
 
@@ -21,7 +20,9 @@ SHARES = np.array([1.0, 0.3, 0.05])  # of a step, that are tried
 RADIUS, SMALLEST = 0.3, 1e-7  # of the first step in the unit box, and below which a run ends
 DIFFERENCE = 1e-6  # of exact gradients, for second derivatives
 NEARER, CLOSE = 0.3, 1e-2  # what a step has to leave of what is missed, where little is
-FLAT, SOFT, ROUNDS = 1e-10, 1e-11, 12  # least curvature; give of constraints; of active sets
+FLAT, SOFT = 1e-10, 1e-11  # least curvature; how much constraints give
+STRONG = 1e5  # the largest multiplier, of f over its size: what is out of reach pulls so much
+BLOCK_TURNS, SINGLE_TURNS, TINY = 10, 40, 1e-14  # of guesses at what holds with equality
 
 Ask = Callable[[np.ndarray, np.ndarray], Evaluation]
 
@@ -73,7 +74,7 @@ def descend(ask: Ask, start: Evaluation, free: np.ndarray, scale: np.ndarray) ->
         here, size, moving = take(at, live), scale[live], free[live]
         hessian = _hessian(ask, live, here, multipliers[live], size)
         d, known = _step(here, hessian, multipliers[live], moving, radius[live], size)
-        weight[live] = np.maximum(weight[live], 1 + 2 * np.minimum(known, 1e6).sum(axis=1))
+        weight[live] = np.maximum(weight[live] / 2, 1 + 2 * known.sum(axis=1))
         z = snapped(here.z[:, None] + SHARES[:, None] * d[:, None])
         trials = _asked(ask, z, live)
         some = np.arange(len(live))
@@ -145,23 +146,18 @@ def _hessian(ask, live, at: Evaluation, multipliers, size) -> np.ndarray:
 
 def _step(at: Evaluation, H, multipliers, free, radius, size) -> tuple[np.ndarray, np.ndarray]:
     """The step to the least of the quadratic model, and the multipliers there."""
-    k, c = at.z.shape[1], at.g.shape[1]
-    low = np.maximum(-at.z, -radius[:, None]) * free
-    high = np.minimum(1 - at.z, radius[:, None]) * free
-    held = (multipliers > 0) | (at.g > 0)
+    k = at.z.shape[1]
     slope = _slope(at, multipliers, size)
-    fixed = np.where(~free | ((at.z <= 0) & (slope > 0)), -1, 0)
-    fixed = np.where((at.z >= 1) & (slope < 0) & free, 1, fixed)
+    pushed = np.where(at.z <= 0, slope > 0, (at.z >= 1) & (slope < 0)) | ~free
     # Along the constraints' normals curvature is free to choose: they fix the step there.
+    held = (multipliers > 0) | (at.g > 0)
     normals = np.where(held[..., None], at.dg, 0.0)
     bend = np.sqrt((H**2).sum(axis=(1, 2)))
     stiff = 2 * bend / np.maximum((normals**2).sum(axis=(1, 2)), 1e-300)
     stiff = np.minimum(stiff, 1e8)[:, None, None]
     H = H + stiff * (normals.swapaxes(1, 2) @ normals)
-    q = at.df / size[:, None]
-    q = q + stiff[:, 0] * (np.where(held, at.g, 0.0)[:, None] @ normals)[:, 0]
-    loose = fixed == 0
-    H = np.where(loose[:, None] & loose[:, :, None], H, np.eye(k))
+    q = at.df / size[:, None] + stiff[:, 0] * (at.g[:, None] @ normals)[:, 0]
+    H = np.where(pushed[:, None] | pushed[:, :, None], np.eye(k), H)
     # Downhill where the model is bent the wrong way, and not far where it is flat.
     bends, axes = np.linalg.eigh(H)
     bends = np.maximum(abs(bends), FLAT)
@@ -169,24 +165,48 @@ def _step(at: Evaluation, H, multipliers, free, radius, size) -> tuple[np.ndarra
     # Constraints may repeat each other: they give, and less and less as the multipliers settle.
     give = ((at.dg @ axes) ** 2 / bends[:, None]).sum(axis=-1).max(axis=1, initial=0.0)
     give = SOFT * (give + SOFT)[:, None]
-    for _ in range(ROUNDS):
-        loose = fixed == 0
-        K = np.zeros((len(H), k + c, k + c))
-        K[:, :k, :k] = np.where(loose[..., None], H, np.eye(k))
-        K[:, :k, k:] = np.where(loose[..., None] & held[:, None], at.dg.swapaxes(1, 2), 0.0)
-        K[:, k:, :k] = np.where(held[..., None], at.dg, 0.0)
-        K[:, k:, k:] = np.where(held, -give, 1.0)[..., None] * np.eye(c)
-        to = np.where(fixed < 0, low, high)
-        right = np.where(loose, -q, to), np.where(held, -at.g - give * multipliers, 0.0)
-        solved = np.linalg.solve(K, np.concatenate(right, axis=1)[..., None])[..., 0]
-        d, known = solved[:, :k], solved[:, k:]
-        pull = q + (H @ d[..., None])[..., 0] + (known[:, None] @ at.dg)[:, 0]
-        reached = at.g + (at.dg @ d[..., None])[..., 0]
-        keeps = ~free | ((fixed < 0) & (pull > 0)) | ((fixed > 0) & (pull < 0))
-        out = np.where(d < low, -1, np.where(d > high, 1, 0))
-        now = np.where(loose, out, np.where(keeps, fixed, 0))
-        on = np.where(held, known > 0, reached > EXACT)
-        if np.array_equal(now, fixed) and np.array_equal(on, held):
+    M = np.block([[H, at.dg.swapaxes(1, 2)], [-at.dg, give[..., None] * np.eye(at.g.shape[1])]])
+    low = np.maximum(-at.z, -radius[:, None]) * free
+    high = np.minimum(1 - at.z, radius[:, None]) * free
+    none = np.zeros_like(at.g)
+    r = np.concatenate([q, -at.g - give * multipliers], axis=1)
+    ends = np.concatenate([low, none], axis=1), np.concatenate([high, none + STRONG], axis=1)
+    first = np.where(pushed, np.where(at.z >= 1, 1, -1), 0)
+    first = np.concatenate([first, np.where(held, 0, -1)], axis=1)
+    stays = np.concatenate([~free, np.zeros(at.g.shape, bool)], axis=1)
+    y = _pivoted(M, r, *ends, first, stays)
+    return y[:, :k], y[:, k:]
+
+
+def _pivoted(M, r, low, high, side, stays) -> np.ndarray:
+    """y between low and high with M y + r = 0, or > 0 where y is low and < 0 where it is high.
+
+    Which are at an end is guessed for all of them at once, and where that runs in a circle one
+    after the other, which ends with M + M^T > 0 (Júdice and Pires, "A block principal pivoting
+    algorithm for large-scale strictly monotone linear complementarity problems", 1994).
+
+    Args:
+        M: shape (runs, n, n). r, low, high: shape (runs, n).
+        side: a guess, -1, 0 or 1. stays: what is at its guess whatever happens.
+    """
+    y, n, left = np.zeros_like(r), r.shape[1], np.arange(len(r))
+    size = abs(r).max(axis=1, keepdims=True)
+    for turn in range(BLOCK_TURNS + SINGLE_TURNS):
+        at, m, most = side[left], M[left], size[left]
+        ends = np.where(at < 0, low[left], high[left])
+        K = np.where((at == 0)[..., None], m, np.eye(n))
+        right = np.where(at == 0, -r[left], ends)
+        x = np.linalg.solve(K, right[..., None])[..., 0]
+        w = (m @ x[..., None])[..., 0] + r[left]
+        inside = np.where(x < low[left] - TINY, -1, np.where(x > high[left] + TINY, 1, 0))
+        kept = stays[left] | (at * w <= TINY * most)
+        new = np.where(at == 0, inside, np.where(kept, at, 0))
+        y[left] = np.clip(x, low[left], high[left])
+        changed = new != at
+        if turn >= BLOCK_TURNS:
+            changed &= np.cumsum(changed, axis=1) == 1
+        side[left] = np.where(changed, new, at)
+        left = left[changed.any(axis=1)]
+        if not len(left):
             break
-        fixed, held = now, on
-    return np.clip(d, low, high), np.maximum(known, 0.0)
+    return y
