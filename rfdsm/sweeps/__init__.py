@@ -4,5 +4,6 @@ from .curves import curve as curve, train as train
 from .grid import zipped as zipped
 from .prediction import predict as predict
 from .quantities import gradient as gradient
-from .sweep import sweep as sweep
+from .store import check as check, open_dataset as open  # noqa: F401
+from .sweeping import sweep as sweep
 from .tuned import tune_sweep as tune_sweep

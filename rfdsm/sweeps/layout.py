@@ -15,18 +15,18 @@ Index = tuple[int, ...]
 
 
 class Variable(NamedTuple):
-    """One variable of a data set.
+    """An array of the data set.
 
     Attributes:
         dims: of the grid, in its order, and own ones after them. sizes: of the own ones.
-        attrs: what it is, in words. dtype; fill: what stands where nothing was computed.
+        dtype; fill: what it holds where nothing was computed. attrs: what it is, in words.
     """
 
     dims: tuple[str, ...]
+    dtype: np.dtype
+    fill: float | int
     attrs: dict[str, Any]
     sizes: tuple[int, ...] = ()
-    dtype: np.dtype = np.dtype(np.float64)
-    fill: float = np.nan
 
 
 class Part(NamedTuple):
@@ -88,10 +88,26 @@ def chunk_shape(sizes: dict[str, int], part: Part, name: str) -> tuple[int, ...]
     return tuple(min(pair) for pair in along) + whole[len(part.chunk) :]
 
 
+def chunk_bytes(sizes: dict[str, int], part: Part, name: str) -> int:
+    """Of a variable's chunk as it is stored: the numbers and four bytes of a checksum."""
+    points = math.prod(chunk_shape(sizes, part, name))
+    return points * np.dtype(part.variables[name].dtype).itemsize + 4
+
+
+def chunk_counts(sizes: dict[str, int], part: Part) -> tuple[int, ...]:
+    """Chunks along each of the grid's dims."""
+    along = zip(shape(sizes, part.dims), part.chunk, strict=True)
+    return tuple(math.ceil(size / chunk) for size, chunk in along)
+
+
+def chunk_count(sizes: dict[str, int], part: Part) -> int:
+    """Of a part."""
+    return math.prod(chunk_counts(sizes, part))
+
+
 def indices(sizes: dict[str, int], part: Part) -> Iterator[Index]:
     """Of all chunks, in the order of the grid."""
-    counts = zip(shape(sizes, part.dims), part.chunk, strict=True)
-    return itertools.product(*(range(math.ceil(size / chunk)) for size, chunk in counts))
+    return itertools.product(*map(range, chunk_counts(sizes, part)))
 
 
 def box(sizes: dict[str, int], part: Part, index: Index) -> tuple[slice, ...]:
@@ -180,7 +196,9 @@ def template(layout: Layout) -> dict[str, Any]:
     for part in layout.parts.values():
         for name, v in part.variables.items():
             # arrays of dask, which need no memory, in one piece, which needs no graph
-            whole = dask.array.full(shape(layout.sizes, v.dims), v.fill, v.dtype, chunks=-1)
+            whole = dask.array.full(
+                shape(layout.sizes, v.dims), v.fill, dtype=v.dtype, chunks=-1
+            )
             arrays[name] = (v.dims, whole, v.attrs)
             chunks = chunk_shape(layout.sizes, part, name)
             encoding[name] = codecs | {"chunks": chunks, "fill_value": v.fill}

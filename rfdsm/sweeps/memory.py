@@ -15,7 +15,7 @@ class Memory:
     """
 
     def __init__(self, layout: Layout):
-        self.layout = layout
+        self.layout, self.parts = layout, layout.parts
         self.arrays = {
             name: np.full(shape(layout.sizes, each.dims), each.fill, each.dtype)
             for part in layout.parts.values()

@@ -14,7 +14,7 @@ from ..tuning.many import OUTCOMES, SUCCESS, Models, Optima, beside, numbers, se
 from ..tuning.problem import Problem
 from .grid import Box, Grid, chunk_of
 from .layout import Variable
-from .parts import NEVER, Part, digest
+from .parts import NEVER, Part, digest, error, floats
 
 POINTS = 400  # of a chunk, unless told: a second or so
 
@@ -53,19 +53,19 @@ class BestNumbers(Part):
             "comment": "; ".join(f"{name}: {words}" for name, words in OUTCOMES.items()),
         }
         attrs = {"long_name": "how the search ended", "kind": "status", **flags}
-        found = {self.mark: Variable(self.dims, attrs, (), np.dtype(np.int8), NEVER)}
+        found = {self.mark: Variable(self.dims, np.dtype(np.int8), NEVER, attrs)}
         for name, full in self.free.items():
-            found[f"optimal_{name}"] = Variable(self.dims, self._about(full))
+            found[f"optimal_{name}"] = floats(self.dims, self._about(full))
         words = {"long_name": f"least {self.problem.objective.words}", "kind": "optimum"}
-        found["value"] = Variable(self.dims, words)
+        found["value"] = floats(self.dims, words)
         for name in FIELDS:
-            about = {"long_name": f"{LABELS[name]} at the optimum", "kind": "theory"}
-            found[name] = Variable(self.dims, about | {"units": "per dimension"})
+            about = error(name, "theory", f"{LABELS[name]} at the optimum")
+            found[name] = floats(self.dims, about)
         for name, constraint in zip(self.worths, self.problem.constraints, strict=True):
             words = f"what loosening {constraint.words} by a unit is worth; 0 where it is loose"
-            found[name] = Variable(self.dims, {"long_name": words, "kind": "multiplier"})
+            found[name] = floats(self.dims, {"long_name": words, "kind": "multiplier"})
         words = "projected gradient of the Lagrangian over the value, in the unit box"
-        found["first_order"] = Variable(self.dims, {"long_name": words, "kind": "solver"})
+        found["first_order"] = floats(self.dims, {"long_name": words, "kind": "solver"})
         return found
 
     def _about(self, full: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..tuning.many import SCREENED
 from ..tuning.minimise import problem_of
 from .grid import grid_of
 from .optima import best_numbers
-from .sweep import computed
+from .sweeping import computed
 
 TITLE = "random-features denoising score matching, tuned on a grid"
 

@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from ..analysis.records import about
 from ..ingredients.data import Samples
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.plain import to_plain
-from ..progress import LONG, Progress, Report, silent
+from ..progress import LONG, Progress, Report, silent, stop
 from .asymptotics import theory
 from .engines import engine_of
 from .grid import Grid, grid_of
-from .layout import Layout, indices
+from .layout import Layout, Part as Stored, indices
 from .memory import Memory
 from .parts import Part, digest
 from .quantities import quantities_of
 from .simulation import networks
+from .store import lay_or_open, open_dataset
 from .work import Work
 
 TITLE = "random-features denoising score matching on a grid"
@@ -103,7 +105,7 @@ def computed(
     engine, layout = engine_of(engine), layout_of(grid, parts, title)
     kept = Memory(layout) if store is None else lay_or_open(store, layout)
     for part in parts:
-        part = dataclasses.replace(part, chunk=kept.layout.parts[part.name].chunk)
+        part = dataclasses.replace(part, chunk=kept.parts[part.name].chunk)
         whole = kept.whole(part.name)
         chunks = [index for index in indices(layout.sizes, part) if index not in whole]
         advance = Advance(report, part, len(whole), len(chunks))
@@ -112,13 +114,15 @@ def computed(
             if arrays is not None:
                 kept.write(part.name, index, arrays)
             advance()
-    return kept.dataset()
+        if stop.asked:  # what is recorded counts, and the same call goes on
+            break
+    return kept.dataset() if store is None else open_dataset(store)
 
 
 def layout_of(grid: Grid, parts: Sequence[Part], title: str) -> Layout:
     """The data set before anything is computed."""
     sizes, coords, attrs = grid.sizes, grid.coords(), about(grid.first, title)
-    attrs |= {"device": jax.devices()[0].device_kind, "precision": "float64"}
+    attrs |= {"device": jax.devices()[0].device_kind, "precision": str(jnp.result_type(float))}
     identity = {"model": to_plain(grid.first, whole=False)}
     for part in parts:
         for variable in part.variables.values():
@@ -129,7 +133,8 @@ def layout_of(grid: Grid, parts: Sequence[Part], title: str) -> Layout:
         identity |= {part.name: part.identity}
     if isinstance(grid.model.data, Samples):
         identity["points"] = digest(grid.model.data.X)
-    return Layout(sizes, coords, attrs, {part.name: part for part in parts}, identity)
+    of_parts = {x.name: Stored(x.variables, x.mark, x.chunk) for x in parts}
+    return Layout(sizes, coords, attrs, of_parts, identity)
 
 
 class Advance:
