@@ -73,7 +73,8 @@ class BestNumbers(Part):
         about, low, high = self._number(full), *self.problem.variables.bounds(full)
         bounds = {"searched": f"{low:g} to {high:g}"}
         words = {"long_name": f"optimal {about.words}", "label": f"optimal {about.title}"}
-        spacing = "linear" if about.scale.axis == "linear" else "log"
+        scale = about.scale
+        spacing = "linear" if scale.axis == "linear" and not scale.inverse else "log"
         return {**words, "symbol": about.symbol, "spacing": spacing, "number": full,
                 "kind": "optimum", **bounds}  # fmt: skip
 

@@ -79,8 +79,13 @@ def descend(ask: Ask, start: Evaluation, free: np.ndarray, scale: np.ndarray) ->
         trials = _asked(ask, z, live)
         some = np.arange(len(live))
         missed, merit = _judged(here, known, moving, size, weight[live])
-        each = (x[:, None] for x in (known, moving, size, weight[live]))
+        each = [x[:, None] for x in (known, moving, size, weight[live])]
         missing, lower = _judged(trials, *each)
+        curved = known.any(axis=1) & ~(lower[:, 0] < merit)
+        if curved.any():  # a long step leaves such a constraint: it is judged back on it
+            back = _onto(take(trials, curved), known[curved], moving[curved])
+            trials = put(trials, curved, _asked(ask, back, live[curved]))
+            missing, lower = _judged(trials, *each)
         nearest, lowest = missing.argmin(axis=1), lower.argmin(axis=1)
         close = (missed < CLOSE) & (missing[some, nearest] <= NEARER * missed)
         close &= lower[some, nearest] <= merit + missed
@@ -153,8 +158,9 @@ def _step(at: Evaluation, H, multipliers, free, radius, size) -> tuple[np.ndarra
     held = (multipliers > 0) | (at.g > 0)
     normals = np.where(held[..., None], at.dg, 0.0)
     bend = np.sqrt((H**2).sum(axis=(1, 2)))
-    stiff = 2 * bend / np.maximum((normals**2).sum(axis=(1, 2)), 1e-300)
-    stiff = np.minimum(stiff, 1e8)[:, None, None]
+    steep = (normals**2).sum(axis=(1, 2))
+    stiff = np.where(steep > 0, 2 * bend / np.maximum(steep, 1e-8 * bend + 1e-300), 0.0)
+    stiff = stiff[:, None, None]
     H = H + stiff * (normals.swapaxes(1, 2) @ normals)
     q = at.df / size[:, None] + stiff[:, 0] * (at.g[:, None] @ normals)[:, 0]
     H = np.where(pushed[:, None] | pushed[:, :, None], np.eye(k), H)
@@ -176,6 +182,19 @@ def _step(at: Evaluation, H, multipliers, free, radius, size) -> tuple[np.ndarra
     stays = np.concatenate([~free, np.zeros(at.g.shape, bool)], axis=1)
     y = _pivoted(M, r, *ends, first, stays)
     return y[:, :k], y[:, k:]
+
+
+def _onto(at: Evaluation, multipliers, free) -> np.ndarray:
+    """The nearest points at which, to first order, what has a multiplier is 0."""
+    inside = free[:, None] & (at.z > 0) & (at.z < 1)
+    held = (multipliers > 0)[:, None]
+    normals = np.where(held[..., None] & inside[..., None, :], np.nan_to_num(at.dg), 0.0)
+    square = normals @ normals.swapaxes(-1, -2)
+    steep = np.trace(square, axis1=-2, axis2=-1)[..., None, None]
+    square = square + (SOFT * steep + 1e-300) * np.eye(square.shape[-1])
+    pull = np.linalg.solve(square, np.where(held, np.nan_to_num(-at.g), 0.0)[..., None])
+    step = (normals.swapaxes(-1, -2) @ pull)[..., 0]
+    return snapped(at.z + np.clip(step, -RADIUS, RADIUS))
 
 
 def _pivoted(M, r, low, high, side, stays) -> np.ndarray:
