@@ -246,7 +246,7 @@ def test_a_worker_that_is_gone_is_replaced(client):
 def test_workers_run_out_of_memory(tmp_path):
     """Dask ends them, and the line says so at once."""
     with local_cluster(1, memory_limit="600MB") as client:
-        with pytest.raises(MemoryError, match="workers ran out of memory, [2-5] times"):
+        with pytest.raises(MemoryError, match=r"workers ran out of memory, [2-5] times"):
             results(engine_of(client), Chore(tmp_path, seconds=5.0, swells=10**9), 1)
 
 
