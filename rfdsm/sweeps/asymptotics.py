@@ -17,13 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ..errors import FIELDS, LABELS, LOSSES, NotConverged, warn
+from ..errors import FIELDS, LABELS, LOSSES, warn
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from .grid import Box, Grid, chunk_of
 from .layout import Variable
 from .parts import Part, digest, error, floats, marked
-from .quantities import Quantity, as_floats
+from .quantities import Quantity
 
 POINTS = 100_000  # of a chunk, unless told: what a store writes well
 # Points of a block: enough to fill a processor's vectors, few enough for its cache.
@@ -186,12 +186,8 @@ class Theory(Part):
         found: dict[str, list] = {}
         for each in (each for each in self.quantities if not each.traced):
             for model in self.grid.models(box):
-                try:
-                    values = each(model, self.moments)
-                except (ValueError, ArithmeticError, NotConverged, np.linalg.LinAlgError):
-                    values = {name: np.full(s, np.nan) for name, s in each.shapes.items()}
-                for name, x in values.items():
-                    found.setdefault(name, []).append(np.asarray(x, float))
+                for name, x in each.on_host(model, self.moments).items():
+                    found.setdefault(name, []).append(x)
         shape = tuple(x.size for x in self.grid.ranges(box))
         at = self.grid.times
 
@@ -208,12 +204,13 @@ def _say_once(words: str) -> None:
     warn(words)
 
 
-class Static(eqx.Module):
+@dataclasses.dataclass(frozen=True)
+class Static:
     """What is compiled into the program."""
 
-    times: tuple[float, ...] | None = eqx.field(static=True)
-    errors: tuple[str, ...] = eqx.field(static=True)
-    quantities: tuple[Quantity, ...] = eqx.field(static=True)
+    times: tuple[float, ...] | None
+    errors: tuple[str, ...]
+    quantities: tuple[Quantity, ...]
 
 
 @eqx.filter_jit
@@ -284,7 +281,7 @@ def _point(model: RFDSM, moments: Moments | None, static: Static) -> dict[str, A
         else:
             taus = jnp.array(static.times)
             further = jax.vmap(lambda tau, f=values: f(model.replace(tau=tau)))(taus)
-        found |= jax.tree.map(as_floats, further)
+        found |= further
     return found
 
 
@@ -292,10 +289,9 @@ def theory(
     grid: Grid,
     *,
     moments: Moments | None = None,
-    quantities: tuple[Quantity, ...] = (),
     chunk: Any = None,
 ) -> Theory:
-    """The part of a sweep that theory solves.
+    """The part of a sweep that theory solves, without further quantities.
 
     Raises:
         ValueError: numbers are swept that the moments were measured at; `chunk_of`.
@@ -306,7 +302,7 @@ def theory(
             raise ValueError(f"{axis.name} belongs to the measurement: measure at each value.")
     size = POINTS if moments is None else 1
     shape = chunk_of(grid, size if chunk is None else chunk, grid.times)
-    part = Theory(grid, shape, moments, quantities)
+    part = Theory(grid, shape, moments)
     model = jax.tree.map(jnp.asarray, grid.first)
     jax.eval_shape(lambda m, x: _point(m, x, part.static), model, moments)
     return part

@@ -1,20 +1,18 @@
 """The best free numbers at every point of a grid, and the errors there."""
 
 import dataclasses
-import inspect
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 
 from ..errors import FIELDS, LABELS
 from ..parameters.numbers import Number, number_called
-from ..tuning.goals import Goal
 from ..tuning.many import OUTCOMES, SUCCESS, Models, Optima, beside, numbers, searched, whole
 from ..tuning.problem import Problem
 from .grid import Box, Grid, chunk_of
+from .identity import told
 from .layout import Variable
-from .parts import NEVER, Part, digest, error, floats
+from .parts import NEVER, Part, error, floats
 
 POINTS = 400  # of a chunk, unless told: a second or so
 
@@ -108,7 +106,7 @@ class BestNumbers(Part):
     def identity(self) -> dict[str, Any]:
         goals = (self.problem.objective, *(c.goal for c in self.problem.constraints))
         bounds = [float(bound) for bound in self.problem.bounds]
-        return {**self.attrs, "bounds": bounds, "goals": [_identity(goal) for goal in goals]}
+        return {**self.attrs, "bounds": bounds, "goals": [told(goal) for goal in goals]}
 
     def prepare(self) -> None:
         searched(self._models(tuple(slice(0, 1) for _ in self.grid.dims)), 1, 1)
@@ -168,21 +166,6 @@ def _neighbours(row: np.ndarray) -> np.ndarray:
         pairs += [np.stack([below, above]), np.stack([above, below])]
     both = np.concatenate(pairs, axis=1)
     return both[:, np.all(both >= 0, axis=0)]
-
-
-def _identity(goal: Goal) -> list[str]:
-    """What tells a goal from another: its name, and of a function its source and numbers."""
-    function = goal.function
-    if function is None:
-        return [goal.label]
-    kept = eqx.filter(function, eqx.is_array) if isinstance(function, eqx.Module) else ()
-    try:
-        source = inspect.getsource(
-            function if callable(function) and not kept else type(function)
-        )
-    except (OSError, TypeError):
-        source = repr(type(function))
-    return [goal.label, source, digest(kept)]
 
 
 def best_numbers(

@@ -1,5 +1,6 @@
 """Further variables of a sweep: any functions of the model, derivatives of errors too."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +12,9 @@ import numpy as np
 from ..errors import FIELDS, LABELS, Errors
 from ..ingredients.moments import Moments
 from ..model import RFDSM
+from ..parameters.checks import is_traced
 from ..parameters.numbers import number_called, value_of
+from .identity import told
 
 INVERSE_M = "inverse_m"
 
@@ -85,7 +88,21 @@ class Quantity(NamedTuple):
 
     def __call__(self, model: RFDSM, moments: Moments | None) -> dict[str, Any]:
         """Its values by the variables' names."""
-        return _named(self.name, _called(self.function, model, moments))
+        found = _named(self.name, _called(self.function, model, moments))
+        return {name: _floats(x) for name, x in found.items()}
+
+    def on_host(self, model: RFDSM, moments: Moments | None) -> dict[str, Any]:
+        """As called, where it cannot be traced; NaN where it fails or gives another shape."""
+        try:
+            found = self(model, moments)
+        except Exception:  # whatever a user's function raises is of this point alone
+            found = {}
+        if {name: np.shape(x) for name, x in found.items()} == self.shapes:
+            return found
+        return {name: np.full(shape, np.nan) for name, shape in self.shapes.items()}
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.traced))
 
     def attrs(self, variable: str) -> dict[str, str]:
         """What a variable of it is, in words."""
@@ -96,14 +113,11 @@ class Quantity(NamedTuple):
             return {"long_name": f"{words} in {number}", "kind": "derivative"}
         return {"long_name": words, "kind": "quantity"}
 
-    def identity(self) -> str:
+    def identity(self) -> str | list[str]:
         """What tells it from another of its name."""
         if isinstance(self.function, Gradient):
             return repr(tuple(self.function))
-        try:
-            return inspect.getsource(self.function)
-        except (OSError, TypeError):
-            return getattr(self.function, "__qualname__", repr(type(self.function)))
+        return told(self.function)
 
 
 def quantities_of(
@@ -125,7 +139,11 @@ def quantities_of(
     if callable(given):
         given = [given]
     if not isinstance(given, Mapping):
-        given = {_name(each): each for each in given}
+        given = [*given]
+        names = [_name(each) for each in given]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two quantities are called {twice[0]}: give a dict with names.")
+        given = dict(zip(names, given, strict=True))
     found, names = [], {*taken}
     for name, function in given.items():
         if not callable(function):
@@ -144,18 +162,19 @@ def _name(function: Callable) -> str:
 
 
 def _checked(name: str, function: Callable, model: RFDSM, moments: Moments | None) -> Quantity:
-    traced = True
+    each, traced = Quantity(name, function, {}, True), True
     try:
-        value = jax.eval_shape(lambda m, x: _called(function, m, x), model, moments)
+        found = jax.eval_shape(each, model, moments)
     except Exception:  # what needs concrete numbers says so in many ways
         traced = False
         try:
-            value = _called(function, model, moments)
+            found = each(model, moments)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(f"quantity {name!r} fails at the first point: {reason}") from None
-    shapes = {n: tuple(np.shape(x)) for n, x in _named(name, value).items()}
-    return Quantity(name, function, shapes, traced)
+    if not found:
+        raise ValueError(f"quantity {name!r} gives nothing: return numbers, or a dict of them.")
+    return each._replace(shapes={n: x.shape for n, x in found.items()}, traced=traced)
 
 
 def _called(function: Callable, model: RFDSM, moments: Moments | None) -> Any:
@@ -170,11 +189,20 @@ def _named(name: str, value: Any) -> dict[str, Any]:
         value = value._asdict()
     elif isinstance(value, Errors):
         value = {field: getattr(value, field) for field in FIELDS}
+    elif dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {f"{name}_{key}": x for key, x in value.items()}
     return {name: value}
 
 
-def as_floats(value: Any) -> Any:
-    """A traced value as floats, in which NaN can say that it is not known."""
-    return jnp.asarray(value).astype(jnp.result_type(float))
+def _floats(value: Any) -> Any:
+    """A number or (nested) list of numbers as floats, in which NaN can say: not known.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    found = (jnp if is_traced(value) else np).asarray(value)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"it gives no real numbers but {value!r}")
+    return found.astype(jnp.result_type(float))

@@ -146,14 +146,18 @@ def networks(
             them, named with the point; as `RFDSM.simulate`.
         MemoryError: networks too large for this machine.
     """
+    if not isinstance(asked, Mapping):
+        raise ValueError(f"simulate takes {{'d': 48, 'trials': 8}}, got {asked!r}.")
     given = dict(asked)
     d, trials = given.pop("d", None), given.pop("trials", TRIALS)
     if given:
         raise ValueError(f"simulate takes d and trials, got {', '.join(map(str, given))} too.")
     d = grid.model.data.dimension(d)
     trials = positive_integer(trials, "trials")
+    if not isinstance(seed, int | np.integer):
+        raise ValueError(f"seed must be an integer, got {seed!r}.")
     shape = chunk_of(grid, 1 if chunk is None else chunk, grid.times)
-    part = Networks(grid, shape, d, trials, seed, moments)
+    part = Networks(grid, shape, d, trials, int(seed), moments)
     sizes = [axis.full for axis in grid.axes if axis.about.count or axis.about.integer]
     checked = set()
     for model in grid.models(grid.whole(), grid.times):

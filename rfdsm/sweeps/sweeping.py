@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ..analysis.records import about
+from ..ingredients.activations import Activation
 from ..ingredients.data import Samples
 from ..ingredients.moments import Moments
 from ..model import RFDSM
@@ -19,6 +20,7 @@ from ..progress import LONG, Progress, Report, duration, silent, stop
 from .asymptotics import theory
 from .engines import engine_of
 from .grid import Grid, grid_of
+from .identity import told
 from .layout import Layout, Part as Stored, indices
 from .memory import Memory
 from .parts import Part, digest
@@ -104,7 +106,7 @@ def planned(
     taken = {*grid.sizes, *(axis.name for axis in grid.axes)}
     solved = theory(grid, moments=moments, chunk=chunk)
     asked = quantities_of(quantities, grid.first, moments, taken | {*solved.variables})
-    parts: list[Part] = [theory(grid, moments=moments, quantities=asked, chunk=chunk)]
+    parts: list[Part] = [dataclasses.replace(solved, quantities=asked)]
     if simulate is not None:
         parts.append(networks(grid, simulate, seed=seed, moments=moments))
     return grid, parts
@@ -147,6 +149,7 @@ def layout_of(grid: Grid, parts: Sequence[Part], title: str) -> Layout:
     sizes, coords, attrs = grid.sizes, grid.coords(), about(grid.first, title)
     attrs |= {"device": jax.devices()[0].device_kind, "precision": str(jnp.result_type(float))}
     identity = {"model": to_plain(grid.first, whole=False)}
+    identity["along"] = {axis.full: dim.name for dim in grid.dims for axis in dim.axes}
     for part in parts:
         for variable in part.variables.values():
             own = variable.dims[len(grid.dims) :]
@@ -156,8 +159,27 @@ def layout_of(grid: Grid, parts: Sequence[Part], title: str) -> Layout:
         identity |= {part.name: part.identity}
     if isinstance(grid.model.data, Samples):
         identity["points"] = digest(grid.model.data.X)
+    if isinstance(grid.model.activation, Activation):
+        identity["function"] = told(grid.model.activation.function)
+    _require_names(sizes, coords, parts)
     of_parts = {x.name: Stored(x.variables, x.mark, x.chunk) for x in parts}
     return Layout(sizes, coords, attrs, of_parts, identity)
+
+
+def _require_names(
+    sizes: Mapping[str, int], coords: Mapping[str, Any], parts: Sequence[Part]
+) -> None:
+    """Refuse a name of two things: xarray does too, but in words of its own, or silently."""
+    variables = [name for part in parts for name in part.variables]
+    taken = [*{*sizes, *coords}, *variables]
+    odd = [n for n in taken if not isinstance(n, str) or not n.strip(".") or "/" in n]
+    if odd:
+        raise ValueError(f"{odd[0]!r} cannot be a name: take some letters, and no slash.")
+    if twice := [name for name in taken if taken.count(name) > 1]:
+        raise ValueError(
+            f"{twice[0]} would be the name of two things in the data set: give the dimension "
+            "or the quantity another name."
+        )
 
 
 class Advance:

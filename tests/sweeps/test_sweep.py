@@ -181,10 +181,17 @@ def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
         ({"m": [1.0, 2.5]}, {"simulate": {"d": 20}}, "m = 2.5: simulate needs an integer m"),
         ({"psi_p": [0.01]}, {"simulate": {"d": 20}}, "psi_p = 0.01"),
         ({"m": [1.0]}, {"simulate": {"d": 20, "points": 3}}, "got points too"),
+        ({"m": [1.0]}, {"simulate": 20}, "simulate takes {'d': 48"),
+        ({"m": [1.0]}, {"simulate": {"d": 20}, "seed": 1.5}, "seed must be an integer"),
         ({"m": [1.0]}, {"chunk": 0}, "chunk must be an integer"),
         ({"m": [1.0]}, {"chunk": {"t": 1}}, "names 't'"),
         ({"m": [1.0]}, {"quantities": {"m": lambda m: m.m}}, "that name is taken"),
         ({"m": [1.0]}, {"quantities": {"a": lambda m: m.foo}}, "fails at the first point"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: 1j * m.m}}, "no real numbers"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: {"b": {"c": m.m}}}}, "no real numbers"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: {}}}, "gives nothing"),
+        ({"m": [1.0]}, {"quantities": {"a/b": lambda m: m.m}}, "'a/b' cannot be a name"),
+        ({"m": [1.0]}, {"quantities": [lambda m: m.m, lambda m: m.lam]}, "two quantities"),
     ],
 )
 def test_bad_sweeps_say_so_in_one_line(axes, more, words):
