@@ -1,13 +1,17 @@
 """`rfdsm.sweep` in memory: its numbers, its names, what it refuses."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import rfdsm
 from rfdsm.errors import FIELDS
-from rfdsm.sweeps.asymptotics import Theory
+from rfdsm.sweeps.asymptotics import Theory, theory
+from rfdsm.sweeps.grid import grid_of
 
 MODEL = rfdsm.RFDSM(psi_n=2.0, psi_p=3.0, m=4.0, t=0.1, lam=1e-3)
 TWO_ATOMS = MODEL.replace(data=rfdsm.Gaussian([0.2, 1.8], [0.5, 0.5]))
@@ -30,19 +34,25 @@ def same(one, other):
 
 def test_points_are_those_of_the_model(found):
     assert dict(found.sizes) == {"psi_p": 7, "m": 3} and (found.status == 0).all()
+
+    @jax.jit
+    def exact(model, inverse_m):
+        def score_error(model, inverse_m):
+            errors = model.asymptotics(inverse_m=inverse_m)
+            return errors.score_error, errors
+
+        return jax.grad(score_error, (0, 1), has_aux=True)(model, inverse_m)
+
     for i, j in (0, 0), (3, 1), (6, 2):
         model = MODEL.replace(psi_p=WIDTHS[i], m=NOISES[j])
-        errors = model.asymptotics()
+        (slopes, in_inverse_m), errors = exact(model, 1 / NOISES[j])
         for name in FIELDS:
-            exact = float(getattr(errors, name))
-            assert float(found[name][i, j]) == pytest.approx(exact, rel=1e-12)
-        slope = jax.grad(lambda m: m.asymptotics().score_error)(model).psi_p
-        assert float(found.d_score_error_psi_p[i, j]) == pytest.approx(float(slope), rel=1e-8)
-    at_infinity = jax.grad(lambda u: MODEL.asymptotics(inverse_m=u).score_error)
-    slope = rfdsm.sweep(
-        MODEL, {"m": [np.inf]}, quantities=rfdsm.gradient("score_error", "inverse_m")
-    )
-    assert float(slope.d_score_error_inverse_m[0]) == pytest.approx(float(at_infinity(0.0)))
+            there = float(getattr(errors, name))
+            assert float(found[name][i, j]) == pytest.approx(there, rel=1e-12)
+        slope = float(slopes.psi_p)
+        assert float(found.d_score_error_psi_p[i, j]) == pytest.approx(slope, rel=1e-8)
+        slope = float(in_inverse_m)
+        assert float(found.d_score_error_inverse_m[i, j]) == pytest.approx(slope, rel=1e-8)
 
 
 def test_a_data_set_explains_itself(found):
@@ -62,22 +72,37 @@ def test_chunks_change_no_bit(found, chunk):
     same(rfdsm.sweep(MODEL, axes, quantities=slopes, chunk=chunk), found)
 
 
-@pytest.mark.parametrize("model", [MODEL, TWO_ATOMS, FLOW], ids=["one", "two atoms", "flow"])
-def test_chunks_of_many_blocks_change_no_bit(model):
+@pytest.mark.parametrize(
+    "model, points", [(MODEL, 450), (TWO_ATOMS, 450), (FLOW, 20)], ids=["one", "two", "flow"]
+)
+def test_chunks_of_many_blocks_change_no_bit(model, points):
     """Neither the programs nor their loops differ for one block or several, in any place."""
-    axes = {"lam": np.geomspace(1e-4, 1, 5), "psi_n": np.geomspace(0.2, 20, 450)}
+    axes = {"lam": np.geomspace(1e-4, 1, 5), "psi_n": np.geomspace(0.2, 20, points)}
+    part = theory(grid_of(model, axes))
+    assert 1 < part.grid.points / part.block
     whole = rfdsm.sweep(model, axes)
-    for chunk in 100, 1000:
+    for chunk in points // 4, 2 * points + points // 4:
         same(rfdsm.sweep(model, axes, chunk=chunk), whole)
 
 
 def test_training_times_are_a_trajectory():
-    taus = np.geomspace(0.1, 1e3, 6)
-    found = rfdsm.sweep(FLOW, {"tau": taus, "m": NOISES}, chunk=6)
-    assert dict(found.sizes) == {"tau": 6, "m": 3}
-    for j, m in enumerate(NOISES):
-        errors = FLOW.replace(m=m).trajectory(taus)
-        assert np.allclose(found.test_loss[:, j], errors.test_loss, rtol=1e-12, atol=0)
+    """Between other dims, in any order, and with quantities at each time."""
+    taus = [10.0, 0.1, 1e3, 10.0]
+    axes = {"pair": rfdsm.zipped(psi_p=[1.0, 8.0], lam=[1e-3, 1e-2]), "tau": taus, "m": NOISES}
+
+    def traced(model):
+        return [model.training.tau, model.psi_p, model.m]
+
+    quantities = {"traced": traced, "called": lambda model: [float(x) for x in traced(model)]}
+    found = rfdsm.sweep(FLOW, axes, chunk=6, quantities=quantities)
+    assert {**found.sizes} == {"pair": 2, "tau": 4, "m": 3, "traced_0": 3, "called_0": 3}
+    for i, j in (0, 1), (1, 2):
+        errors = FLOW.replace(psi_p=found.psi_p[i], lam=found.lam[i], m=NOISES[j])
+        errors = errors.trajectory(taus)
+        assert np.allclose(found.test_loss[i, :, j], errors.test_loss, rtol=1e-12, atol=0)
+    there = np.stack([*xr.broadcast(found.psi_p, found.tau, found.m)], axis=-1)
+    for name in quantities:
+        np.testing.assert_array_equal(found[name], there[..., [1, 0, 2]])
 
 
 def test_zipped_axes_and_elements_of_lists():
@@ -88,17 +113,17 @@ def test_zipped_axes_and_elements_of_lists():
     there = TWO_ATOMS.replace(eigenvalues=[0.2, 1.0], psi_n=4.0, m=1)
     exact = float(there.asymptotics().test_loss)
     assert float(found.test_loss[1, 0]) == pytest.approx(exact, rel=1e-12)
-    alone = rfdsm.sweep(TWO_ATOMS, rfdsm.zipped(psi_n=[1.0, 2.0], m=[1, 2]))
-    assert alone.test_loss.dims == ("point",)
+    alone = grid_of(TWO_ATOMS, rfdsm.zipped(psi_n=[1.0, 2.0], m=[1, 2]))
+    assert alone.sizes == {"point": 2}
 
 
 def test_networks_have_trials_and_their_theory():
-    axes = {"psi_p": [1.0, 2.02], "lam": [1e-3, 0.1]}
+    axes = {"psi_p": [2.0, 2.02], "lam": [1e-3, 0.1]}  # of one size
     simulate = {"d": 12, "trials": 3}
     found = rfdsm.sweep(MODEL, axes, simulate=simulate, seed=3)
     assert found.simulated_test_loss.dims == ("psi_p", "lam", "trial")
     assert (found.simulated_status == 0).all()
-    assert np.allclose(found.realised_psi_p, [1.0, 2.0]) and found.attrs["realised_psi_n"] == 2
+    assert np.allclose(found.realised_psi_p, 2.0) and found.attrs["realised_psi_n"] == 2
     at = MODEL.replace(psi_p=2.0, lam=0.1).asymptotics()
     assert float(found.expected_test_loss[1, 1]) == pytest.approx(float(at.test_loss))
     # A point's networks do not depend on what stands beside it.
@@ -111,44 +136,52 @@ def test_networks_have_trials_and_their_theory():
 
 def test_networks_over_training_times():
     found = rfdsm.sweep(
-        FLOW, {"m": [1, 2], "tau": [1.0, 10.0]}, simulate={"d": 10, "trials": 2}
+        FLOW, {"lam": [0.1, 1e-3], "tau": [1.0, 10.0]}, simulate={"d": 10, "trials": 2}
     )
-    assert found.simulated_train_loss.dims == ("m", "tau", "trial")
+    assert found.simulated_train_loss.dims == ("lam", "tau", "trial")
     assert np.all(found.simulated_train_loss[:, 0] > found.simulated_train_loss[:, 1])
 
 
 def test_one_point_that_fails_stays_one_point(found):
     slopes = rfdsm.gradient("test_loss", wrt=["psi_p"])
-    axes = {"lam": [1e-3, 1e200, 1e-2]}
+    axes = {"lam": [1e-3, 1e200, 1e-2, 0.1]}
     one = rfdsm.sweep(MODEL.replace(psi_n=3.0, m=1.0), axes, quantities=slopes)
     failed = one.status != 0
-    assert failed.values.tolist() == [False, True, False]
+    assert failed.values.tolist() == [False, True, False, False]
     for name in ("test_loss", "d_test_loss_psi_p"):
         np.testing.assert_array_equal(np.isnan(one[name]), failed)
     alone = rfdsm.sweep(
-        MODEL.replace(psi_n=3.0, m=1.0), {"lam": [1e-3, 1e-2]}, quantities=slopes
+        MODEL.replace(psi_n=3.0, m=1.0), {"lam": [1e-3, 1e-2, 0.1]}, quantities=slopes
     )
-    np.testing.assert_array_equal(alone.test_loss, one.test_loss[::2])
+    np.testing.assert_array_equal(alone.test_loss, one.test_loss[[0, 2, 3]])
 
 
 def test_quantities_of_any_kind():
-    def widest(model):
-        """The upper end of the last bulk."""
-        edges = model.edges()
-        if float(model.m) == 2:
-            raise ValueError("none here")
-        return edges[-1, 1]
+    def noises(model):
+        """How many there are."""
+        return {1.0: 1, 4.0: np.float32(4)}[float(model.m)]
 
     found = rfdsm.sweep(
         MODEL,
         {"m": [1, 2, 4]},
-        quantities={"gap": lambda m: m.asymptotics().memorization_gap, "widest": widest,
-                    "best": lambda m: m.baselines().linear},
-    )  # fmt: skip
-    assert np.allclose(found.gap, found.test_loss - found.memorization_loss)
-    assert np.isnan(found.widest).values.tolist() == [False, True, False]
-    assert float(found.widest[0]) == pytest.approx(float(MODEL.replace(m=1).edges()[-1, 1]))
-    assert found.widest.attrs["long_name"] == "The upper end of the last bulk."
+        quantities={
+            "errors": lambda model: model.asymptotics(),
+            "loss": lambda model: model.baselines(),
+            "pair": lambda model: {"one": (model.m, [2, model.psi_p][1]), "large": model.m > 1},
+            "noises": noises,
+            "ragged": lambda model: np.ones(1 + int(model.m == 4)),
+            "scaled": functools.partial(lambda factor, model: factor * model.m, 3),
+        },
+    )
+    for name in FIELDS:
+        np.testing.assert_allclose(found[f"errors_{name}"], found[name], rtol=1e-12)
+    assert np.allclose(found.loss_linear, float(MODEL.baselines().linear))
+    assert found.pair_one.values.tolist() == [[1, 3], [2, 3], [4, 3]]
+    assert found.pair_large.values.tolist() == [0, 1, 1]
+    assert found.scaled.values.tolist() == [3, 6, 12]
+    np.testing.assert_array_equal(found.noises, [1, np.nan, 4])
+    np.testing.assert_array_equal(found.ragged[:, 0], [1, 1, np.nan])
+    assert found.noises.attrs["long_name"] == "How many there are."
 
 
 def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
