@@ -74,7 +74,14 @@ def axis_of(model: RFDSM, name: str, values: Any) -> Axis:
     """
     x = np.asarray(vector(values, name))
     if name == POINTS:
-        return Axis(name, "psi_n", x, TRAINING_POINTS, model.data.dimension(None))
+        try:
+            d = model.data.dimension(None)
+        except ValueError:
+            raise ValueError(
+                "n counts the training points of data that has its own dimension, which this "
+                "model's has not: sweep psi_n = n/d."
+            ) from None
+        return Axis(name, "psi_n", x, TRAINING_POINTS, d)
     full, about = number_called(model, name)
     return Axis(name, full, x, about)
 

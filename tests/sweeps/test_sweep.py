@@ -73,7 +73,12 @@ def test_chunks_change_no_bit(found, chunk):
 
 
 @pytest.mark.parametrize(
-    "model, points", [(MODEL, 450), (TWO_ATOMS, 450), (FLOW, 20)], ids=["one", "two", "flow"]
+    "model, points",
+    [
+        pytest.param(MODEL, 450, id="one"),
+        pytest.param(TWO_ATOMS, 450, id="two"),
+        pytest.param(FLOW, 20, id="flow", marks=pytest.mark.slow),
+    ],
 )
 def test_chunks_of_many_blocks_change_no_bit(model, points):
     """Neither the programs nor their loops differ for one block or several, in any place."""
@@ -211,6 +216,7 @@ def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
         ({"t": [0.1], "process.t": [1.0]}, {}, "process.t is swept twice"),
         ({"status": rfdsm.zipped(m=[1.0])}, {}, "cannot be called status"),
         ({"data.eigenvalues[3]": [1.0]}, {}, "has 1 elements"),
+        ({"n": [10]}, {}, "sweep psi_n = n/d"),
         ({"m": [1.0, 2.5]}, {"simulate": {"d": 20}}, "m = 2.5: simulate needs an integer m"),
         ({"psi_p": [0.01]}, {"simulate": {"d": 20}}, "psi_p = 0.01"),
         ({"m": [1.0]}, {"simulate": {"d": 20, "points": 3}}, "got points too"),

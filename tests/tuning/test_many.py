@@ -39,6 +39,7 @@ def equal(one, other):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
 def test_optima_are_those_of_tune(models, found):
     """Value, numbers and worths; where tune finds nothing feasible this says so."""
     free = many.numbers(models.problem, found.ends.at.z)
@@ -69,6 +70,7 @@ def test_what_stands_beside_changes_no_bit(models, found):
         equal(many.searched(models.of(np.array(rows))), found.of(np.array(rows)))
 
 
+@pytest.mark.slow
 def test_integers_are_those_of_tune(models, found):
     solved = np.flatnonzero(found.outcome == SUCCESS)[-2:]
     best = many.whole(models.of(solved), found.of(solved))
