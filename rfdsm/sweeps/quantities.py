@@ -164,7 +164,7 @@ def _name(function: Callable) -> str:
 def _checked(name: str, function: Callable, model: RFDSM, moments: Moments | None) -> Quantity:
     each, traced = Quantity(name, function, {}, True), True
     try:
-        found = jax.eval_shape(each, model, moments)
+        found = jax.eval_shape(each.__call__, model, moments)
     except Exception:  # what needs concrete numbers says so in many ways
         traced = False
         try:

@@ -1,5 +1,6 @@
 """`rfdsm.sweep` in memory: its numbers, its names, what it refuses."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,6 +13,8 @@ import rfdsm
 from rfdsm.errors import FIELDS
 from rfdsm.sweeps.asymptotics import Theory, theory
 from rfdsm.sweeps.grid import grid_of
+from rfdsm.sweeps.quantities import quantities_of
+from rfdsm.sweeps.simulation import DIVERGED, networks, point_key
 
 MODEL = rfdsm.RFDSM(psi_n=2.0, psi_p=3.0, m=4.0, t=0.1, lam=1e-3)
 TWO_ATOMS = MODEL.replace(data=rfdsm.Gaussian([0.2, 1.8], [0.5, 0.5]))
@@ -139,12 +142,33 @@ def test_networks_have_trials_and_their_theory():
     assert np.all(abs(theirs / found.expected_test_loss - 1) < 0.3)
 
 
+def test_networks_that_diverge_are_marked(monkeypatch):
+    at = MODEL.simulate(jax.random.key(0), 12, 2)
+    torn = dataclasses.replace(at, test_loss=at.test_loss.at[1].set(jnp.nan))
+    monkeypatch.setattr(rfdsm.RFDSM, "simulate", lambda *_, **__: torn)
+    part = networks(grid_of(MODEL, {"lam": [1e-3]}), {"d": 12, "trials": 2})
+    assert part.compute(part.grid.whole())["simulated_status"].tolist() == [DIVERGED]
+
+
 def test_networks_over_training_times():
     found = rfdsm.sweep(
-        FLOW, {"lam": [0.1, 1e-3], "tau": [1.0, 10.0]}, simulate={"d": 10, "trials": 2}
+        FLOW, {"tau": [1.0, 3.0, 10.0], "lam": [0.1, 1e-3]}, simulate={"d": 10, "trials": 2}
     )
-    assert found.simulated_train_loss.dims == ("lam", "tau", "trial")
-    assert np.all(found.simulated_train_loss[:, 0] > found.simulated_train_loss[:, 1])
+    assert found.simulated_train_loss.dims == ("tau", "lam", "trial")
+    assert np.all(np.diff(found.simulated_train_loss, axis=0) < 0)
+
+
+def test_keys_depend_on_every_number():
+    """But, where all times are of the same networks, on the time."""
+
+    def words(model, *more):
+        return tuple(jax.random.key_data(point_key(model, *more)).tolist())
+
+    others = ({name: 0.5} for name in ("psi_n", "psi_p", "t", "lam", "tau", "eigenvalues[0]"))
+    models = [FLOW, FLOW.replace(m=1), *(FLOW.replace(**each) for each in others)]
+    keys = {words(model, 0, 12) for model in models} | {words(FLOW, 1, 12), words(FLOW, 0, 8)}
+    assert len(keys) == len(models) + 2
+    assert words(FLOW, 0, 12, True) == words(FLOW.replace(tau=0.5), 0, 12, True)
 
 
 def test_one_point_that_fails_stays_one_point(found):
@@ -189,6 +213,18 @@ def test_quantities_of_any_kind():
     assert found.noises.attrs["long_name"] == "How many there are."
 
 
+def test_what_can_be_traced_is():
+    """Else a sweep is as slow as a loop."""
+    asked = {
+        "list": lambda model: [model.m, 2],
+        "errors": lambda model: model.asymptotics(),
+        "slope": rfdsm.gradient("test_loss", ["psi_p"]),
+        "called": lambda model: float(model.m),
+    }
+    found = quantities_of(asked, MODEL, None, ())
+    assert [each.traced for each in found] == [True, True, True, False]
+
+
 def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
     axes = {"psi_p": np.geomspace(0.5, 5, 6), "psi_n": np.geomspace(0.5, 5, 700)}
     whole, solved = rfdsm.sweep(MODEL, axes), Theory._solved
@@ -210,7 +246,7 @@ def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
         ({"psi_q": [1.0]}, {}, "'psi_q' is no number of this model"),
         ({"psi_p": []}, {}, "psi_p must be a list of at least one number"),
         ({}, {}, "axes are numbers and their values"),
-        ({"psi_p": [1.0, 2.0, -1.0]}, {}, r"psi_p\[2\] = -1: psi_p = p/d must be positive"),
+        ({"psi_p": [1.0, -1.0, 2.0]}, {}, r"psi_p\[1\] = -1: psi_p = p/d must be positive"),
         ({"m": [1.0, np.nan]}, {}, r"m\[1\] = nan"),
         ({"m": [1.0], "a": rfdsm.zipped(m=[1.0], lam=[1.0])}, {}, "m is swept twice"),
         ({"t": [0.1], "process.t": [1.0]}, {}, "process.t is swept twice"),
