@@ -75,7 +75,7 @@ def draw_lines(
     """
     if unknown := [name for name in lines or () if name not in LINES]:
         raise ValueError(f"{unknown[0]!r} is no line: these are {', '.join(LINES)}.")
-    along = valleys or [side.name for side in sides]
+    along = [valleys] if isinstance(valleys, str) else valleys or [side.name for side in sides]
     found = []
     for name in LINES if lines is None else lines:
         if name in RATIOS:
