@@ -124,7 +124,7 @@ def phase_figure(
             for ax, part, at in zip(block.ravel(), parts, values, strict=True):
                 found = _draw(ax, part, sides, error, at, norm, lines, valleys)
                 handles |= {handle.get_label(): handle for handle in found}
-            _add_bar(block.ravel(), norm, label_of(dataset, error), location="top")
+            _add_bar(block.ravel(), norm, label_of(dataset, error), location="top", wide=across)
         for ax in grid.ravel():
             ax.label_outer()
         for dim in further[1:]:
@@ -219,11 +219,13 @@ def _place(handle: Any) -> tuple[int, bool]:
     return place, handle.get_linestyle() not in ("-", "solid")
 
 
-def _add_bar(axes: Any, norm: Normalize, label: str, location: str = "right") -> None:
+def _add_bar(
+    axes: Any, norm: Normalize, label: str, location: str = "right", wide: int = 1
+) -> None:
     mappable = ScalarMappable(norm, COLOURS)
     figure = axes[0].figure
     bar = figure.colorbar(
-        mappable, ax=list(axes), label=label, location=location, aspect=25, pad=0.02
+        mappable, ax=list(axes), label=label, location=location, aspect=25 * wide, pad=0.02
     )
     plain_ticks(bar.ax.yaxis if location == "right" else bar.ax.xaxis)
 
