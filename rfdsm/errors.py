@@ -30,6 +30,14 @@ LABELS = {
     "bias2": "bias²",
     "variance": "variance",
 }
+FORMULAS = {
+    "score_error": "E_y |s(y) - grad log P_t(y)|^2 / d",
+    "test_loss": "E |sqrt(h) s(y) + z|^2 / d on fresh data and noises",
+    "train_loss": "E |sqrt(h) s(y) + z|^2 / d over the n m training pairs, without the penalty",
+    "memorization_loss": "E |sqrt(h) s(y) + z|^2 / d on training points with fresh noises",
+    "bias2": "E_y |E s(y) - grad log P_t(y)|^2 / d, inner mean over data, noises and W",
+    "variance": "E_y E |s(y) - E s(y)|^2 / d over data, noises and W",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..ingredients.moments import Moments
 from ..model import RFDSM
 from .grid import Box, Grid, chunk_of
 from .layout import Variable
-from .parts import Part, digest, floats, marked
+from .parts import Part, digest, error, floats, marked
 from .quantities import Quantity, as_floats
 
 POINTS = 100_000  # of a chunk, unless told: what a store writes well
@@ -57,11 +57,10 @@ class Theory(Part):
         dims = self.dims
         found = {"status": marked(self.grid, "how the solve ended")}
         for name in self.errors:
-            about = {"long_name": LABELS[name], "units": "per dimension", "kind": "theory"}
-            found[name] = floats(dims, about)
+            found[name] = floats(dims, error(name, "theory"))
             if self.several_draws:
-                words = {"long_name": f"{LABELS[name]}, deviation over draws of W"}
-                found[f"{name}_spread"] = floats(dims, about | words)
+                words = f"{LABELS[name]}, deviation over draws of W"
+                found[f"{name}_spread"] = floats(dims, error(name, "theory", words))
         words = "largest |l - log F(l)| of the equations in logarithms"
         found["residual"] = floats(dims, {"long_name": words, "kind": "solver"})
         for each in self.quantities:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..errors import STATUSES
+from ..errors import FORMULAS, LABELS, STATUSES
 from .grid import Box, Grid
 from .layout import Variable
 
@@ -27,6 +27,16 @@ def marked(grid: Grid, long_name: str) -> Variable:
     """The variable of a mark: an index into the statuses."""
     attrs = {"long_name": long_name, "kind": "status", **FLAGS}
     return Variable(tuple(grid.sizes), np.dtype(np.int8), NEVER, attrs)
+
+
+def error(name: str, kind: str, long_name: str = "") -> dict[str, str]:
+    """What a variable of an error is, in words."""
+    return {
+        "long_name": long_name or LABELS[name],
+        "units": "per dimension",
+        "convention": FORMULAS[name],
+        "kind": kind,
+    }
 
 
 def floats(

@@ -16,7 +16,7 @@ from ..parameters.numbers import counted, numbers, value_of
 from ..simulation import experiment, key_of
 from .grid import TIMES, Box, Grid, chunk_of
 from .layout import Variable
-from .parts import Part, floats, marked
+from .parts import Part, error, floats, marked
 
 TRIAL = "trial"
 TRIALS = 8  # unless told
@@ -48,14 +48,13 @@ class Networks(Part):
         dims = self.dims
         found = {self.mark: marked(self.grid, "whether all networks are finite")}
         for name in FIELDS:
-            about = {"units": "per dimension", "column": name}
-            words = {"long_name": f"{LABELS[name]} of networks", "kind": "simulation"}
-            attrs = about | words
+            about = error(name, "simulation", f"{LABELS[name]} of networks")
+            attrs = about | {"column": name}
             found[f"simulated_{name}"] = floats((*dims, TRIAL), attrs, (self.trials,))
             if name in self.expected:
-                words = {"long_name": f"{LABELS[name]} by theory at the networks' ratios",
-                         "kind": "theory at the networks' ratios"}  # fmt: skip
-                found[f"expected_{name}"] = floats(dims, about | words)
+                there = "theory at the networks' ratios"
+                about = error(name, there, f"{LABELS[name]} by {there}")
+                found[f"expected_{name}"] = floats(dims, about | {"column": name})
         return found
 
     @property

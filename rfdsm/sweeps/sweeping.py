@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from ..analysis.records import about
 from ..ingredients.data import Samples
@@ -121,7 +122,7 @@ def computed(
 def layout_of(grid: Grid, parts: Sequence[Part], title: str) -> Layout:
     """The data set before anything is computed."""
     sizes, coords, attrs = grid.sizes, grid.coords(), about(grid.first, title)
-    attrs |= {"device": jax.devices()[0].device_kind, "precision": "float64"}
+    attrs |= {"device": jax.devices()[0].device_kind, "precision": str(jnp.result_type(float))}
     identity = {"model": to_plain(grid.first, whole=False)}
     for part in parts:
         for variable in part.variables.values():
