@@ -106,7 +106,7 @@ def computed(
     kept = Memory(layout) if store is None else lay_or_open(store, layout)
     for part in parts:
         part = dataclasses.replace(part, chunk=kept.parts[part.name].chunk)
-        whole = kept.whole(part.name)
+        whole = kept.resume(part.name)
         chunks = [index for index in indices(layout.sizes, part) if index not in whole]
         advance = Advance(report, part, len(whole), len(chunks))
         work = Work(part, None if store is None else kept)
