@@ -78,8 +78,8 @@ def write(where: Any, files: Iterable[tuple[str, Any]]) -> None:
         _sync(where.set(key, value))
 
 
-def remove(where: Any, key: str) -> None:
-    """Remove a key, if it is there."""
+def erase(where: Any, key: str) -> None:
+    """Remove a key."""
     _sync(where.delete(key))
 
 

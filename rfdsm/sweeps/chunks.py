@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files.zarr_keys import exists, keys, name_of, read, remove
+from .._files.zarr_keys import erase, exists, keys, name_of, read
 from ..progress import Report, Steps, silent
 from .layout import Index, Part, box, chunk_bytes, chunk_count, shape
 
@@ -99,10 +99,7 @@ class Store:
 
     def has(self, part: str, index: Index) -> bool:
         """Whether a chunk is recorded as computed, by its key alone."""
-        return exists(self.where, self._mark(part, index))
-
-    def _mark(self, part: str, index: Index) -> str:
-        return "/".join([self.parts[part].mark, "c", *map(str, index)])
+        return exists(self.where, self._key(part, index))
 
     def there(self, part: str, name: str) -> set[Index]:
         """The chunks of one variable that are there, damaged or not."""
@@ -111,19 +108,27 @@ class Store:
         grid = len(self.parts[part].dims)  # further dims are whole: 0
         return {tuple(map(int, each[1].split("/")[1:][:grid])) for each in ours if each}
 
-    def resume(self, part: str, report: Report = silent) -> set[Index]:
-        """The chunks that need no work; damaged ones lose their mark, and are done again.
+    def whole(self, part: str, report: Report = silent) -> set[Index]:
+        """The chunks that are marked and of which every variable passes its checksum."""
+        return self.marked(part) - {damage.index for damage in self.damaged(part, report)}
+
+    def resumed(self, part: str, report: Report = silent) -> set[Index]:
+        """As `whole`; the marks of damaged chunks are erased, as engines go by marks.
 
         Raises:
-            PermissionError: some are damaged in a store that is opened for reading only.
+            PermissionError: some are damaged, and the store is opened for reading only.
         """
         damaged = {damage.index for damage in self.damaged(part, report)}
         if damaged and self.where.read_only:
-            told = "chunks of it are damaged, and it is opened for reading only"
-            raise PermissionError(f"{name_of(self.where)}: {told}.")
+            told = "is opened for reading only, and chunks of it are damaged"
+            raise PermissionError(f"{name_of(self.where)} {told}.")
         for index in damaged:
-            remove(self.where, self._mark(part, index))
+            erase(self.where, self._key(part, index))
         return self.marked(part) - damaged
+
+    def _key(self, part: str, index: Index) -> str:
+        """Of the mark of a chunk."""
+        return "/".join([self.parts[part].mark, "c", *map(str, index)])
 
     def damaged(self, part: str, report: Report = silent) -> list[Damage]:
         """What is marked as computed and absent, torn or altered; reads every chunk."""

@@ -97,8 +97,7 @@ def fill(store):
 
 
 def whole(store):
-    damaged = {damage[::2] for damage in store.check().damaged}
-    return {(part, i) for part in store.parts for i in store.marked(part)} - damaged
+    return {(part, index) for part in store.parts for index in store.whole(part)}
 
 
 @pytest.fixture
@@ -172,9 +171,9 @@ def test_a_point_without_dims(path):
     mark = Variable((), np.dtype("int8"), -1, {})
     one = Layout({}, {}, {}, {"theory": Part({"status": mark}, "status", ())}, {})
     store = stores.lay_or_open(path, one)
-    assert store.resume("theory") == set()
+    assert store.whole("theory") == set()
     store.write("theory", (), {"status": np.int8(0)})
-    assert store.resume("theory") == {()} and stores.open_dataset(path)["status"] == 0
+    assert store.whole("theory") == {()} and stores.open_dataset(path)["status"] == 0
 
 
 def test_arrays_that_are_no_chunk_are_refused(path):
@@ -447,7 +446,7 @@ def test_a_write_that_fails_records_nothing(path):
                 store.write(THEORY, index, values(store, THEORY, index))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert store.marked(THEORY) == store.resume(THEORY) == {(0, 0)}
+    assert store.marked(THEORY) == store.whole(THEORY) == {(0, 0)}
     assert not [*path.rglob("*.partial")]
 
 
@@ -472,7 +471,7 @@ def test_a_full_disk(small_disk):
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 60_000))
     with pytest.raises(OSError, match="No space left on device"):
         fill(store)
-    there = store.resume(THEORY)
+    there = store.whole(THEORY)
     assert there == store.marked(THEORY) and 0 < len(there) < 10
     with pytest.raises(OSError, match="are free, sweep fewer points"):
         stores.lay_or_open(small_disk / "a.zarr", layout(**sizes))
