@@ -1,6 +1,6 @@
 """Small sweeps of every kind whose data sets must not depend on where they are computed.
 
-    python equal.py FOLDER [WORKERS]    # a store of each, by a local cluster or this process
+python equal.py FOLDER [WORKERS]    # a store of each, by a local cluster or this process
 """
 
 import sys

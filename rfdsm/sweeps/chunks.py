@@ -15,7 +15,7 @@ import numpy as np
 
 from .._files.zarr_keys import erase, exists, keys, name_of, read
 from ..progress import Report, Steps, silent
-from .layout import Index, Part, box, chunk_bytes, chunk_count, shape
+from .layout import Index, Part, box, chunk_bytes, chunk_count, chunk_shape, shape
 
 BLOCK = 4096  # bytes that file systems deal out
 THREADS = 8  # that check chunks
@@ -67,6 +67,27 @@ class Store:
         # else chunks of NaN alone (failed rows, what cannot be known) would not be written
         config = {"write_empty_chunks": True}
         return {name: group[name].with_config(config) for name in self.part_of}
+
+    def altered(self) -> list[str]:
+        """Variables whose metadata are not as they were laid, but for their attributes.
+
+        Raises:
+            KeyError, ValueError, TypeError: what zarr cannot read.
+        """
+        found = []
+        for name, array in self._arrays.items():
+            part = self.parts[self.part_of[name]]
+            v = part.variables[name]
+            laid = v.dims, shape(self.sizes, v.dims), chunk_shape(self.sizes, part, name)
+            there = array.metadata.dimension_names, array.shape, array.chunks
+            fills = np.asarray([array.fill_value, v.fill], float)
+            if (
+                laid != there
+                or array.dtype != v.dtype
+                or not np.array_equal(*fills, equal_nan=True)
+            ):
+                found.append(name)
+        return found
 
     def write(self, part: str, index: Index, arrays: dict[str, np.ndarray]) -> None:
         """Write a chunk of every variable of a part, the mark last.
