@@ -148,17 +148,19 @@ class Advance:
             self._tell(f"{part.name}: compiling")
 
     def __call__(self) -> None:
-        """One more chunk is done."""
+        """One more chunk is done; the clock starts with the first, which has compiled."""
         self.done += 1
-        now = time.monotonic()
-        rate = self.done / max(now - self.start, 1e-9)
-        words = f"{self.name}, {rate * self.points:.3g} points/s"
+        now, words, line = time.monotonic(), self.name, ""
         total, done = self.before + self.left, self.before + self.done
-        line = ""
-        if now - self.last > LONG and self.done < self.left:
-            self.last = now
-            left = f"about {(self.left - self.done) / rate:.0f} s left"
-            line = f"{words}: {done} of {total} chunks, {left}"
+        if self.done == 1:
+            self.start = self.last = now
+        else:
+            rate = (self.done - 1) / max(now - self.start, 1e-9)
+            words = f"{self.name}, {rate * self.points:.3g} points/s"
+            if now - self.last > LONG and self.done < self.left:
+                self.last = now
+                left = f"about {(self.left - self.done) / rate:.0f} s left"
+                line = f"{words}: {done} of {total} chunks, {left}"
         self.report(Progress(words, done, total, line))
 
     def _tell(self, words: str) -> None:
