@@ -180,7 +180,7 @@ def with_networks(
     mean, deviation = errors.mean(), errors.standard_error()
     own = f"realised_{lines.along.full}"
     there, variables = f"simulated_{lines.along.name}", {}
-    for name in part.expected:
+    for name in (name for name in part.expected if name in found):
         told = {
             f"{name}_mean": getattr(mean, name),
             f"{name}_standard_error": getattr(deviation, name),

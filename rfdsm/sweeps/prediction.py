@@ -158,12 +158,13 @@ def predict(
     gaussian = solved(asked, TITLE, kind=GAUSSIAN, **where)
     if along_widths:
         variables, factors = between_widths(asked, gaussian, several, MEASURED)
-        found = gaussian[["status", "best_linear"]].assign(variables)
+        found = gaussian[["status"]].assign(variables)
         found = with_networks(found, asked, gaussian=True, **where)
         for name in LOSSES if asked.networks else ():
             x = found[f"simulated_{asked.along.name}"].values
             scale = asked.shaped([factor(x) for factor in factors[name]])
-            found[f"{name}_theory"] = found[f"{name}_theory"] * scale
+            there = found[f"{name}_theory"]
+            found[there.name] = there.copy(data=there.values * scale)
         found = found.assign_coords({MEASURED_AT: [each.psi_p for each in several]})
         found[MEASURED_AT].attrs["column"] = "psi_p"
         model = model.replace(psi_p=moments.psi_p)

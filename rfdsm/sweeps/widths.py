@@ -54,7 +54,7 @@ def between_widths(
     Returns:
         The variables, and functions of psi_p: measured over Gaussian theory.
     """
-    found: dict[str, Any] = {}
+    found = {n: known[n].assign_attrs(kind=kind) for n in ("status", "best_linear")}
     ratios, x = np.array([each.psi_p for each in moments]), lines.along.x
     exact, gaussian, shares = (np.moveaxis(each, 0, -1) for each in _at_widths(lines, moments))
     factors: dict[str, list[Callable]] = {}
