@@ -52,7 +52,7 @@ _PUBLIC = {  # names by the modules that they are from
     "model": ("RFDSM",),
     "parameters": ("number",),
     "simulation": ("Network",),
-    "sweeps": ("check", "gradient", "open", "sweep", "zipped"),
+    "sweeps": ("check", "gradient", "open", "sweep", "tune_sweep", "zipped"),
     "tuning": (
         "Front",
         "Infeasible",
@@ -66,6 +66,7 @@ _PUBLIC = {  # names by the modules that they are from
     ),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+_BESIDE = {"sweeps": ("plotting",)}  # imported with it: a sweep's data set has figures
 _MODULES = dict.fromkeys(("datasets", "images"), "ingredients.datasets")  # also by its old name
 __all__ = [*_HOME, *_MODULES]
 
@@ -73,6 +74,8 @@ __all__ = [*_HOME, *_MODULES]
 def __getattr__(name: str):
     """A public name, or a module of the package."""
     if name in _HOME:
+        for module in _BESIDE.get(_HOME[name], ()):
+            importlib.import_module(f".{module}", __name__)
         found = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
         globals()[name] = found
         return found

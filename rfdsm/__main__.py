@@ -48,7 +48,7 @@ def _wait(receive: int, signals: tuple[signal.Signals, ...]) -> None:
     while True:
         number = os.read(receive, 1)[0]
         if number in signals:
-            if not stop.ask():
+            if not stop.ask(number):
                 break
             _say(
                 f"{signal.Signals(number).name}: ends the chunk and stops; again stops at once"

@@ -65,6 +65,11 @@ def recorded(folder):
     return {int(file.name.removeprefix("done-")): float(file.read_text()) for file in files}
 
 
+def starts(folder):
+    """The numbers that were started."""
+    return {int(file.name.removeprefix("started-")) for file in folder.glob("started-*")}
+
+
 def starters(folder):
     """The processes that started something."""
     lines = [file.read_text().split() for file in folder.glob("started-*")]

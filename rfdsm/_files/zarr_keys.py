@@ -78,6 +78,11 @@ def write(where: Any, files: Iterable[tuple[str, Any]]) -> None:
         _sync(where.set(key, value))
 
 
+def erase(where: Any, key: str) -> None:
+    """Remove a key."""
+    _sync(where.delete(key))
+
+
 def _sync(coroutine: Any) -> Any:
     from zarr.core.sync import sync  # where zarr's own synchronous functions run
 

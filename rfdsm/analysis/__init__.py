@@ -5,3 +5,4 @@ from .few_points import SamplingError as SamplingError, sampling_error as sampli
 from .learning_times import Timescales as Timescales, timescales as timescales
 from .measurement import measure as measure, measure_features as measure_features
 from .records import model_of as model_of
+from .valleys import Valleys as Valleys, trace_valleys as trace_valleys

@@ -12,8 +12,8 @@ import typer
 
 from .. import __version__
 from ..errors import NotConverged
-from . import curve, demo, doctor, point, predict, spectrum, train, tune
-from .console import FigureFailed, fail, show_warning
+from . import curve, demo, doctor, map, point, predict, spectrum, status, sweep, train, tune
+from .console import FigureFailed, Unfinished, fail, show_warning, told
 from .deprecated import renewed
 
 app = typer.Typer(
@@ -22,9 +22,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # which cuts words, and turns :100: into an emoji
     help="Exact theory and simulation of random-features denoising score matching.",
 )
-for each in demo, point, curve, train, spectrum, predict, tune, doctor:
+for each in demo, point, curve, train, spectrum, sweep, status, map, predict, tune, doctor:
     named = vars(each)[each.__name__.rpartition(".")[2]]
     epilog = f"\b\nExample:\n  rfdsm {each.EXAMPLE}"  # \b: not folded, to be copied
+    if codes := getattr(each, "EXIT_CODES", ""):
+        epilog = f"\b\nExit codes:\n{codes}\n\n{epilog}"
     app.command(epilog=epilog, short_help=named.__doc__.partition("\n\n")[0])(named)
 
 
@@ -53,7 +55,11 @@ def run() -> None:
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
         fail(error, 2)
     except OSError as error:
-        fail(f"{error.strerror or error}: {error.filename or 'standard output'}", 2)
+        fail(told(error), 2)
+    except Unfinished as error:
+        fail(*error.args)
+    except ModuleNotFoundError as error:
+        fail(f"this needs {error.name}: pip install 'rfdsm[all]'", 2)
     except (NotConverged, FigureFailed) as error:
         fail(error, 1)
     except jax.errors.JaxRuntimeError as error:

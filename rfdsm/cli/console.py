@@ -21,6 +21,7 @@ from .._files import labelled, whole
 from ..progress import Progress, Report
 
 FIGURES = (".png", ".svg", ".pdf")
+UNFINISHED = 75  # exit code: try again (EX_TEMPFAIL of sysexits.h)
 SILENT = 30.0  # seconds without a line where no bar can be drawn
 LACKING = {"∞": "inf", "±": "+-", "→": "->", "×": "x", "·": "*", "²": "^2", "³": "^3",
            "√": "sqrt", "≤": "<=", "≥": ">=", "≈": "~", "λ": "lambda", "τ": "tau",
@@ -81,6 +82,13 @@ def fail(message: Any, code: int) -> None:
     sys.exit(code)
 
 
+def told(error: Exception, where: str = "standard output") -> str:
+    """What an exception says; of a file that is not named, where it is."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or where}"
+    return str(error)
+
+
 def show_warning(message: Any, *_: Any, **__: Any) -> None:
     """A warning as a line; also what `warnings.showwarning` is while a command runs."""
     print(f"rfdsm: warning: {message}", file=sys.stderr)
@@ -98,18 +106,19 @@ def stages(title: str) -> Iterator[Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[pace]}"),
         TimeElapsedColumn(),
     )
     terminal, last = err.is_terminal, _Last(title)
     with Bars(*columns, console=err, transient=True, disable=not terminal) as bars, last:
-        task = bars.add_task(title, total=None)
+        task = bars.add_task(title, total=None, pace="")
 
         def report(at: Progress) -> None:
             if at.total is None or (at.said and not terminal):
                 last.said(at)
             if at.total is not None:
-                told = f"{title}: {at.stage}"
-                bars.update(task, completed=at.done, total=at.total, description=told)
+                shown = {"description": f"{title}: {at.stage}", "pace": at.pace}
+                bars.update(task, completed=at.done, total=at.total, **shown)
                 last.at = f"{title}: {at}"
 
         yield report
@@ -163,6 +172,10 @@ def print_json(value: Any) -> None:
         return None if math.isnan(value) else "inf" if value > 0 else "-inf"
 
     print(json.dumps(plain(value), indent=2))
+
+
+class Unfinished(Exception):
+    """Work that the same command goes on with; an exit code beside the message."""
 
 
 class FigureFailed(Exception):

@@ -159,6 +159,7 @@ def of_curves(networks: Networks, errors: str) -> dict[str, tuple[Any, Any]]:
 def of_model(
     *,
     several: tuple[str, ...] | None = (),
+    means: str = "a line each",
     without: tuple[str, ...] = (),
     beside: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> Callable:
@@ -166,7 +167,7 @@ def of_model(
 
     Args:
         several: numbers that take several values, given repeatedly or with commas, of which
-            `lines` makes lines; None: all.
+            `lines` makes lines; None: all. means: what several values are, for the help.
         without: options that the command has no use for, or has as its own.
         beside: (annotation, default) of options that are not its parameters but that it takes
             by name, as `beside`.
@@ -176,7 +177,7 @@ def of_model(
         help = declared(RFDSM)[name].help
         kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
         if several is None or short in several:
-            told = typer.Option(help=f"{help}. Several: a line each.", metavar="A,B,...")
+            told = typer.Option(help=f"{help}. Several: {means}.", metavar="A,B,...")
             kinds[short] = Annotated[list[str] | None, told]
     for owner, name in KINDS.items():
         told = f"One of {usage(ingredients(RFDSM)[owner])}."

@@ -40,13 +40,15 @@ def failures(dataset: Any) -> list[str]:
     """A line on the points of each theory that were not solved, or the densities."""
     told = []
     for name, variable in dataset.data_vars.items():
-        if (
-            "flag_meanings" in variable.attrs
-            and (failed := variable.values[variable != 0]).size
-        ):
-            reasons = ", ".join(STATUSES[code] for code in np.unique(failed))
-            count = f"{failed.size} of {variable.size}"
-            told.append(f"{count} points were not solved ({reasons}): gaps.")
+        if "flag_meanings" in variable.attrs:
+            codes = variable.values
+            if (failed := codes[codes > 0]).size:
+                reasons = ", ".join(STATUSES[code] for code in np.unique(failed))
+                told.append(
+                    f"{failed.size} of {codes.size} points were not solved ({reasons}): gaps."
+                )
+            if never := np.count_nonzero(codes < 0):
+                told.append(f"{never} of {codes.size} points are not computed yet: gaps.")
         elif name == "density" and (gaps := int(variable.isnull().sum())):
             told.append(f"{gaps} of {variable.size} densities were not solved: gaps.")
     return told
@@ -54,8 +56,8 @@ def failures(dataset: Any) -> list[str]:
 
 def keep(
     dataset: Any,
-    figure: Callable[[Any], Any],
-    out_file: Path | None,
+    figure: Callable[[Any], Any] | None = None,
+    out_file: Path | None = None,
     data_file: Path | None = None,
 ) -> None:
     """Warn of gaps, and write the files that were asked for, the figure last.
@@ -160,6 +162,14 @@ def least(line: Any, name: str) -> tuple[float, str] | None:
     return float(values[i]), f"{along} = {line[along].values[i]:.4g}{end}"
 
 
+def differs(name: str, gaps: np.ndarray) -> str:
+    """How far theory and networks are apart in an error, in percent."""
+    return (
+        f"  {LABELS[name]} differs by {np.median(gaps):.2g} % in the median, "
+        f"{np.max(gaps):.2g} % at most"
+    )
+
+
 def least_losses(dataset: Any) -> list[str]:
     """A line of text on each line's least test loss."""
     told = []
@@ -192,10 +202,7 @@ def agreement(dataset: Any, names: Sequence[str]) -> list[str]:
         gaps = np.abs(deviation(dataset, name))
         gaps = gaps[np.isfinite(gaps)]
         if gaps.size:
-            told.append(
-                f"  {LABELS[name]} differs by {np.median(gaps):.2g} % in the "
-                f"median, {np.max(gaps):.2g} % at most"
-            )
+            told.append(differs(name, gaps))
     return told
 
 

@@ -180,7 +180,8 @@ def number_called(model: eqx.Module, name: str) -> tuple[str, Number]:
     full, about = full_name(model, given), numbers(model)
     if full in about and about[full].many and index is not None:
         if index < (length := len(value_of(model, full))):
-            symbol = f"{about[full].symbol}_{{{index + 1}}}"
+            letter = about[full].symbol.removesuffix("_k")  # of the k-th
+            symbol = f"{letter}_{{{index + 1}}}"
             one = dataclasses.replace(about[full], symbol=symbol, many=False)
             return f"{full}[{index}]", one
         raise ValueError(f"{name}: {full} has {length} elements, from {full}[0] on.")

@@ -175,13 +175,17 @@ def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
     return Sizes(d, n, p, m, data.counts(d))
 
 
-def _require_memory(d: int, n: int, p: int, m: float) -> None:
-    """Refuse a network whose matrices would not fit, by what they take at the least."""
+def matrices(d: int, n: int, p: int, m: float) -> float:
+    """How many numbers the matrices of a network hold, at the least."""
     width = min(p, n * m)  # of the smaller normal matrix, beside which is its factor
     points = (n + 2 * POINTS_PER_DIMENSION * d) * d
-    numbers = 2 * width**2 + p * (min(n * m, BLOCK_ROWS) + 2 * d) + points
+    return 2 * width**2 + p * (min(n * m, BLOCK_ROWS) + 2 * d) + points
+
+
+def _require_memory(d: int, n: int, p: int, m: float) -> None:
+    """Refuse a network whose matrices would not fit."""
     require_memory(
-        numbers * jnp.result_type(float).itemsize,
+        matrices(d, n, p, m) * jnp.result_type(float).itemsize,
         f"a network of d = {d:.8g}, n = {n:.8g}, p = {p:.8g} needs",
         "take a smaller d, psi_n or psi_p",
     )

@@ -8,7 +8,9 @@ import numpy as np
 from ..model import RFDSM
 from ..parameters.checks import vector
 from ..parameters.numbers import Number, counted, number_called
+from ..parameters.plain import read_numbers
 
+LINEAR = ":linear"  # what a grid ends in that is not logarithmic
 MOST_POINTS = 1_000_000
 LARGEST = 1e200  # beyond it a figure's logarithmic axis overflows
 TRAINING_POINTS = Number("n", "training points", integer=True)
@@ -77,12 +79,24 @@ def axis_of(model: RFDSM, name: str, values: Any) -> Axis:
     return Axis(name, full, x, about)
 
 
+def values(name: str, text: str) -> np.ndarray:
+    """The values of a `grid`, or of a list "1,4,inf".
+
+    Raises:
+        ValueError: neither.
+    """
+    if ":" in text or not text:
+        return grid(name, text)
+    return np.asarray(read_numbers(text, name))
+
+
 def grid(name: str, text: str, *, log: bool = True) -> np.ndarray:
-    """The values of "start:stop:count".
+    """The values of "start:stop:count", or of "start:stop:count:linear".
 
     Raises:
         ValueError: what gives no grid.
     """
+    text, log = text.removesuffix(LINEAR), log and not text.endswith(LINEAR)
     try:
         start, stop, count = text.split(":")
         ends, points = (float(start), float(stop)), int(count)
@@ -98,8 +112,8 @@ def grid(name: str, text: str, *, log: bool = True) -> np.ndarray:
         raise ValueError(f"the grid's ends must be of moderate size, got {text!r}.")
     if log and ends[0] <= 0:
         raise ValueError(
-            f"a logarithmic grid starts above 0, got {start}: start higher or, where the "
-            "command has it, take --linear."
+            f"a logarithmic grid starts above 0, got {start}: start higher, or make it linear, "
+            f"{name}={text}{LINEAR}."
         )
     return (np.geomspace if log else np.linspace)(*ends, points)
 

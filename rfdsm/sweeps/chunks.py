@@ -6,7 +6,6 @@ counts is what is marked and passes its checksum.
 """
 
 import functools
-import itertools
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files.zarr_keys import exists, keys, read
+from .._files.zarr_keys import erase, exists, keys, read
+from ..progress import Report, Steps, silent
 from .layout import Index, Part, box, chunk_bytes, chunk_count, shape
 
 BLOCK = 4096  # bytes that file systems deal out
@@ -52,6 +52,10 @@ class Store:
         self.part_of = {name: each for each, part in parts.items() for name in part.variables}
 
     def __reduce__(self) -> tuple:
+        from zarr.storage import MemoryStore
+
+        if isinstance(self.where, MemoryStore):  # a copy's chunks would be lost
+            raise TypeError("a store in memory is of one process alone: give a path or a URL.")
         return Store, (self.where, self.sizes, self.parts)
 
     @functools.cached_property
@@ -95,7 +99,7 @@ class Store:
 
     def has(self, part: str, index: Index) -> bool:
         """Whether a chunk is recorded as computed, by its key alone."""
-        return exists(self.where, "/".join([self.parts[part].mark, "c", *map(str, index)]))
+        return exists(self.where, self._key(part, index))
 
     def there(self, part: str, name: str) -> set[Index]:
         """The chunks of one variable that are there, damaged or not."""
@@ -104,21 +108,35 @@ class Store:
         grid = len(self.parts[part].dims)  # further dims are whole: 0
         return {tuple(map(int, each[1].split("/")[1:][:grid])) for each in ours if each}
 
-    def whole(self, part: str) -> set[Index]:
+    def whole(self, part: str, report: Report = silent) -> set[Index]:
         """The chunks that are marked and of which every variable passes its checksum."""
-        return self.marked(part) - {damage.index for damage in self.damaged(part)}
+        return self.marked(part) - {damage.index for damage in self.damaged(part, report)}
 
-    def damaged(self, part: str) -> list[Damage]:
+    def resumed(self, part: str, report: Report = silent) -> set[Index]:
+        """As `whole`; the marks of damaged chunks are erased, as engines go by marks."""
+        damaged = {damage.index for damage in self.damaged(part, report)}
+        for index in damaged:
+            erase(self.where, self._key(part, index))
+        return self.marked(part) - damaged
+
+    def _key(self, part: str, index: Index) -> str:
+        """Of the mark of a chunk."""
+        return "/".join([self.parts[part].mark, "c", *map(str, index)])
+
+    def damaged(self, part: str, report: Report = silent) -> list[Damage]:
         """What is marked as computed and absent, torn or altered; reads every chunk."""
 
         def of_chunk(index: Index) -> list[Damage]:
             causes = {name: self._cause(part, name, index) for name in variables}
             return [Damage(part, each, index, cause) for each, cause in causes.items() if cause]
 
-        variables = self.parts[part].variables
+        variables, marked, found = self.parts[part].variables, sorted(self.marked(part)), []
+        advance = Steps(report, len(marked))
         with ThreadPoolExecutor(THREADS) as threads:
-            found = threads.map(of_chunk, sorted(self.marked(part)))
-            return [*itertools.chain.from_iterable(found)]
+            for damages in threads.map(of_chunk, marked):
+                found += damages
+                advance(f"chunks of {part} checked")
+        return found
 
     def _cause(self, part: str, name: str, index: Index) -> str | None:
         """What is wrong with a variable's chunk, by the bytes that zarr stores."""
@@ -134,12 +152,12 @@ class Store:
         intact = crc32c(content[:-4]) == int.from_bytes(content[-4:].tobytes(), "little")
         return None if intact else "its checksum does not match"
 
-    def check(self) -> Checked:
+    def check(self, report: Report = silent) -> Checked:
         """Read everything that is marked and tell what is damaged."""
         return Checked(
             {name: len(self.marked(name)) for name in self.parts},
             {name: chunk_count(self.sizes, part) for name, part in self.parts.items()},
-            tuple(damage for name in self.parts for damage in self.damaged(name)),
+            tuple(damage for name in self.parts for damage in self.damaged(name, report)),
         )
 
     def missing_bytes(self) -> int:

@@ -142,7 +142,7 @@ class Grid(NamedTuple):
         return tuple(slice(0, size) for size in self.shape)
 
 
-def described(axis: Axis) -> dict[str, str]:
+def described(axis: Axis) -> dict[str, Any]:
     """What an axis is, as attributes of its coordinate."""
     about = axis.about
     return {
@@ -151,6 +151,7 @@ def described(axis: Axis) -> dict[str, str]:
         "symbol": about.symbol,
         "spacing": "log" if axis.log else "linear",
         "number": axis.full,
+        "unit": axis.unit,  # of the values, over which they are the number
     }
 
 

@@ -142,11 +142,20 @@ def record(layout: Layout) -> dict[str, Any]:
     whole = {
         "format": FORMAT,
         "sweep": layout.identity,
+        "attrs": layout.attrs,
         "sizes": layout.sizes,
         "coordinates": coordinates,
         "parts": parts,
     }
-    return json.loads(json.dumps(whole, allow_nan=False))
+    text = json.dumps(whole, allow_nan=False, default=lambda x: np.asarray(x).tolist())
+    plain = json.loads(text)
+    return plain | {"sha256": seal(plain)}
+
+
+def seal(record: dict[str, Any]) -> str:
+    """What a record's own `sha256` must be."""
+    unsealed = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(unsealed, sort_keys=True).encode()).hexdigest()
 
 
 def parts_of(record: dict[str, Any]) -> dict[str, Part]:

@@ -22,7 +22,7 @@ class Memory:
             for name, each in part.variables.items()
         }
 
-    def whole(self, part: str) -> set[Index]:
+    def resumed(self, part: str) -> set[Index]:
         """The chunks that need no work: none."""
         return set()
 

@@ -25,6 +25,7 @@ from .._files.zarr_keys import (
     zarr_store,
 )
 from ..errors import warn
+from ..progress import Report, silent
 from .chunks import Checked, Store
 from .layout import (
     FORMAT,
@@ -35,10 +36,12 @@ from .layout import (
     digest,
     parts_of,
     record as record_of,
+    seal,
     template,
 )
 
 ROOT = "zarr.json"  # of the group: what the store says of itself
+ANEW = "restore it from a copy, or compute into a new store"
 ABANDONED = 3600.0  # seconds after which a file that is not whole is a killed process's
 
 
@@ -137,7 +140,8 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
             f"{name} has lost chunks of {', '.join(lacking)}, which read as not computed: call "
             "the same sweep again, which computes them again."
         )
-    del dataset.attrs[RECORD]
+    dataset = dataset[[*store.part_of]]  # in order, which folders do not keep
+    dataset.attrs = dict(found["attrs"])  # those that the record's checksum covers
     dataset.attrs["chunks_done"] = sum(map(len, done.values()))
     dataset.attrs["chunks"] = sum(
         chunk_count(store.sizes, part) for part in store.parts.values()
@@ -145,18 +149,19 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
     return dataset
 
 
-def check(location: Any) -> Checked:
+def check(location: Any, progress: Report | None = None) -> Checked:
     """Read all that a store has recorded, and tell how much that is and what is damaged.
 
     `rfdsm.sweep` with the same arguments computes damaged chunks again.
 
     Args:
         location: as in `lay_or_open`.
+        progress: called with `Progress`.
 
     Raises:
         FileNotFoundError, ValueError, FileExistsError: as `open_dataset`.
     """
-    return open_store(location).check()
+    return open_store(location).check(progress or silent)
 
 
 def _record(where: Any) -> dict[str, Any] | None:
@@ -171,23 +176,18 @@ def _record(where: Any) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads("{}" if text is None else text.tobytes())["attributes"][RECORD]
-        theirs = found["format"]
+        theirs, ours = found["format"], found.get("sha256") == seal(found)
     except ValueError as error:
-        raise ValueError(
-            f"{name}/{ROOT} is damaged ({error}): restore it from a copy, or compute into a "
-            "new store."
-        ) from None
-    except (KeyError, TypeError):
+        raise ValueError(f"{name}/{ROOT} is damaged ({error}): {ANEW}.") from None
+    except (KeyError, TypeError, AttributeError):
         raise FileExistsError(
             f"{name} is not empty and is no sweep's store: give another path."
         ) from None
     if theirs != FORMAT:
-        fix = (
-            "update rfdsm"
-            if theirs > FORMAT
-            else "compute again into a new store, or take the older rfdsm"
-        )
+        fix = "update rfdsm" if theirs > FORMAT else "compute again into a new store"
         raise ValueError(f"{name} has format {theirs}, this rfdsm has format {FORMAT}: {fix}.")
+    if not ours:
+        raise ValueError(f"{name}/{ROOT} is damaged (its checksum does not match): {ANEW}.")
     return found
 
 
@@ -198,9 +198,12 @@ def _lay(where: Any, files: dict[str, Any]) -> None:
     folder = folder_of(where)
     if folder is None:
         root = json.loads(files[ROOT].to_bytes())
-        root["attributes"][RECORD] = {"format": FORMAT}
-        first = type(files[ROOT]).from_bytes(json.dumps(root).encode())
-        write(where, [(ROOT, first), *sorted(files.items(), key=lambda each: each[0] == ROOT)])
+        laying = {"format": FORMAT}
+        root["attributes"][RECORD] = laying | {"sha256": seal(laying)}
+        write(
+            where,
+            [(ROOT, _buffer(root)), *sorted(files.items(), key=lambda each: each[0] == ROOT)],
+        )
         return
     try:
         with whole_file(folder) as partial:
@@ -212,12 +215,24 @@ def _lay(where: Any, files: dict[str, Any]) -> None:
 
 def _mend(where: Any, files: dict[str, Any]) -> None:
     """Write metadata and coordinates again that are not as they were laid."""
-    lost = [
-        (key, value)
+    root, there = (
+        json.loads(each) for each in (files[ROOT].to_bytes(), read(where, ROOT).tobytes())
+    )
+    whole = root | {"attributes": there["attributes"]}
+    if whole != there:
+        write(where, [(ROOT, _buffer(whole))])
+    lost = {
+        key: value
         for key, value in files.items()
         if key != ROOT and _differs(read(where, key), value)
-    ]
-    write(where, lost)
+    }
+    write(where, lost.items())
+
+
+def _buffer(plain: dict[str, Any]) -> Any:
+    from zarr.core.buffer import default_buffer_prototype
+
+    return default_buffer_prototype().buffer.from_bytes(json.dumps(plain, indent=2).encode())
 
 
 def _differs(there: np.ndarray | None, here: Any) -> bool:
@@ -227,18 +242,30 @@ def _differs(there: np.ndarray | None, here: Any) -> bool:
 def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
     here = record_of(layout.chunked_as(found))
     told = difference(found["sweep"], here["sweep"])
-    if told is None and found["coordinates"] != here["coordinates"]:
-        told = next(
-            f"{name} has other values there"
-            for name in {**found["coordinates"], **here["coordinates"]}
-            if found["coordinates"].get(name) != here["coordinates"].get(name)
-        )
-    told = told or difference(found, here)
+    for name, (_, values, _) in layout.coords.items():
+        if not told and found["coordinates"].get(name) != here["coordinates"][name]:
+            told = _of_values(where, name, values)
+    for key in ("sizes", "coordinates", "parts"):
+        told = told or difference(found[key], here[key], key)
     if told:
         raise ValueError(
             f"{name_of(where)} holds another sweep, {told}: give another store, or the same "
             "numbers."
         )
+
+
+def _of_values(where: Any, name: str, here: np.ndarray) -> str:
+    """Where a coordinate differs that is known to differ, in words."""
+    import zarr
+
+    try:
+        there = zarr.open_array(where, path=name, mode="r")[...]
+        if there.shape != here.shape:
+            return f"{name} has {there.size} values there and {here.size} here"
+        place = np.flatnonzero(there != here)[0]
+        return f"{name}[{place}] is {there[place]} there and {here[place]} here"
+    except (ValueError, KeyError, FileNotFoundError, IndexError):  # it is damaged, too
+        return f"{name} has other values there"
 
 
 def _require_room(where: Any, store: Store) -> None:

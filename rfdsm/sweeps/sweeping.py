@@ -14,7 +14,7 @@ from ..ingredients.data import Samples
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.plain import to_plain
-from ..progress import LONG, Progress, Report, silent, stop
+from ..progress import LONG, Progress, Report, duration, silent, stop
 from .asymptotics import theory
 from .engines import engine_of
 from .grid import Grid, grid_of
@@ -83,6 +83,22 @@ def sweep(
         >>> dict(found.sizes)
         {'psi_p': 3, 'm': 2}
     """
+    asked = {"quantities": quantities, "simulate": simulate, "chunk": chunk}
+    grid, parts = planned(model, axes, **asked, moments=moments, seed=seed)
+    return computed(grid, parts, TITLE, store, engine, progress or silent)
+
+
+def planned(
+    model: RFDSM,
+    axes: Mapping[str, Any],
+    *,
+    quantities: Any = None,
+    simulate: Mapping[str, int] | None = None,
+    chunk: Any = None,
+    moments: Moments | None = None,
+    seed: int = 0,
+) -> tuple[Grid, list[Part]]:
+    """The checked grid and parts of a sweep, of its arguments; computes nothing."""
     grid = grid_of(model, axes)
     taken = {*grid.sizes, *(axis.name for axis in grid.axes)}
     solved = theory(grid, moments=moments, chunk=chunk)
@@ -90,7 +106,7 @@ def sweep(
     parts: list[Part] = [theory(grid, moments=moments, quantities=asked, chunk=chunk)]
     if simulate is not None:
         parts.append(networks(grid, simulate, seed=seed, moments=moments))
-    return computed(grid, parts, TITLE, store, engine, progress or silent)
+    return grid, parts
 
 
 def computed(
@@ -106,7 +122,7 @@ def computed(
     kept = Memory(layout) if store is None else lay_or_open(store, layout)
     for part in parts:
         part = dataclasses.replace(part, chunk=kept.parts[part.name].chunk)
-        whole = kept.whole(part.name)
+        whole = kept.resumed(part.name)
         chunks = [index for index in indices(layout.sizes, part) if index not in whole]
         advance = Advance(report, part, len(whole), len(chunks))
         work = Work(part, None if store is None else kept)
@@ -150,18 +166,17 @@ class Advance:
     def __call__(self) -> None:
         """One more chunk is done; the clock starts with the first, which has compiled."""
         self.done += 1
-        now, words, line = time.monotonic(), self.name, ""
+        now, pace, line = time.monotonic(), "", ""
         total, done = self.before + self.left, self.before + self.done
         if self.done == 1:
             self.start = self.last = now
         else:
             rate = (self.done - 1) / max(now - self.start, 1e-9)
-            words = f"{self.name}, {rate * self.points:.3g} points/s"
+            left = duration((self.left - self.done) / rate)
+            pace = f"{rate * self.points:.3g} points/s, about {left} left"
             if now - self.last > LONG and self.done < self.left:
-                self.last = now
-                left = f"about {(self.left - self.done) / rate:.0f} s left"
-                line = f"{words}: {done} of {total} chunks, {left}"
-        self.report(Progress(words, done, total, line))
+                self.last, line = now, f"{self.name}: {done} of {total} chunks, {pace}"
+        self.report(Progress(self.name, done, total, line, pace))
 
     def _tell(self, words: str) -> None:
         self.report(Progress(words, self.before, self.before + self.left))

@@ -12,12 +12,13 @@ import pytest
 LONG = {
     "point": "point --psi-n 8 --psi-p 16 --m 4 --t .1 --lam 1e-3 --simulate d=160,320",
     "curve": "curve psi_p=.1:100:200 --psi-n 8 --m 1,4 --t .1 --lam 1e-3 --simulate d=48,"
-    "trials=8 --out a.png --data a.nc",
+    "trials=8 --out a.png",
     "train": "train --psi-n 8 --psi-p 64 --m inf --t .1 --simulate d=48 --out a.png",
     "spectrum": "spectrum --psi-n 8 --psi-p 64 --m inf --t .1 --simulate d=100 --out a.png",
     "predict": "predict --out a.png --data a.nc --verify trials=4",
     "tune": "tune digits --free lam --free psi-p=1:3 --psi-n 4 --m 4 --t .1 --out a.png",
     "demo": "demo --out demo",
+    "map": "map psi_n=.5:50:60 psi_p=.2:200:60 --m 1,4 --t .1 --lam 1e-3 --out a.png",
 }
 
 

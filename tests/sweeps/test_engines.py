@@ -1,27 +1,43 @@
 """Each engine does every chunk once, whatever dies; and says in a line why it cannot."""
 
 import _thread
+import contextlib
+import inspect
 import multiprocessing
 import os
+import re
 import signal
+import socket
+import sys
 import threading
+import time
+import types
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from chores import Chore, chunks, prepared, recorded, starters
+from chores import Chore, chunks, prepared, recorded, starters, starts
+from distributed import LocalCluster
 
+import rfdsm
 from rfdsm.progress import stop
-from rfdsm.sweeps.engines import Here, engine_of
-from rfdsm.sweeps.engines.dask import local_cluster
+from rfdsm.sweeps.engines import Here, dask as engines_dask, engine_of
+from rfdsm.sweeps.engines.dask import Dask, connect, local_cluster
 
 BALLAST = bytes(20_000_000)
 SQUARES = {number: float(number**2) for number in range(12)}
 
 
 @pytest.fixture(scope="module")
-def client():
+def started():
     with local_cluster(2) as client:
         yield client
+
+
+@pytest.fixture
+def client(started):
+    started.wait_for_workers(2)  # of which tests before may have killed some
+    return started
 
 
 @pytest.fixture
@@ -32,6 +48,14 @@ def threads():
 
 def results(engine, work, count=12):
     return {chunk.number: result for chunk, result in engine.run(chunks(count), work)}
+
+
+def require_all_recorded(folder):
+    """Few chunks, and soon all that have started: a worker ends what it is no longer asked."""
+    end = time.monotonic() + 10
+    while (begun := starts(folder)) != set(recorded(folder)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert begun == set(recorded(folder)) and 1 <= len(begun) < 15
 
 
 def test_here():
@@ -87,22 +111,24 @@ def test_a_stop_ends_what_has_started(where, tmp_path, threads, client):
         for _ in engine.run(chunks(100), Chore(tmp_path, seconds=0.02)):
             stop.ask()
         assert stop.asked
-    done = set(recorded(tmp_path))
-    assert 1 <= len(done) < 10
-    assert done == {int(each.name.split("-")[1]) for each in tmp_path.glob("started-*")}
+    require_all_recorded(tmp_path)
 
 
 @pytest.mark.parametrize("where", ["here", "threads", "dask"])
 def test_ctrl_c_ends_what_has_started(where, tmp_path, threads, client):
     engine = engine_of({"here": None, "threads": threads, "dask": client}[where])
-    timer = threading.Timer(0.5, _thread.interrupt_main)
-    timer.start()
+
+    def interrupt():
+        while not recorded(tmp_path):
+            time.sleep(0.01)
+        _thread.interrupt_main()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
         results(engine, Chore(tmp_path, seconds=0.1), 1000)
-    timer.join()
-    done = set(recorded(tmp_path))
-    assert 1 <= len(done) < 50
-    assert done == {int(each.name.split("-")[1]) for each in tmp_path.glob("started-*")}
+    thread.join()
+    require_all_recorded(tmp_path)
 
 
 def test_a_worker_is_killed(tmp_path, client):
@@ -125,3 +151,90 @@ def test_all_workers_are_killed(tmp_path, client):
                 os.kill(each, signal.SIGKILL)
     assert recorded(tmp_path) == {number: float(number**2) for number in range(40)}
     assert killed
+
+
+def test_a_chunk_kills_each_worker(tmp_path, client, monkeypatch):
+    """It is sent again as often as stated; then a line says so."""
+    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
+    with pytest.raises(RuntimeError, match=r"chunk Chunk\(number=3\) was lost 2 times"):
+        results(Dask(client, ahead=1, repeats=1), Chore(tmp_path, deadly=3))
+    deaths = (tmp_path / "started-3").read_text().split()
+    assert len(set(deaths)) == 2
+
+
+def test_nothing_happens_for_long(tmp_path, client):
+    with pytest.raises(TimeoutError, match=r"no chunk was done for 0.5 s \([12] workers"):
+        results(Dask(client, patience=0.5), Chore(tmp_path, seconds=2.0))
+
+
+def test_no_worker_comes():
+    """A scheduler whose workers are still to start."""
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as cluster,
+        cluster.get_client() as client,
+    ):
+        with pytest.raises(TimeoutError, match="no worker is there"):
+            results(Dask(client, patience=1.0), Chore())
+        cluster.scale(1)
+        assert results(Dask(client), Chore()) == SQUARES
+
+
+def test_nobody_answers():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match="no Dask scheduler answers at tcp"):
+            connect(address, timeout=0.5)
+
+
+def test_forked_processes_are_refused():
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as pool:
+        with pytest.raises(ValueError, match="JAX hangs in forked processes"):
+            results(engine_of(pool), Chore())
+
+
+def test_a_process_of_an_executor_dies(tmp_path):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with pytest.raises(RuntimeError, match="a process of the executor died"):
+            results(engine_of(pool), Chore(tmp_path, deadly=3))
+
+
+def test_what_is_an_engine(client):
+    mine = Here()
+    assert engine_of(mine) is mine
+    assert engine_of(client.cluster).client.scheduler.address == client.scheduler.address
+    for other in (Here, "dask", 4):
+        with pytest.raises(TypeError, match=r"engine takes a distributed\.Client"):
+            engine_of(other)
+    with pytest.raises(ValueError, match="at least one worker"):
+        with local_cluster(0):
+            pass
+
+
+def test_the_page_is_copyable(client, monkeypatch):
+    """Its Python runs, on this cluster for others', up to the sweep, which gets an engine."""
+    page = Path(__file__).parents[2] / "docs" / "clusters.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.S | re.M)
+    signature, engines_given = inspect.signature(rfdsm.sweep), []
+
+    def sweep(*args, **options):
+        engines_given.append(engine_of(signature.bind(*args, **options).arguments["engine"]))
+
+    adapted = []
+    monkeypatch.setattr(type(client.cluster), "adapt", lambda _, **jobs: adapted.append(jobs))
+    monkeypatch.setattr(rfdsm, "sweep", sweep, raising=False)
+    monkeypatch.setattr(engines_dask, "local_cluster", lambda _: contextlib.nullcontext(client))
+    monkeypatch.setattr(engines_dask, "connect", lambda _: client)
+    for module, name, given in (
+        ("dask_jobqueue", "SLURMCluster", client.cluster),
+        ("dask_cuda", "LocalCUDACluster", contextlib.nullcontext(client.cluster)),
+    ):
+        stand_in = types.ModuleType(module)
+        setattr(stand_in, name, lambda given=given, **_: given)
+        monkeypatch.setitem(sys.modules, module, stand_in)
+    namespace = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), namespace)
+    assert len(blocks) == len(engines_given) == 4 and len(adapted) == 1
+    assert all(isinstance(engine, Dask) for engine in engines_given)

@@ -1,8 +1,18 @@
 """Stores of sweeps: whole chunks, marks, damage, what they refuse; without any model."""
 
+import contextlib
 import json
+import os
 import pickle
+import resource
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +27,9 @@ NUMBER = "data.eigenvalues[1]"  # a name with all that names may have
 THEORY, NETWORKS = "theory", "networks"
 
 
-def layout(points=10, chunk=(4, 2), **identity):
+def layout(points=10, chunk=(4, 2), last=2.0, **identity):
     """(points, 3) points of theory in chunks, networks along one dim with two trials."""
+    x = np.append(np.linspace(0.5, 1.9, points - 1), last)
 
     def number(*dims):
         return Variable(dims, np.dtype(float), np.nan, {"units": "per dimension"})
@@ -30,7 +41,11 @@ def layout(points=10, chunk=(4, 2), **identity):
     return Layout(
         sizes={NUMBER: points, "m": 3, "trial": 2},
         coords={
-            NUMBER: ((NUMBER,), np.linspace(0.5, 2, points), {"label": "$x$"}),
+            NUMBER: (
+                (NUMBER,),
+                x,
+                {"label": "$x$"},
+            ),
             "m": (("m",), np.array([1, 4, np.inf]), {"units": "seconds"}),
             "zeros": (("m",), np.zeros(3), {}),
         },
@@ -123,7 +138,10 @@ def test_what_is_written_is_read(location):
         assert dataset[name].dims == dims and dataset[name].attrs == attrs
     assert dataset["error"].attrs == {"units": "per dimension"}
     assert dataset["status"].attrs == {"flag_meanings": "success bad"}
+    assert [*dataset] == [name for part in layout().parts.values() for name in part.variables]
+    assert {*dataset.coords} == {NUMBER, "m", "zeros"}
     assert [*stores.open_store(location).parts] == [THEORY, NETWORKS]
+    assert stores.check(location).marked == {THEORY: 6, NETWORKS: 3}
     dask = stores.open_dataset(location, chunks={})
     assert dask["error"].chunks == ((4, 4, 2), (2, 1))
 
@@ -218,6 +236,32 @@ def test_lost_metadata_and_coordinates_are_mended(path):
             opened()
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_any_flipped_bit_is_mended_or_told(path, rounds):
+    """In chunks, coordinates and metadata: the call that made a store restores it."""
+    before = stores.open_dataset(fill(stores.lay_or_open(path, layout())).where).load()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    random, told = np.random.default_rng(0), 0
+    for file in rounds * files:
+        content = file.read_bytes()
+        place, bit = random.integers(len(content)), 1 << random.integers(8)
+        flipped = bytearray(content)
+        flipped[place] ^= bit
+        file.write_bytes(flipped)
+        try:
+            store = stores.lay_or_open(path, layout())
+        except (ValueError, FileExistsError) as error:
+            assert file.name == "zarr.json" and file.parent == path, (file, place)
+            assert str(path) in str(error) and "\n" not in str(error)
+            file.write_bytes(content)
+            told += 1
+        else:
+            for each in {*chunks(store)} - whole(store):
+                store.write(*each, values(store, *each))
+        xr.testing.assert_identical(stores.open_dataset(path), before)
+    assert told <= rounds  # the one file that says what the store is
+
+
 @pytest.mark.parametrize(
     ("other", "told"),
     [
@@ -227,7 +271,8 @@ def test_lost_metadata_and_coordinates_are_mended(path):
             r"eigenvalues\[1\] is 2.0 there",
         ),
         ({"networks": {"d": 3}}, r'networks is absent there and \{"d": 3\} here'),
-        ({"points": 11}, f"{NUMBER} has other values there".replace("[", r"\[")),
+        ({"points": 11}, r"data.eigenvalues\[1\] has 10 values there and 11 here"),
+        ({"last": 3.0}, r"data.eigenvalues\[1\]\[9\] is 2.0 there and 3.0 here"),
     ],
 )
 def test_another_sweep_is_told_apart(path, other, told):
@@ -294,3 +339,238 @@ def test_a_half_laid_store_is_laid_again():
         assert whole(fill(stores.lay_or_open(where, layout()))) == set(
             chunks(stores.open_store(where))
         )
+
+
+def test_a_standing_store_is_not_written_again(path):
+    fill(stores.lay_or_open(path, layout()))
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    stores.lay_or_open(path, layout())
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(path):
+    store = fill(stores.lay_or_open(path, layout()))
+    old, new = path / "error/c/0/1.ab.partial", path / "error/c/0/1.cd.partial"
+    others = [path.parent / "film.partial", path / "film.partial"]
+    for file in (old, new, *others):
+        file.write_text("half")
+        if file != new:
+            os.utime(file, (0, 0))
+    assert whole(store) == set(chunks(store))
+    stores.lay_or_open(path, layout())
+    assert not old.exists() and new.exists() and all(file.exists() for file in others)
+
+
+def test_a_store_in_memory_stays_where_it_is():
+    with pytest.raises(TypeError, match="of one process alone"):
+        pickle.dumps(stores.lay_or_open(MemoryStore(), layout()))
+    with pytest.raises(TypeError, match="a path, a URL or a zarr store"):
+        stores.lay_or_open(3, layout())
+
+
+def test_checks_report(path):
+    told = []
+    fill(stores.lay_or_open(path, layout())).check(told.append)
+    assert [line.done for line in told] == [1, 2, 3, 4, 5, 6, 1, 2, 3]
+
+
+@contextlib.contextmanager
+def as_nobody():
+    """Who may not write everywhere, as root may."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shelf():
+    """A folder that everyone may enter."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_folder_that_cannot_be_written(shelf):
+    path = shelf / "a.zarr"
+    store = stores.lay_or_open(path, layout())
+    store.write(THEORY, (0, 0), values(store, THEORY, (0, 0)))
+    for folder in (shelf, path):
+        folder.chmod(0o555)
+    with as_nobody():
+        for place in (path, shelf / "b.zarr", shelf / "new" / "b.zarr"):
+            with pytest.raises(PermissionError, match="a store cannot be written there"):
+                stores.lay_or_open(place, layout())
+        assert stores.open_dataset(path).attrs["chunks_done"] == 1
+    with pytest.raises(PermissionError, match="for reading only"):
+        stores.lay_or_open(LocalStore(path, read_only=True), layout())
+    assert sorted(shelf.iterdir()) == [path]
+    fill(store)  # what is whole may lie where nothing can be written
+    with as_nobody():
+        assert whole(stores.lay_or_open(path, layout())) == set(chunks(store))
+    for folder in (shelf, path):
+        folder.chmod(0o755)
+
+
+def test_sizes_that_do_not_fit(path, monkeypatch):
+    def free(size):
+        usage = shutil.disk_usage(path.parent)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size))
+
+    chunk_files = 6 * 3 + 3 * 2
+    free(chunk_files * 4096 - 1)
+    with pytest.raises(OSError, match=r"needs 9\.83e-05 GB and 9\.83e-05 GB are free"):
+        stores.lay_or_open(path, layout())
+    assert [*path.parent.iterdir()] == []
+    free(chunk_files * 4096)
+    store = stores.lay_or_open(path, layout())
+    store.write(THEORY, (0, 0), values(store, THEORY, (0, 0)))
+    free((chunk_files - 3) * 4096)  # what is there needs no room
+    assert stores.lay_or_open(path, layout()).missing_bytes() == (chunk_files - 3) * 4096
+
+
+def test_a_write_that_fails_records_nothing(path):
+    store = stores.lay_or_open(path, layout(points=2000, chunk=(1000, 3)))
+    store.write(THEORY, (0, 0), values(store, THEORY, (0, 0)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        for index in [(0, 0), (1, 0)]:
+            with pytest.raises(OSError, match="too large"):
+                store.write(THEORY, index, values(store, THEORY, index))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.marked(THEORY) == store.whole(THEORY) == {(0, 0)}
+    assert not [*path.rglob("*.partial")]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    with contextlib.suppress(FileNotFoundError):
+        if subprocess.run(mount, capture_output=True).returncode == 0:
+            yield disk
+            subprocess.run(["umount", str(disk)], check=True)
+            return
+    pytest.skip("a file system can be mounted by root alone")
+
+
+def test_a_full_disk(small_disk):
+    sizes = {"points": 2000, "chunk": (200, 3)}
+    store = stores.lay_or_open(small_disk / "a.zarr", layout(**sizes))
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 60_000))
+    with pytest.raises(OSError, match="No space left on device"):
+        fill(store)
+    there = store.whole(THEORY)
+    assert there == store.marked(THEORY) and 0 < len(there) < 10
+    with pytest.raises(OSError, match="are free, sweep fewer points"):
+        stores.lay_or_open(small_disk / "a.zarr", layout(**sizes))
+    ballast.unlink()
+    again = fill(stores.lay_or_open(small_disk / "a.zarr", layout(**sizes)))
+    assert whole(again) == set(chunks(again))
+
+
+MANY = {"points": 300, "chunk": (4, 2)}  # 150 chunks of theory
+
+
+def resume(path, log):
+    """A process that does what is not done, in two threads, and logs what it has recorded."""
+    store = stores.lay_or_open(path, layout(**MANY))
+    done = whole(store)
+    todo = iter([each for each in chunks(store) if each not in done])
+    lock = threading.Lock()
+
+    def work():
+        while True:
+            with lock:
+                each = next(todo, None)
+            if each is None:
+                return
+            store.write(*each, values(store, *each))
+            line = json.dumps(each) + "\n"
+            os.write(recorded, line.encode())
+
+    recorded = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@contextlib.contextmanager
+def process(path, log):
+    """`resume` in a process that is ready and begins at a line."""
+    code = "import sys, test_store as t; print(flush=True); input(); t.resume(*sys.argv[1:])"
+    command = [sys.executable, "-W", "error", "-c", code, str(path), str(log)]
+    folders = [str(Path(__file__).parent), *sys.path]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(folders)},
+    ) as child:
+        child.stdout.readline()
+        yield child
+
+
+def start(child):
+    child.stdin.write(b"\n")
+    child.stdin.flush()
+
+
+def uninterrupted(path):
+    return stores.open_dataset(fill(stores.lay_or_open(path, layout(**MANY))).where).load()
+
+
+def lines(log):
+    return [tuple(json.loads(line)) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_at_any_moment(path, kills):
+    """Nothing that was recorded is lost or done twice, and what is left is done."""
+    log, killed, random = path.with_name("log"), 0, np.random.default_rng(kills)
+    log.touch()
+    while killed < kills:
+        with process(path, log) as child:
+            start(child)
+            if killed % 5 == 1:
+                time.sleep(0.05 * random.random())  # while it is laid or checked
+            else:
+                before = log.stat().st_size
+                while log.stat().st_size == before and child.poll() is None:
+                    time.sleep(0.001)
+                time.sleep(0.01 * random.random())  # while it writes
+            child.send_signal(signal.SIGKILL)
+            killed += 1
+            assert child.wait() == -signal.SIGKILL
+        if path.exists():
+            there = whole(stores.open_store(path))
+            assert there >= {(part, tuple(index)) for part, index in lines(log)}
+    with process(path, log) as child:
+        start(child)
+        assert child.wait() == 0
+    assert len({str(line) for line in lines(log)}) == len(lines(log))
+    expected = uninterrupted(path.with_name("b.zarr"))
+    xr.testing.assert_identical(stores.open_dataset(path).load(), expected)
+
+
+def test_two_processes_on_one_store(path):
+    """They lay it at the same moment and write the same chunks."""
+    log = path.with_name("log")
+    with process(path, log) as one, process(path, log) as other:
+        start(one), start(other)
+        assert one.wait() == other.wait() == 0
+    assert [*path.parent.glob(".part*")] == [] and len(lines(log)) >= 153
+    expected = uninterrupted(path.with_name("b.zarr"))
+    xr.testing.assert_identical(stores.open_dataset(path).load(), expected)

@@ -3,7 +3,6 @@
 Each name has one reader, of its option's text; the value of a file is written as that first.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -14,6 +13,7 @@ from ...model import RFDSM
 from ...parameters.numbers import declared
 from ...parameters.plain import read_numbers
 from .. import options
+from ..toml import flat, load, texts
 
 WITHOUT = ("law",)  # of a model's options: the data are DATA, or Gaussian
 FREE = tuple(x for x, name in options.names().items() if not declared(RFDSM)[name].fixed)
@@ -28,34 +28,15 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: not TOML, an unknown name, or a value that its reader refuses.
         OSError: the file cannot be read.
     """
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is not TOML: {error}.") from None
-    for name in found:
-        if name not in READERS:
-            raise ValueError(f"{path.name} has {name!r}: the names are {', '.join(READERS)}.")
+    found = load(path, READERS)
     return checked({name: _written(value) for name, value in found.items()})
 
 
 def _written(value: Any) -> str | list[str]:
     """A value of a file as on the command line: of a list, or a table, a text for each."""
     if isinstance(value, Mapping):
-        return [f"{name}={':'.join(_texts(x))}" for name, x in _flat(value)]
-    return _texts(value) if isinstance(value, list) else str(value)
-
-
-def _texts(value: Any) -> list[str]:
-    return [str(each) for each in (value if isinstance(value, list) else [value])]
-
-
-def _flat(table: Mapping[str, Any], above: str = ""):
-    """The values of a table, and by dotted names those of the tables in it."""
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield above + name, value
+        return [f"{name}={':'.join(texts(x))}" for name, x in flat(value)]
+    return texts(value) if isinstance(value, list) else str(value)
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,12 +93,12 @@ def _integer(value: Any, option: str) -> int:
 
 
 def _numbers(value: Any, option: str) -> list[float]:
-    return read_numbers(",".join(_texts(value)), option)
+    return read_numbers(",".join(texts(value)), option)
 
 
 def _table(value: Any, option: str) -> dict[str, str]:
     """The texts of ["psi_p=0.1:100", "m"] by name; "" where there is none."""
-    items = [each.partition("=")[::2] for each in _texts(value)]
+    items = [each.partition("=")[::2] for each in texts(value)]
     table = {full(name): text for name, text in items}
     if len(table) < len(items):
         raise ValueError(f"{option} was given twice for one name.")
@@ -149,11 +130,11 @@ def _limits(value: Any, option: str) -> dict[str, float]:
 
 
 def _networks(value: Any, option: str) -> dict[str, list[int]]:
-    return options.assigned(",".join(_texts(value)))
+    return options.assigned(",".join(texts(value)))
 
 
 def _names(value: Any, option: str) -> tuple[str, ...]:
-    return tuple(full(name) for name in ",".join(_texts(value)).split(","))
+    return tuple(full(name) for name in ",".join(texts(value)).split(","))
 
 
 class Setting(NamedTuple):

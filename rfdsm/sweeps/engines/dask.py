@@ -8,10 +8,13 @@ over `as_completed` of futures that are held can hang when workers die.
 
 import contextlib
 import logging
+import signal
+import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import dask
@@ -59,7 +62,8 @@ class Dask(NamedTuple):
             raise TypeError("the client is asynchronous: make it with Client(address).")
         todo, again, running = iter(chunks), deque(), {}
         tasks, begun = _Tasks(self.client, work), time.time()
-        workers, counted, last, interrupted = 1, 0.0, time.monotonic(), False
+        workers, counted, last = 1, 0.0, time.monotonic()
+        interrupted, taken_back = False, None
         try:
             while True:
                 if self.client.status in ("closing", "closed"):
@@ -77,7 +81,11 @@ class Dask(NamedTuple):
                     else:
                         running[tasks.submit(chunk)] = chunk, tries
                     stopping = stop.asked
-                if not running:
+                if stopping and taken_back is None:
+                    taken_back = tasks.take_back(list(running))
+                    for future in taken_back:
+                        del running[future]
+                if not running or (stopping and not workers):
                     break
                 try:
                     _wait(list(running))
@@ -87,17 +95,18 @@ class Dask(NamedTuple):
                     interrupted = True
                 for future in [each for each in running if each.status != "pending"]:
                     chunk, tries = running.pop(future)
-                    ok, result = _outcome(future)
+                    ok, result = _outcome(future, chunk, work)
                     future.release()
                     if ok:
                         yield chunk, result
                         last = time.monotonic()
-                    elif tries < self.repeats:
-                        again.append((chunk, tries + 1))
-                    else:
-                        raise _failed(self.client, chunk, tries + 1, result, begun)
+                        continue
+                    _require_memory(self.client, begun)
+                    if tries == self.repeats:
+                        raise RuntimeError(_lost(chunk, tries + 1, result))
+                    again.append((chunk, tries + 1))
                 if time.monotonic() > last + self.patience:
-                    raise TimeoutError(_hung(self.client, self.patience, workers))
+                    raise TimeoutError(_hung(self.patience, workers))
         finally:
             tasks.end(list(running))
         if interrupted:
@@ -123,8 +132,16 @@ class _Tasks:
                 self.held = self._submit(hold, self.parcel)
         return self._submit(compute, self.held, chunk)
 
+    def take_back(self, running: list[Future]) -> list[Future]:
+        """Cancel and tell which tasks no worker has started."""
+        stacks = self.client.call_stack(running).values() if running else ()
+        started = {key for tasks in stacks for key in tasks}
+        waiting = [future for future in running if future.key not in started]
+        self.client.cancel(waiting)
+        return waiting
+
     def end(self, running: list[Future]) -> None:
-        """Take back what has not started; what has, ends on its worker and is recorded."""
+        """Cancel all; what has started ends on its worker nevertheless, and is recorded."""
         with contextlib.suppress(Exception):  # a client that is closed has nothing to cancel
             self.client.cancel([*running, *([self.held] if self.held else [])])
 
@@ -135,15 +152,22 @@ def _wait(running: list[Future]) -> None:
         distributed.wait(running, timeout=TICK, return_when="FIRST_COMPLETED")
 
 
-def _outcome(future: Future) -> tuple[bool, Any]:
+def _outcome(future: Future, chunk: Any, work: Work) -> tuple[bool, Any]:
     """(True, the result), or (False, why it is lost); an exception of the work is raised."""
     if future.status == "error":
         error = future.exception(timeout=FETCH)
         if isinstance(error, KilledWorker):
             return False, error
+        if isinstance(error, ImportError):
+            raise RuntimeError(
+                f"a worker cannot run this ({error}): the scheduler and its workers need the "
+                "same Python and packages as here, rfdsm among them."
+            ) from error
         raise error
     if future.status != "finished":
         return False, future.status
+    if work.done(chunk):  # nothing to fetch, from a worker that may die before
+        return True, None
     try:
         return True, future.result(timeout=FETCH)
     except Exception as error:  # the task was done: what fails is its way here
@@ -158,26 +182,29 @@ def _workers(client: Client) -> int:
         return 0
 
 
-def _failed(client: Client, chunk: Any, times: int, why: Any, begun: float) -> Exception:
-    resumes = "what is in a store is not done again by the same call."
-    killed = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
-    if killed:
-        return MemoryError(
-            f"workers ran out of memory, {killed} times: give them more, start fewer on a "
-            f"machine or take smaller chunks; {resumes}"
+def _require_memory(client: Client, begun: float) -> None:
+    """Refuse to go on where Dask ended workers, since a time, that used too much memory."""
+    ended = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
+    if ended:
+        raise MemoryError(
+            f"workers ran out of memory, {ended} times: give them more, start fewer on a "
+            "machine or take smaller chunks; the same call does not repeat what is in a store."
         )
-    return RuntimeError(
+
+
+def _lost(chunk: Any, times: int, why: Any) -> str:
+    return (
         f"chunk {chunk} was lost {times} times with the workers that had it ({why}): their "
-        f"logs say of what they died; {resumes}"
+        "logs say of what they died; the same call does not repeat what is in a store."
     )
 
 
-def _hung(client: Client, patience: float, workers: int) -> str:
+def _hung(patience: float, workers: int) -> str:
     what = f"{workers} workers have it" if workers else "no worker is there"
     return (
-        f"no chunk was done for {patience:g} s ({what}): see {client.dashboard_link}; start "
-        "workers or restart those that hang, and call again, which does nothing twice that is "
-        "in a store; if a chunk takes longer, engine=Dask(client, patience=...)."
+        f"no chunk was done for {patience:g} s ({what}): start workers, or restart those that "
+        "hang, and call again, which does nothing twice that is in a store; if a chunk takes "
+        "longer, engine=Dask(client, patience=...)."
     )
 
 
@@ -203,16 +230,35 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
         raise ValueError(f"a cluster has at least one worker, got {workers}.")
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}),
-        LocalCluster(
+        _deaf_to_ctrl_c(
+            LocalCluster,
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=dashboard,
+            dashboard_address=dashboard or "127.0.0.1:0",  # any free port, of no dashboard
+            scheduler_kwargs={"dashboard": dashboard is not None},
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
+        cluster.adapt(minimum=workers, maximum=workers)  # one that did not restart is replaced
         yield client
+
+
+def _deaf_to_ctrl_c(make: Callable[..., Any], **options: Any) -> Any:
+    """What is made, whose threads and processes do not get SIGINT, now and when restarted.
+
+    A terminal sends it to all of its processes: the workers would die of it.
+    """
+    # It unblocks SIGINT where it starts, and complains when this process is ended at once.
+    sys.warnoptions.append(complaint := "ignore:resource_tracker:UserWarning")
+    resource_tracker.ensure_running()
+    sys.warnoptions.remove(complaint)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return make(**options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def connect(address: str, timeout: float = 10.0) -> Client:
