@@ -15,7 +15,7 @@ from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.plain import to_plain
 from ..progress import LONG, Progress, Report, duration, silent, stop
-from .asymptotics import theory
+from .asymptotics import Theory, theory
 from .engines import engine_of
 from .grid import Grid, grid_of
 from .layout import Layout, Part as Stored, indices
@@ -101,8 +101,8 @@ def planned(
     """The checked grid and parts of a sweep, of its arguments; computes nothing."""
     grid = grid_of(model, axes)
     taken = {*grid.sizes, *(axis.name for axis in grid.axes)}
-    solved = theory(grid, moments=moments, chunk=chunk)
-    asked = quantities_of(quantities, grid.first, moments, taken | {*solved.variables})
+    taken |= {*Theory(grid, grid.shape, moments).variables}
+    asked = quantities_of(quantities, grid.first, moments, taken)
     parts: list[Part] = [theory(grid, moments=moments, quantities=asked, chunk=chunk)]
     if simulate is not None:
         parts.append(networks(grid, simulate, seed=seed, moments=moments))
