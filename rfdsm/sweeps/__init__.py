@@ -6,3 +6,4 @@ from .prediction import predict as predict
 from .quantities import gradient as gradient
 from .store import check as check, open_dataset as open  # noqa: F401
 from .sweeping import sweep as sweep
+from .tuned import tune_sweep as tune_sweep

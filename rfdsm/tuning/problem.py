@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +20,8 @@ from .surrogate import Added, nothing
 from .variables import Variables
 
 ROWS = 64  # points of one call, at most
+ROWS_OF_MODELS = 1024  # the same of several models,
+LANES, LANES_OF_ACCELERATOR = 16, 1024  # of which so many are solved side by side
 EXPLORE = 100  # steps of a user's optimiser
 PENALTY = 10.0  # of g² in what it descends
 STEP = 0.1  # the longest of these, in the unit box
@@ -38,6 +40,7 @@ class Problem(eqx.Module):
         road: from a model to its errors, None: theory; `road(model, *road_arguments)`.
         optimizer: an optax transformation that moves first; None: SLSQP alone.
         added: by a dearer road, to the objective and the constraints' residuals.
+        swept: names of further numbers of the model, which every row of points gives too.
     """
 
     model: RFDSM
@@ -48,6 +51,7 @@ class Problem(eqx.Module):
     road_arguments: tuple
     optimizer: Any = eqx.field(static=True)
     added: Added | None = None
+    swept: tuple[str, ...] = eqx.field(static=True, default=())
 
     def cheap(self, added: Added | None = None) -> "Problem":
         """The same of the Gaussian theory, with what the road was found to add to it."""
@@ -59,12 +63,13 @@ class Problem(eqx.Module):
         """Those of the constraints, shape (constraints,)."""
         return np.array([float(c.bound) for c in self.constraints])
 
-    def point(self, z: Float[Array, " k"]) -> Point:
-        """The model at z, with its errors."""
+    def point(self, z: Float[Array, " k"], others: Sequence = ()) -> Point:
+        """The model at z and at other numbers that are swept, with its errors."""
         road = None
         if self.road is not None:
             road = lambda model: self.road(model, *self.road_arguments)  # noqa: E731
-        return Point(self.variables.place(self.model, z), road)
+        model = self.model.replace(**dict(zip(self.swept, others, strict=True)))
+        return Point(self.variables.place(model, z), road)
 
     def goals(self, point: Point) -> Float[Array, " goals"]:
         """The objective, and what the constraints bound."""
@@ -73,16 +78,25 @@ class Problem(eqx.Module):
 
 
 def evaluate(problem: Problem, rows: np.ndarray) -> list[Evaluation]:
-    """What is known at rows of a point and of the constraints' bounds, (rows, k + bounds)."""
-    k, found = len(problem.variables.names), []
-    for first in range(0, len(rows), ROWS):
-        some = rows[first : first + ROWS]
+    """What is known at rows of a point and of the constraints' bounds, (rows, k + bounds).
+
+    And of the swept numbers, where there are any, (rows, k + bounds + swept).
+    """
+    leaves, tree = jax.tree.flatten(evaluated(problem, rows))
+    return [jax.tree.unflatten(tree, parts) for parts in zip(*leaves, strict=True)]
+
+
+def evaluated(problem: Problem, rows: np.ndarray) -> Evaluation:
+    """`evaluate` as one `Evaluation` whose leaves are arrays of shape (rows, ...)."""
+    found, most = [], ROWS_OF_MODELS if problem.swept else ROWS
+    for first in range(0, len(rows), most):
+        some = rows[first : first + most]
         # One shape, so one program, whether a point is asked for or many.
-        block = np.concatenate([some, np.ones((ROWS - len(some), rows.shape[1]))])
-        leaves, tree = jax.tree.flatten(_program()(problem, block, np.asarray(len(some))))
-        every = zip(some[:, :k], *map(np.asarray, leaves), strict=False)
-        found += [Evaluation(z, *jax.tree.unflatten(tree, parts)) for z, *parts in every]
-    return found
+        block = np.concatenate([some, np.ones((most - len(some), rows.shape[1]))])
+        answers = _program()(problem, block, np.asarray(len(some)))
+        found.append(jax.tree.map(lambda x: np.asarray(x)[: len(some)], answers))  # noqa: B023
+    every = jax.tree.map(lambda *x: np.concatenate(x), *found)
+    return Evaluation(rows[:, : len(problem.variables.names)], *every)
 
 
 def prepare(problem: Problem) -> None:
@@ -107,35 +121,50 @@ def _compiled() -> Callable:
 
 
 def _evaluate(problem: Problem, rows, count):
-    """All of an `Evaluation` but its point at the first `count` rows, one after another."""
-    k = len(problem.variables.names)
+    """All of an `Evaluation` but its point at the first `count` rows, one after another.
 
-    def numbers(z, bounds):
-        point = problem.point(z)
+    Of several models many side by side.
+    """
+    k, b = len(problem.variables.names), len(problem.constraints)
+
+    def numbers(z, bounds, others):
+        point = problem.point(z, others)
         f, *goals = problem.goals(point)
         g = residuals(problem.constraints, jnp.array(goals), bounds)
         if problem.added is not None:
             f, g = problem.added.to(f, g, z)
             goals = bounds + senses(problem.constraints) * scales(bounds) * jnp.sinh(g)
-        # Those of a road are the result; of the theory they can be had at the end.
-        errors = point.errors if problem.road is not None else point.read
+        # Of the theory they can be had at the end; of a road and of many models they are told.
+        told = problem.road is not None or problem.swept
+        errors = point.errors if told else point.read
         return (f, g), (f, g, jnp.array(goals), errors)
 
     @jax.jit  # traced once, for its shapes and in the loop
     def one(row):
-        z, bounds = row[:k], row[k:]
-        (df, dg), (f, g, goals, errors) = jax.jacfwd(numbers, has_aux=True)(z, bounds)
+        z, bounds, others = jnp.split(row, [k, k + b])
+        (df, dg), (f, g, goals, errors) = jax.jacfwd(numbers, has_aux=True)(z, bounds, others)
         violation = jnp.max(g / jnp.maximum(1.0, 1 / scales(bounds)), initial=0.0)
         return f, df, g, dg, violation, goals, errors
 
-    blank = jax.tree.map(
-        lambda x: jnp.zeros((len(rows), *x.shape), x.dtype), jax.eval_shape(one, rows[0])
-    )
+    lanes = LANES if jax.default_backend() == "cpu" else LANES_OF_ACCELERATOR
+    lanes = lanes if problem.swept else 1
+    blocks = jnp.reshape(rows, (-1, lanes, rows.shape[1]))
+
+    def together(block):
+        if problem.swept:
+            return jax.vmap(one)(block)
+        return jax.tree.map(lambda x: x[None], one(block[0]))
 
     def step(i, seen):
-        return jax.tree.map(lambda every, row: every.at[i].set(row), seen, one(rows[i]))
+        found = together(blocks[i])
+        return jax.tree.map(lambda every, some: every.at[i].set(some), seen, found)
 
-    return jax.lax.fori_loop(0, count, step, blank)
+    blank = jax.tree.map(
+        lambda x: jnp.zeros((len(blocks), *x.shape), x.dtype),
+        jax.eval_shape(together, blocks[0]),
+    )
+    found = jax.lax.fori_loop(0, -(-count // lanes), step, blank)
+    return jax.tree.map(lambda x: jnp.reshape(x, (len(rows), *x.shape[2:])), found)
 
 
 def residuals(constraints: tuple[Constraint, ...], goals, bounds):

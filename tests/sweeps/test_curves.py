@@ -12,8 +12,7 @@ from rfdsm import RFDSM, model_of, sweeps
 from rfdsm._files import labelled as storage
 from rfdsm.errors import FIELDS
 from rfdsm.sweeps import axes
-from rfdsm.sweeps.networks import networks
-from rfdsm.sweeps.theory import lines_of
+from rfdsm.sweeps.lines import lines_of
 
 
 @pytest.fixture
@@ -33,11 +32,13 @@ def test_infinitely_many_noises_are_a_place_for_networks_too(model):
 
 
 def test_networks_that_are_asked_for_stand_where_d_puts_them(model):
-    lines = lines_of(model, axes.axis(model, {"psi_p": [1.0, 2.0, 3.0]}), None)
-    asked = networks({"d": 8, "trials": 2, "at": [2.49, 1.04]}, 0, lines)
-    assert asked.x.tolist() == [1.0, 2.5]
+    def markers(at):
+        asked = {"d": 8, "trials": 2, "at": at}
+        return lines_of(model, {"psi_p": [1.0, 2.0, 3.0]}, None, asked).networks.grid
+
+    assert markers([2.49, 1.04]).axes[0].x.tolist() == [1.0, 2.5]
     with pytest.raises(ValueError, match="at d = 8 leaves no p"):
-        networks({"d": 8, "at": [1.0, 0.01]}, 0, lines)
+        markers([1.0, 0.01])
 
 
 @pytest.mark.parametrize("text", ["psi_n=1:4:3", "psi_p=1:4:3", "m=1:4:3", "t=0.1:1:3"])

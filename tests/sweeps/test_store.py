@@ -236,14 +236,13 @@ def test_lost_metadata_and_coordinates_are_mended(path):
             opened()
 
 
-@pytest.mark.parametrize("flips", [30, pytest.param(1000, marks=pytest.mark.slow)])
-def test_any_flipped_bit_is_mended_or_told(path, flips):
+@pytest.mark.parametrize("rounds", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_any_flipped_bit_is_mended_or_told(path, rounds):
     """In chunks, coordinates and metadata: the call that made a store restores it."""
     before = stores.open_dataset(fill(stores.lay_or_open(path, layout())).where).load()
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    random, told = np.random.default_rng(flips), 0
-    for flip in range(flips):
-        file = files[flip % len(files)]
+    random, told = np.random.default_rng(0), 0
+    for file in rounds * files:
         content = file.read_bytes()
         place, bit = random.integers(len(content)), 1 << random.integers(8)
         flipped = bytearray(content)
@@ -252,7 +251,7 @@ def test_any_flipped_bit_is_mended_or_told(path, flips):
         try:
             store = stores.lay_or_open(path, layout())
         except (ValueError, FileExistsError) as error:
-            assert file.name == "zarr.json" and file.parent == path, (file, place, bit)
+            assert file.name == "zarr.json" and file.parent == path, (file, place)
             assert str(path) in str(error) and "\n" not in str(error)
             file.write_bytes(content)
             told += 1
@@ -260,7 +259,7 @@ def test_any_flipped_bit_is_mended_or_told(path, flips):
             for each in {*chunks(store)} - whole(store):
                 store.write(*each, values(store, *each))
         xr.testing.assert_identical(stores.open_dataset(path), before)
-    assert told <= flips / len(files) + 1
+    assert told <= rounds  # the one file that says what the store is
 
 
 @pytest.mark.parametrize(
