@@ -20,6 +20,7 @@ class Chore(NamedTuple):
         ballast: bytes that travel with it.
         fails: number of the chunk that fails.
         deadly: number of the chunk whose process dies.
+        swells: bytes of memory that each chunk takes.
     """
 
     folder: Path | None = None
@@ -28,6 +29,7 @@ class Chore(NamedTuple):
     ballast: bytes = b""
     fails: int | None = None
     deadly: int | None = None
+    swells: int = 0
 
     def prepare(self):
         if self.folder:
@@ -40,7 +42,9 @@ class Chore(NamedTuple):
         if self.folder:
             with open(self.folder / f"started-{chunk.number}", "a") as file:
                 file.write(f"{os.getpid()}\n")
+        taken = b"1" * self.swells
         time.sleep(self.seconds)
+        del taken
         if chunk.number == self.fails:
             raise ValueError(f"no square of {chunk.number}")
         if chunk.number == self.deadly:

@@ -1,9 +1,10 @@
 """`sweep`: one call from a grid of any numbers of a model to a labelled data set."""
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -126,13 +127,19 @@ def computed(
         chunks = [index for index in indices(layout.sizes, part) if index not in whole]
         advance = Advance(report, part, len(whole), len(chunks))
         work = Work(part, None if store is None else kept)
-        for index, arrays in engine.run(chunks, work):
-            if arrays is not None:
-                kept.write(part.name, index, arrays)
-            advance()
+        with contextlib.closing(_each(engine.run(chunks, work))) as done:
+            for index, arrays in done:
+                if arrays is not None:
+                    kept.write(part.name, index, arrays)
+                advance()
         if stop.asked:  # what is recorded counts, and the same call goes on
             break
     return kept.dataset() if store is None else open_dataset(store)
+
+
+def _each(done: Iterable[Any]) -> Iterator[Any]:
+    """An engine's iterator, which is ended with this one where it can be."""
+    yield from done
 
 
 def layout_of(grid: Grid, parts: Sequence[Part], title: str) -> Layout:

@@ -100,3 +100,35 @@ with whole.whole_file(folder / "second.txt") as partial:
     assert done.stderr == f"rfdsm: ended by SIGINT; {tmp_path / 'first.txt'} was written\n"
     assert os.listdir(tmp_path) == ["first.txt"]
     assert (tmp_path / "first.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_work_that_can_stop_is_asked_to_first(signals):
+    """One signal: it ends its part and stops; a second one ends the process at once."""
+    program = """
+import signal, time
+from rfdsm import __main__ as entry
+from rfdsm.progress import stop
+entry.end_on(signal.SIGTERM)
+with stop.graceful():
+    print("begun", flush=True)
+    while not stop.asked:
+        time.sleep(0.01)
+    time.sleep(0.5)  # what is left of the part
+    print("stopped", flush=True)
+assert not stop.asked
+"""
+    words, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        asked = process.stderr.readline()
+        assert asked == "rfdsm: SIGTERM: ends the chunk and stops; again stops at once\n"
+        if signals == 2:
+            process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    if signals == 1:
+        assert (process.returncode, out, err) == (0, "stopped\n", "")
+    else:
+        ended = "rfdsm: ended by SIGTERM; nothing was written\n"
+        assert (process.returncode, out, err) == (143, "", ended)

@@ -131,6 +131,24 @@ def test_ctrl_c_ends_what_has_started(where, tmp_path, threads, client):
     require_all_recorded(tmp_path)
 
 
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    """For a chunk of two seconds, whose thread ends later."""
+
+    def interrupt():
+        for _ in range(2):
+            while not starts(tmp_path):
+                time.sleep(0.01)
+            _thread.interrupt_main()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        results(Here(), Chore(tmp_path, seconds=2.0))
+    assert starts(tmp_path) == {0} and not recorded(tmp_path)
+    thread.join()
+
+
 def test_a_worker_is_killed(tmp_path, client):
     """Its chunks are done by another; none twice, and none that was recorded is lost."""
     killed = []
@@ -155,11 +173,11 @@ def test_all_workers_are_killed(tmp_path, client):
 
 def test_a_chunk_kills_each_worker(tmp_path, client, monkeypatch):
     """It is sent again as often as stated; then a line says so."""
-    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
+    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 1)
     with pytest.raises(RuntimeError, match=r"chunk Chunk\(number=3\) was lost 2 times"):
         results(Dask(client, ahead=1, repeats=1), Chore(tmp_path, deadly=3))
     deaths = (tmp_path / "started-3").read_text().split()
-    assert len(set(deaths)) == 2
+    assert len(set(deaths)) == 2 * 2
 
 
 def test_nothing_happens_for_long(tmp_path, client):
@@ -198,6 +216,50 @@ def test_a_process_of_an_executor_dies(tmp_path):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         with pytest.raises(RuntimeError, match="a process of the executor died"):
             results(engine_of(pool), Chore(tmp_path, deadly=3))
+
+
+@pytest.mark.slow
+def test_workers_are_deaf_to_ctrl_c(tmp_path, client):
+    """Which a terminal sends to them too; so is one that was restarted."""
+    for again in range(2):
+        folder = tmp_path / str(again)
+        folder.mkdir()
+        for _ in engine_of(client).run(chunks(20), Chore(folder, 0.05)):
+            for each in starters(folder):
+                os.kill(each, signal.SIGINT)
+        assert all(len(each.read_text().split()) == 1 for each in folder.glob("started-*"))
+        for each in starters(folder):
+            os.kill(each, signal.SIGKILL)
+        client.wait_for_workers(2)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_gone_is_replaced(client):
+    """Also where Dask gave it up, as it does when one dies while it starts."""
+    cluster = client.cluster
+    for worker in list(cluster.workers.values()):
+        cluster.sync(worker.close)
+    assert results(engine_of(client), Chore()) == SQUARES
+
+
+@pytest.mark.slow
+def test_workers_run_out_of_memory(tmp_path):
+    """Dask ends them, and the line says so at once."""
+    with local_cluster(1, memory_limit="600MB") as client:
+        with pytest.raises(MemoryError, match=r"workers ran out of memory, [2-5] times"):
+            results(engine_of(client), Chore(tmp_path, seconds=5.0, swells=10**9), 1)
+
+
+@pytest.mark.slow
+def test_the_scheduler_dies(tmp_path):
+    """What was recorded stays, and a line tells what to do."""
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
+    client = cluster.get_client()
+    with pytest.raises(ConnectionError, match=r"the scheduler of .* is gone"):
+        for _ in engine_of(client).run(chunks(1000), Chore(tmp_path, 0.01)):
+            if len(recorded(tmp_path)) > 3:
+                cluster.close()
+    assert 3 < len(recorded(tmp_path)) < 1000
 
 
 def test_what_is_an_engine(client):

@@ -27,6 +27,7 @@ from .protocol import Work
 from .worker import compute, hold, parcel
 
 TICK = 1.0  # seconds between looks at the workers, and at whether a stop was asked
+MEMORY = 3  # workers that may run out of memory, if their chunks are done by others
 FETCH = 60.0  # seconds that one result may take to arrive
 
 
@@ -70,6 +71,7 @@ class Dask(NamedTuple):
                     raise ConnectionError(_gone(self.client))
                 if time.monotonic() > counted + TICK:
                     workers, counted = _workers(self.client), time.monotonic()
+                    _require_memory(self.client, begun, MEMORY)
                 stopping = interrupted or stop.asked
                 while not stopping and len(running) < self.ahead * max(1, workers):
                     chunk, tries = again.popleft() if again else (next(todo, None), 0)
@@ -106,6 +108,7 @@ class Dask(NamedTuple):
                         raise RuntimeError(_lost(chunk, tries + 1, result))
                     again.append((chunk, tries + 1))
                 if time.monotonic() > last + self.patience:
+                    _require_memory(self.client, begun)
                     raise TimeoutError(_hung(self.patience, workers))
         finally:
             tasks.end(list(running))
@@ -182,10 +185,13 @@ def _workers(client: Client) -> int:
         return 0
 
 
-def _require_memory(client: Client, begun: float) -> None:
-    """Refuse to go on where Dask ended workers, since a time, that used too much memory."""
-    ended = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
-    if ended:
+def _require_memory(client: Client, begun: float, most: int = 0) -> None:
+    """Refuse to go on where Dask ended, since then, more workers that used too much memory."""
+    try:
+        ended = sum(at >= begun for at, _ in client.get_events("worker-restart-memory"))
+    except OSError:  # the scheduler does not answer
+        return
+    if ended > most:
         raise MemoryError(
             f"workers ran out of memory, {ended} times: give them more, start fewer on a "
             "machine or take smaller chunks; the same call does not repeat what is in a store."
@@ -216,7 +222,9 @@ def _gone(client: Client) -> str:
 
 
 @contextlib.contextmanager
-def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client]:
+def local_cluster(
+    workers: int, dashboard: str | None = None, **options: Any
+) -> Iterator[Client]:
     """A cluster of processes on this machine, each with one thread, for `engine=`.
 
     They are spawned, never forked (JAX hangs in forked processes), so a script that calls this
@@ -225,6 +233,7 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
     Args:
         workers: how many.
         dashboard: where Dask shows what it does, as ":8787"; needs bokeh.
+        options: further ones of `distributed.LocalCluster`, as memory_limit="4GB" of a worker.
     """
     if workers < 1:
         raise ValueError(f"a cluster has at least one worker, got {workers}.")
@@ -238,6 +247,7 @@ def local_cluster(workers: int, dashboard: str | None = None) -> Iterator[Client
             dashboard_address=dashboard or "127.0.0.1:0",  # any free port, of no dashboard
             scheduler_kwargs={"dashboard": dashboard is not None},
             silence_logs=logging.CRITICAL,
+            **options,
         ) as cluster,
         Client(cluster) as client,
     ):
