@@ -31,7 +31,7 @@ def several():
 
 def measured():
     X = rfdsm.standardise(np.random.default_rng(0).normal(size=(30, 8)))
-    model = rfdsm.RFDSM(psi_p=3.0, m=4, t=0.1, lam=1e-3, data=rfdsm.Samples(X))
+    model = rfdsm.RFDSM(psi_n=2.0, psi_p=3.0, m=4, t=0.1, lam=1e-3, data=rfdsm.Samples(X))
     moments = rfdsm.measure(model, jax.random.key(0), classes=1, warned=False)
     return model, LAMS, {"moments": moments}, 3
 

@@ -83,7 +83,7 @@ class Theory(Part):
     def side_by_side(self) -> int:
         """One block runs on one core; what is larger takes them all by itself."""
         one_core = jax.default_backend() == "cpu" and jax.local_device_count() == 1
-        return len(os.sched_getaffinity(0)) if one_core and not self.one_by_one else 2
+        return cores() if one_core and not self.one_by_one else 2
 
     @property
     def block(self) -> int:
@@ -211,6 +211,12 @@ class Theory(Part):
             return x.reshape(-1, *x.shape[len(shape) - (at is not None) :])
 
         return {name: flat(rows) for name, rows in found.items()}
+
+
+def cores() -> int:
+    """How many this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # of Linux
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 @functools.cache
