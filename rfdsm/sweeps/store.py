@@ -99,8 +99,8 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
         chunks: None, or `{}` for arrays of Dask, as in `xarray.open_dataset`.
 
     Returns:
-        The data set, whose attributes `chunks_done` and `chunks` say how much is computed. A
-        warning says which variables lack chunks that are marked as computed.
+        The data set, whose attributes `chunks_done` and `chunks_total` say how much is
+        computed. A warning says which variables lack chunks that are marked as computed.
 
     Raises:
         FileNotFoundError, ValueError, FileExistsError: as `open_store`; a damaged coordinate.
@@ -141,7 +141,7 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
         )
     dataset.attrs = dict(found["attrs"])  # those that the record's checksum covers
     dataset.attrs["chunks_done"] = sum(map(len, done.values()))
-    dataset.attrs["chunks"] = sum(
+    dataset.attrs["chunks_total"] = sum(
         chunk_count(store.sizes, part) for part in store.parts.values()
     )
     return dataset
