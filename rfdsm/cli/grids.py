@@ -170,6 +170,8 @@ def gradients(texts: Sequence[str]) -> list[Any]:
     for text in texts:
         error, _, names = text.replace("-", "_").partition(":")
         wrt = [name.strip() for name in names.split(",") if name.strip()]
+        if not wrt:
+            raise ValueError(f"--gradient takes score_error:psi_p,m, got {text!r}.")
         found.append(sweeps.gradient(error.strip(), wrt))
     return found
 

@@ -63,7 +63,7 @@ def map(
     files = beside["out_file"], beside["data_file"]
     console.require_writable(*files)
     if stores := [each for each in swept or () if "=" not in each]:
-        if len(swept) > 1 or given:
+        if len(swept) > 1 or given or beside["zip"]:
             raise ValueError(
                 f"{stores[0]} has numbers and values of its own: leave others out, and choose "
                 "among them by --at m=4."

@@ -98,6 +98,7 @@ def test_memorises_at_the_numbers_of_each_point():
         (f"psi_n=1:16:3 psi_p=1:2:3 --m 1 {FIXED} --out a.txt", ".png"),
         ("STORE psi_n=1,2", "numbers and values of its own"),
         ("STORE --m 4", "numbers and values of its own"),
+        ("STORE --zip psi_n,m", "numbers and values of its own"),
         ("STORE", "are left beside psi_n and psi_p"),
         ("STORE --at lam=1", "--at takes values of psi_n, psi_p, m, t"),
         ("STORE --at t=x", "--at t takes numbers"),

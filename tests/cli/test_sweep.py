@@ -209,6 +209,9 @@ def test_a_forecast_writes_nothing(capsys, store):
     rows = map(str.split, out.splitlines())
     assert code == 0 and ["theory", "0", "0", "2", "-", "0", "s"] in rows
     assert "0 bytes on disk" in out
+    most = (*"psi_n=1:2:1000000 psi_p=1:2:1000000 --m 1 --t .2 --lam 1".split(),)
+    code, out, _ = call(capsys, "sweep", *most, "--chunk", "100000000", "--dry-run")
+    assert code == 0 and out.startswith("to do") and "1000000000000 points" in out
 
 
 def test_axes_that_run_together(capsys, store):
@@ -246,7 +249,7 @@ def test_axes_that_run_together(capsys, store):
         (f"psi_p=1:2:3 {FIXED} --m 1 --simulate d=8,points=2", "'points' is none of these"),
         (f"psi_p=.01:2:3 {FIXED} --m 1 --simulate d=8", "leaves no p"),
         (f"psi_p=1:2:3 {FIXED} --m 1 --gradient loss:psi_p", "'loss' is no error"),
-        (f"psi_p=1:2:3 {FIXED} --m 1 --gradient test_loss", "wrt names"),
+        (f"psi_p=1:2:3 {FIXED} --m 1 --gradient test_loss", "--gradient takes"),
         (f"psi_p=1:2:3 {FIXED} --m 1 --gradient test_loss:tau", "tau"),
         (f"psi_p=1:2:3 {FIXED} --m 1 --seed x", "--seed"),
         (f"psi_p=1:2:3 {FIXED} --m 1 --chunk 0", "--chunk must be an integer"),

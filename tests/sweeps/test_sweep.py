@@ -193,6 +193,12 @@ def test_bad_sweeps_say_so_in_one_line(axes, more, words):
     assert "\n" not in str(told.value)
 
 
+def test_a_grid_that_does_not_fit_in_memory_is_told_before_the_work():
+    x = np.geomspace(1, 2, 10**6)
+    with pytest.raises(MemoryError, match="GiB are free: give a store"):
+        rfdsm.sweep(MODEL, {"psi_n": x, "psi_p": x})
+
+
 def test_zipped_lengths_differ():
     with pytest.raises(ValueError, match="2 of psi_n, 1 of m"):
         rfdsm.zipped(psi_n=[1.0, 2.0], m=[1])
