@@ -86,7 +86,10 @@ def map(
     console.out.print(_table(found, shown, sides))
     print("\n".join(["", *_memorising(found, sides)]))
     lines = None if beside["lines"] else ()
-    words.keep(found, lambda draw: draw.phase_figure(found, shown, *sides, lines=lines), *files)
+    with console.stages("map: drawing"):  # valleys are searched for, along tau in minutes
+        words.keep(
+            found, lambda draw: draw.phase_figure(found, shown, *sides, lines=lines), *files
+        )
 
 
 def _opened(store: str) -> Any:
