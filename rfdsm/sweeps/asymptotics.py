@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ..errors import FIELDS, LABELS, LOSSES, NotConverged, warn
+from ..errors import FIELDS, LABELS, LOSSES, warn
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from .grid import Box, Grid, chunk_of
@@ -188,7 +188,9 @@ class Theory(Part):
             for model in self.grid.models(box):
                 try:
                     values = each(model, self.moments)
-                except (ValueError, ArithmeticError, NotConverged, np.linalg.LinAlgError):
+                except jax.errors.JaxRuntimeError:  # the machine fails, not the quantity
+                    raise
+                except (ValueError, ArithmeticError, RuntimeError, np.linalg.LinAlgError):
                     values = {name: np.full(s, np.nan) for name, s in each.shapes.items()}
                 for name, x in values.items():
                     found.setdefault(name, []).append(np.asarray(x, float))

@@ -118,7 +118,8 @@ def quantities_of(
         model: to try them on. taken: names that variables have already.
 
     Raises:
-        ValueError: a name that is taken, or what a function raises.
+        ValueError: a name that is taken or is none of a file, what a function raises, or gives
+            that is no number.
     """
     if given is None:
         return ()
@@ -133,6 +134,10 @@ def quantities_of(
         each = _checked(name, function, model, moments)
         if clash := names & {*each.shapes}:
             raise ValueError(f"a quantity cannot be called {min(clash)}: that name is taken.")
+        if odd := [n for n in each.shapes if n in ("", ".", "..") or "/" in n]:
+            raise ValueError(
+                f"a quantity cannot be called {odd[0]!r}: in a store its name is a folder's."
+            )
         names |= {*each.shapes}
         found.append(each)
     return tuple(found)
@@ -154,7 +159,11 @@ def _checked(name: str, function: Callable, model: RFDSM, moments: Moments | Non
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"quantity {name!r} fails at the first point: {reason}") from None
-    shapes = {n: tuple(np.shape(x)) for n, x in _named(name, value).items()}
+    named = _named(name, value)
+    for n, x in named.items():
+        if np.dtype(getattr(x, "dtype", None) or np.asarray(x).dtype).kind not in "biuf":
+            raise ValueError(f"quantity {n!r} gives no real number or array of them: {x!r}.")
+    shapes = {n: tuple(np.shape(x)) for n, x in named.items()}
     return Quantity(name, function, shapes, traced)
 
 

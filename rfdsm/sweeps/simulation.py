@@ -146,6 +146,8 @@ def networks(
             them, named with the point; as `RFDSM.simulate`.
         MemoryError: networks too large for this machine.
     """
+    if not isinstance(asked, Mapping):
+        raise ValueError(f"simulate takes {{'d': 48, 'trials': 8}}, got {asked!r}.")
     given = dict(asked)
     d, trials = given.pop("d", None), given.pop("trials", TRIALS)
     if given:

@@ -136,7 +136,7 @@ def test_quantities_of_any_kind():
         """The upper end of the last bulk."""
         edges = model.edges()
         if float(model.m) == 2:
-            raise ValueError("none here")
+            raise RuntimeError("failed to converge, as root finders say it")
         return edges[-1, 1]
 
     found = rfdsm.sweep(
@@ -185,6 +185,10 @@ def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
         ({"m": [1.0]}, {"chunk": {"t": 1}}, "names 't'"),
         ({"m": [1.0]}, {"quantities": {"m": lambda m: m.m}}, "that name is taken"),
         ({"m": [1.0]}, {"quantities": {"a": lambda m: m.foo}}, "fails at the first point"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: None}}, "'a' gives no real number"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: "x"}}, "'a' gives no real number"),
+        ({"m": [1.0]}, {"quantities": {"a/b": lambda m: m.psi_p}}, "cannot be called 'a/b'"),
+        ({"m": [1.0]}, {"simulate": 20}, "simulate takes {'d': 48, 'trials': 8}, got 20"),
     ],
 )
 def test_bad_sweeps_say_so_in_one_line(axes, more, words):
