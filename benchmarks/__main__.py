@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-NAMES = ("theory", "simulation", "moments", "training_time", "tuning")
+NAMES = ("theory", "simulation", "moments", "training_time", "tuning", "sweep")
 # A fair NumPy/SciPy: these choose an old kernel on some machines.
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 

@@ -144,7 +144,7 @@ def _kept(store: str | None) -> Iterator[Callable[[Report], Report]]:
 
     def ended(why: str, code: int) -> console.Unfinished:
         about = sweeps.open(store).attrs
-        done = f"{about['chunks_done']} of {about['chunks']} chunks are in {store}"
+        done = f"{about['chunks_done']} of {about['chunks_total']} chunks are in {store}"
         return console.Unfinished(f"{why.rstrip('.')}; {done}: the same command goes on.", code)
 
     # Without a store nothing is lost by a sudden end.

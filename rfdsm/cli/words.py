@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from .. import sweeps
 from .._files import labelled as files
 from ..analysis.records import description_of
 from ..errors import LABELS, STATUSES
 from ..model import RFDSM
 from ..parameters.numbers import text
 from ..parameters.plain import from_json
+from ..sweeps.lines import lines_of
 from . import console, options
 
 ROWS = 12  # of a table, for a line
@@ -92,7 +92,7 @@ def answer(
     shown, seed = options.error_names(asked["errors"]), asked["seed"]
     simulate = networks.read(asked["simulate"])
     axis = over if isinstance(over, Mapping) else {"tau": over}
-    sweeps.curves.checked(model, axis, lines, simulate, seed)
+    lines_of(model, axis, lines, simulate, seed)
     files = asked["out_file"], asked["data_file"]
     console.require_writable(*files)
     with console.stages(solve.__name__) as report:

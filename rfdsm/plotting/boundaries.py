@@ -1,5 +1,6 @@
 """The lines of a phase diagram: interpolation, memorisation, and valleys of an error."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,7 +97,8 @@ def numbers_of(dataset: Any) -> dict[str, float]:
     """psi_n, psi_p and m of a data set's model, those that were selected at their values."""
     described = description_of(dataset)
     found = {name: float(from_json(described[name])) for name in ("psi_n", "psi_p", "m")}
-    return found | {name: x for name, x in selected(dataset).items() if name in found}
+    known = selected(dataset) | dict.fromkeys(tuned(dataset), math.nan)
+    return found | {name: x for name, x in known.items() if name in found}
 
 
 def selected(dataset: Any) -> dict[str, float]:
@@ -106,6 +108,12 @@ def selected(dataset: Any) -> dict[str, float]:
         for each in dataset.coords.values()
         if "number" in each.attrs and each.size == 1
     }
+
+
+def tuned(dataset: Any) -> dict[str, str]:
+    """Of the numbers that `tune_sweep` found, by their dotted names, the variables."""
+    kinds = {str(name): each.attrs for name, each in dataset.data_vars.items()}
+    return {about["number"]: name for name, about in kinds.items() if "number" in about}
 
 
 def theory_of(dataset: Any) -> RFDSM:
@@ -160,7 +168,8 @@ def _draw_memorisation(ax: Axes, dataset: Any, sides: Sequence[Side]) -> Line2D 
         raise Unknown("the data set has no memorization_loss, by which memorisation is seen.")
     loss = panel(dataset, "memorization_loss", x, y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.log(loss / best_loss(model, _over(x.own, y.own)))
+        numbers = {name: panel(dataset, each, x, y) for name, each in tuned(dataset).items()}
+        values = np.log(loss / best_loss(model, _over(x.own, y.own) | numbers))
     return _draw_zeros(ax, x.places, y.places, values, MEMORISES, MEMORISED)
 
 
@@ -174,6 +183,8 @@ def _draw_valley(
     side, other = sides[at], sides[1 - at]
     if error not in FIELDS:
         raise Unknown(f"{error} is no error of the theory, whose derivatives a valley takes.")
+    if found := tuned(dataset):
+        raise Unknown(f"{min(found)} is another at each point: a valley is of one model.")
     if side.beside:
         raise Unknown(f"{along} is zipped: between its values there is no model to look at.")
     model = theory_of(dataset)

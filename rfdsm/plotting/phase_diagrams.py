@@ -86,48 +86,56 @@ def phase_figure(
 ) -> Figure:
     """Phase diagrams of several errors, a column each, and a row for each value of another dim.
 
-    The rows of a column share its colours.
+    The panels of an error share its colours. One error alone may have two further dims, a row
+    for each value of the first and a column for each of the second.
 
     Args:
-        dataset: of `rfdsm.sweep`, with at most one dimension beside those of x and y.
+        dataset: of `rfdsm.sweep`, with at most one dimension beside those of x and y, or two.
         errors: variables. x, y, lines, valleys: as of `phase_diagram`.
         title: in place of the model's description.
 
     Raises:
-        ValueError: as `phase_diagram`; two or more further dimensions.
+        ValueError: as `phase_diagram`; further dimensions that have no place.
     """
     errors = [errors] if isinstance(errors, str) else list(errors)
     sides = _sides(dataset, x, y, errors[0])
     further = [str(dim) for dim in dataset[errors[0]].dims if dataset.sizes[dim] > 1]
     further = [dim for dim in further if dim not in (*(s.dim for s in sides), "trial")]
-    if len(further) > 1:
+    if len(further) > (1 if len(errors) > 1 else 2):
         raise ValueError(
-            f"a figure has rows for one dimension, and {' and '.join(further)} are left: "
-            f"select one with .sel or .isel({further[0]}=0)."
+            "a figure has rows for one dimension, of one error columns for another, and "
+            f"{' and '.join(further)} are left: select one with .sel or .isel({further[0]}=0)."
         )
-    count = dataset.sizes[further[0]] if further else 1
-    rows = [dataset.isel({dim: i for dim in further}) for i in range(count)]
+    count, across = (*(dataset.sizes[dim] for dim in further), 1, 1)[:2]
+    parts = [
+        dataset.isel(dict(zip(further, at, strict=False)))
+        for at in np.ndindex(count, across)  # the second is 0 where there are no columns
+    ]
+    wide = across * len(errors)
     with style():
-        size = 3.0 * len(errors) + 0.7, 2.6 * count + 1.5
+        size = 3.0 * wide + 0.7, 2.6 * count + 1.5
         drawn = Figure(figsize=size, layout="constrained")
-        grid = drawn.subplots(count, len(errors), squeeze=False, sharex=True, sharey=True)
+        grid = drawn.subplots(count, wide, squeeze=False, sharex=True, sharey=True)
         drawn.suptitle(_title(dataset) if title is None else title, fontsize=10)
         handles: dict[str, Any] = {}
-        for column, error in zip(grid.T, errors, strict=True):
-            values = [panel(row, error, *sides) for row in rows]
+        for block, error in zip(np.hsplit(grid, len(errors)), errors, strict=True):
+            values = [panel(part, error, *sides) for part in parts]
             norm = colour_norm(np.array(values), error)
-            for ax, row, at in zip(column, rows, values, strict=True):
-                found = _draw(ax, row, sides, error, at, norm, lines, valleys)
+            for ax, part, at in zip(block.ravel(), parts, values, strict=True):
+                found = _draw(ax, part, sides, error, at, norm, lines, valleys)
                 handles |= {handle.get_label(): handle for handle in found}
-            _add_bar(column, norm, label_of(dataset, error), location="top")
+            _add_bar(block.ravel(), norm, label_of(dataset, error), location="top", wide=across)
         for ax in grid.ravel():
             ax.label_outer()
-        for dim in further:
+        for dim in further[1:]:
+            for ax, label in zip(grid[0], labels_along(dataset, dim), strict=True):
+                ax.set_title(label, fontsize=9)
+        for dim in further[:1]:
             beside = {"xycoords": "axes fraction", "va": "center", "rotation": -90}
             for ax, label in zip(grid[:, -1], labels_along(dataset, dim), strict=True):
                 ax.annotate(label, (1.03, 0.5), **beside)
         if handles:
-            below = {"loc": "outside lower center", "ncols": min(len(handles), 2 * len(errors))}
+            below = {"loc": "outside lower center", "ncols": min(len(handles), 1 + wide)}
             drawn.legend(
                 handles=sorted(handles.values(), key=_place), handlelength=2.6, **below
             )
@@ -212,11 +220,13 @@ def _place(handle: Any) -> tuple[int, bool]:
     return place, handle.get_linestyle() not in ("-", "solid")
 
 
-def _add_bar(axes: Any, norm: Normalize, label: str, location: str = "right") -> None:
+def _add_bar(
+    axes: Any, norm: Normalize, label: str, location: str = "right", wide: int = 1
+) -> None:
     mappable = ScalarMappable(norm, COLOURS)
     figure = axes[0].figure
     bar = figure.colorbar(
-        mappable, ax=list(axes), label=label, location=location, aspect=25, pad=0.02
+        mappable, ax=list(axes), label=label, location=location, aspect=25 * wide, pad=0.02
     )
     plain_ticks(bar.ax.yaxis if location == "right" else bar.ax.xaxis)
 

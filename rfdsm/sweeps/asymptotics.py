@@ -83,7 +83,7 @@ class Theory(Part):
     def side_by_side(self) -> int:
         """One block runs on one core; what is larger takes them all by itself."""
         one_core = jax.default_backend() == "cpu" and jax.local_device_count() == 1
-        return len(os.sched_getaffinity(0)) if one_core and not self.one_by_one else 2
+        return cores() if one_core and not self.one_by_one else 2
 
     @property
     def block(self) -> int:
@@ -125,8 +125,18 @@ class Theory(Part):
         return x if at is None else np.moveaxis(x, len(shape), at)
 
     def prepare(self) -> None:
+        _blocks.lower(*self._first).compile()
+
+    def require_solvable(self) -> None:
+        """Trace a block, which raises what every point would raise."""
+        model, numbers, _, *rest = self._first
+        eqx.filter_eval_shape(_block, model, {n: x[0] for n, x in numbers.items()}, *rest)
+
+    @property
+    def _first(self) -> tuple:
+        """What `_blocks` takes for the first point alone."""
         one = self.grid.values(tuple(slice(0, 1) for _ in self.grid.dims), self.grid.times)
-        _blocks.lower(*self._arguments(one, 1, self._most)[0]).compile()
+        return self._arguments(one, 1, self._most)[0]
 
     @property
     def _most(self) -> int:
@@ -205,6 +215,12 @@ class Theory(Part):
         return {name: flat(rows) for name, rows in found.items()}
 
 
+def cores() -> int:
+    """How many this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # of Linux
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 @functools.cache
 def _say_once(words: str) -> None:
     warn(words)
@@ -236,15 +252,14 @@ def _blocks(
     def one_after_another(arrays, values, count):
         model, moments = eqx.combine(arrays, rest)
 
-        def at(numbers):
-            return _point(model.replace(**numbers), moments, static)
+        def block(i):
+            return _block(model, jax.tree.map(lambda x: x[i], values), moments, static)
 
         def step(i, found):
-            of_block = jax.vmap(at)(jax.tree.map(lambda x: x[i], values))
-            return jax.tree.map(lambda x, new: x.at[i].set(new), found, of_block)
+            return jax.tree.map(lambda x, new: x.at[i].set(new), found, block(i))
 
         blocks = len(next(iter(values.values())))
-        shapes = jax.eval_shape(lambda: jax.vmap(at)(jax.tree.map(lambda x: x[0], values)))
+        shapes = jax.eval_shape(block, 0)
         empty = jax.tree.map(lambda x: jnp.zeros((blocks, *x.shape), x.dtype), shapes)
         return jax.lax.fori_loop(0, count, step, empty)
 
@@ -259,6 +274,14 @@ def _blocks(
         out_specs=spread,
         check_vma=False,
     )(arrays, values, count)
+
+
+@eqx.filter_jit
+def _block(
+    model: RFDSM, numbers: dict[str, jax.Array], moments: Moments | None, static: Static
+) -> dict[str, jax.Array]:
+    """All variables at numbers of shape (block,); compiled as such, it is traced once."""
+    return jax.vmap(lambda x: _point(model.replace(**x), moments, static))(numbers)
 
 
 def _point(model: RFDSM, moments: Moments | None, static: Static) -> dict[str, Any]:
@@ -309,6 +332,5 @@ def theory(
     size = POINTS if moments is None else 1
     shape = chunk_of(grid, size if chunk is None else chunk, grid.times)
     part = Theory(grid, shape, moments, quantities)
-    model = jax.tree.map(jnp.asarray, grid.first)
-    jax.eval_shape(lambda m, x: _point(m, x, part.static), model, moments)
+    part.require_solvable()
     return part

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..model import RFDSM
 from ..parameters.checks import vector
-from ..parameters.numbers import Number, counted, number_called, numbers
+from ..parameters.numbers import Number, counted, number_called
 from ..parameters.plain import read_numbers
 
 LINEAR = ":linear"  # what a grid ends in that is not logarithmic
@@ -160,9 +160,3 @@ def realisable(along: Axis, d: int, x: np.ndarray) -> np.ndarray:
             )
         x = whole / d
     return np.unique(x)
-
-
-def realised(model: RFDSM, d: int, without: str) -> dict[str, float]:
-    """The ratios n/d and p/d, but one, as networks of dimension d have them."""
-    ratios = (name for name, each in numbers(model).items() if each.count)
-    return {name: counted(getattr(model, name), d) / d for name in ratios if name != without}

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files.zarr_keys import erase, exists, keys, read
+from .._files.zarr_keys import erase, exists, keys, name_of, read
 from ..progress import Report, Steps, silent
-from .layout import Index, Part, box, chunk_bytes, chunk_count, shape
+from .layout import Index, Part, box, chunk_bytes, chunk_count, chunk_shape, shape
 
 BLOCK = 4096  # bytes that file systems deal out
 THREADS = 8  # that check chunks
@@ -68,6 +68,27 @@ class Store:
         config = {"write_empty_chunks": True}
         return {name: group[name].with_config(config) for name in self.part_of}
 
+    def altered(self) -> list[str]:
+        """Variables whose metadata are not as they were laid, but for their attributes.
+
+        Raises:
+            KeyError, ValueError, TypeError: what zarr cannot read.
+        """
+        found = []
+        for name, array in self._arrays.items():
+            part = self.parts[self.part_of[name]]
+            v = part.variables[name]
+            laid = v.dims, shape(self.sizes, v.dims), chunk_shape(self.sizes, part, name)
+            there = array.metadata.dimension_names, array.shape, array.chunks
+            fills = np.asarray([array.fill_value, v.fill], float)
+            if (
+                laid != there
+                or array.dtype != v.dtype
+                or not np.array_equal(*fills, equal_nan=True)
+            ):
+                found.append(name)
+        return found
+
     def write(self, part: str, index: Index, arrays: dict[str, np.ndarray]) -> None:
         """Write a chunk of every variable of a part, the mark last.
 
@@ -113,8 +134,15 @@ class Store:
         return self.marked(part) - {damage.index for damage in self.damaged(part, report)}
 
     def resumed(self, part: str, report: Report = silent) -> set[Index]:
-        """As `whole`; the marks of damaged chunks are erased, as engines go by marks."""
+        """As `whole`; the marks of damaged chunks are erased, as engines go by marks.
+
+        Raises:
+            PermissionError: some are damaged, and the store is opened for reading only.
+        """
         damaged = {damage.index for damage in self.damaged(part, report)}
+        if damaged and self.where.read_only:
+            told = "is opened for reading only, and chunks of it are damaged"
+            raise PermissionError(f"{name_of(self.where)} {told}.")
         for index in damaged:
             erase(self.where, self._key(part, index))
         return self.marked(part) - damaged

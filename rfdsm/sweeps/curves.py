@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..analysis import sampling_error, timescales
-from ..analysis.records import about, about_runs
-from ..errors import FIELDS, LOSSES
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..progress import Report, Steps, silent
-from .axes import axis, realised
-from .networks import Networks, calls, networks, simulated
-from .theory import Lines, lines_of, theory
+from .lines import lines_of, solved, with_networks
 
 TIMES = {
     "tau_gen_by_curves": "the best time to stop, of the least test loss",
@@ -39,6 +35,7 @@ def curve(
     simulate: Mapping[str, Any] | None = None,
     seed: int = 0,
     moments: Moments | None = None,
+    engine: Any = None,
     report: Report = silent,
 ) -> Any:
     """The errors over one number of a model, from theory and, at some points, networks.
@@ -52,6 +49,7 @@ def curve(
             axis, or "at": values; ratios and m are rounded to what d can realise.
         seed: of the networks, whose keys depend on seed, d and their own numbers only.
         moments: measured ones to solve with, in place of the Gaussian theory.
+        engine: where it is computed, as of `sweep`.
         report: called with `Progress`.
 
     Returns:
@@ -68,13 +66,11 @@ def curve(
         >>> dict(found.sizes)
         {'m': 2, 'psi_p': 3}
     """
-    of_lines, asked = checked(model, over, lines, simulate, seed)
-    step = Steps(report, 1 + calls(asked, of_lines))
-    variables = theory(of_lines, moments)
-    step("theory")
-    variables |= simulated(asked, of_lines, moments, step)
-    title = f"random-features denoising score matching over {of_lines.along.name}"
-    return labelled(of_lines, variables, title, asked)
+    asked = lines_of(model, over, lines, simulate, seed)
+    title = f"random-features denoising score matching over {asked.along.name}"
+    where: Any = {"engine": engine, "report": report}
+    found = solved(asked, title, moments, **where)
+    return with_networks(found, asked, moments, **where)
 
 
 def train(
@@ -85,6 +81,7 @@ def train(
     simulate: Mapping[str, Any] | None = None,
     seed: int = 0,
     moments: Moments | None = None,
+    engine: Any = None,
     report: Report = silent,
 ) -> Any:
     """The errors over training time, and when each line generalises and memorises.
@@ -92,7 +89,7 @@ def train(
     Args:
         model: with `GradientFlow` training, whose own tau does not count.
         taus: training times, shape (times,).
-        lines, simulate, seed, moments, report: as of `curve`.
+        lines, simulate, seed, moments, engine, report: as of `curve`.
 
     Returns:
         As `curve`, with the `timescales` of every line: tau_gen_by_curves, the best time to
@@ -102,24 +99,20 @@ def train(
     Raises:
         TypeError: another training rule. ValueError, NotConverged: as `curve`.
     """
-    of_lines, asked = checked(model, {"training.tau": taus}, lines, simulate, seed)
-    of_lines = of_lines._replace(along=of_lines.along._replace(name="tau"))
-    step = Steps(report, 1 + len(of_lines.models) + calls(asked, of_lines))
-    variables = theory(of_lines, moments)
-    step("theory")
-    solved = np.any(variables["status"][1] == 0, axis=-1)
-    times = []
-    for each, any_solved in zip(of_lines.models, np.atleast_1d(solved), strict=True):
-        times.append(_times(each, moments) if any_solved else {})
+    asked = lines_of(model, {"training.tau": taus}, lines, simulate, seed)
+    title = "random-features denoising score matching over training time"
+    where: Any = {"engine": engine, "report": report}
+    found = solved(asked, title, moments, **where)
+    any_solved = np.atleast_1d((found["status"] == 0).any("tau"))
+    step, times = Steps(report, len(asked.models)), []
+    for each, solvable in zip(asked.models, any_solved, strict=True):
+        times.append(_times(each, moments) if solvable else {})
         step("timescales")
     for name, words in TIMES.items():
         if any(name in each for each in times):
-            values = of_lines.shaped([each.get(name, np.nan) for each in times])
-            variables[name] = of_lines.dims, values, {"kind": "timescales", "long_name": words}
-    names = FIELDS if moments is None else LOSSES
-    variables |= simulated(asked, of_lines, moments, step, names)
-    title = "random-features denoising score matching over training time"
-    return labelled(of_lines, variables, title, asked)
+            values = asked.shaped([each.get(name, np.nan) for each in times])
+            found[name] = asked.dims, values, {"kind": "timescales", "long_name": words}
+    return with_networks(found, asked, moments, **where)
 
 
 def _times(model: RFDSM, moments: Moments | None) -> dict[str, float]:
@@ -133,45 +126,3 @@ def _times(model: RFDSM, moments: Moments | None) -> dict[str, float]:
         error = sampling_error(model.replace(tau=times.tau_gen), moments).total.test_loss
         found["test_loss_at_gen_error"] = float(np.mean(error))
     return found
-
-
-def checked(
-    model: RFDSM,
-    over: Mapping[str, Any],
-    lines: Mapping[str, Any] | None,
-    simulate: Mapping[str, Any] | None,
-    seed: int,
-) -> tuple[Lines, Networks | None]:
-    """What a curve is asked for; everything that can be refused is refused here."""
-    along = axis(model, over)
-    of_lines = lines_of(model, along, axis(model, lines) if lines else None)
-    return of_lines, None if simulate is None else networks(simulate, seed, of_lines)
-
-
-def labelled(
-    lines: Lines, variables: dict[str, Any], title: str, asked: Networks | None
-) -> Any:
-    """Variables as an `xarray.Dataset`, of which every coordinate describes itself."""
-    import xarray as xr
-
-    model, along = lines.models[0], lines.along
-    words = {"label": along.about.title, "spacing": "log" if along.log else "linear"}
-    coordinates = {along.name: (along.name, along.x, words)}
-    attributes = about(model, title) | {"axis": along.name}
-    if lines.number is not None:
-        number = lines.number
-        words = {"label": number.about.title, "symbol": number.about.symbol}
-        coordinates[number.name] = number.name, number.x, words
-        attributes["lines"] = number.name
-    attributes["model_is"] = "the model of the first line at the first point of the axis"
-    if asked is not None:
-        there = f"simulated_{along.name}"
-        coordinates[there] = there, asked.x, {"column": along.name}
-        attributes |= about_runs(asked.d, asked.trials, asked.seed)
-        ratios = [realised(m, asked.d, without=along.full) for m in lines.models]
-        for name in ratios[0]:
-            values = np.array([each[name] for each in ratios])
-            # One number where all lines have it: of netCDF's attributes a list is another.
-            attributes[f"simulated_{name}"] = values if np.ptp(values) else float(values[0])
-    variables = {name: xr.Variable(*each) for name, each in variables.items()}
-    return xr.Dataset(variables, coordinates, attributes)

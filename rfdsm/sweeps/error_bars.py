@@ -9,25 +9,25 @@ from ..errors import LOSSES, NotConverged
 from ..ingredients.moments import Moments
 from ..ingredients.training import mode_rate
 from ..model import RFDSM
-from .theory import Lines
+from .lines import Lines
 
 PLACES = 4  # of a line, at which they are computed; their share of the loss varies slowly
 
 
-def error_bars(lines: Lines, moments: Moments, found: dict[str, Any], kind: str) -> dict:
+def error_bars(lines: Lines, moments: Moments, found: Any, kind: str) -> dict:
     """Of each loss on the whole axis, a 95 % interval: see `rfdsm.sampling_error`.
 
     Computed at a few places of each line; between them the share of the loss is interpolated.
 
     Args:
-        lines: what was solved, with the result `found` of `theory`. moments: with parts.
+        lines: what was solved. found: by `solved`. moments: with parts.
 
     Returns:
         (dims, values, attributes) by name, `test_loss_error_bar` and so on.
     """
     x = lines.along.x
     at = np.unique(np.round(np.linspace(0, len(x) - 1, _places(lines.models[0]))).astype(int))
-    losses = {name: np.reshape(found[name][1], (len(lines.models), -1)) for name in LOSSES}
+    losses = {name: np.reshape(found[name].values, (-1, len(x))) for name in LOSSES}
     shares: dict[str, list] = {name: [] for name in LOSSES}
     for row, model in enumerate(lines.models):
         bars = [_bars(lines.along.place(model, x[i]), moments) for i in at]
@@ -40,7 +40,7 @@ def error_bars(lines: Lines, moments: Moments, found: dict[str, Any], kind: str)
             shares[name].append(whole * losses[name][row])
     return {
         f"{name}_error_bar": (
-            found[name][0],
+            found[name].dims,
             lines.shaped(np.array(values)),
             {"kind": kind, "long_name": "95 % interval for the number of measured points, ±"},
         )

@@ -159,8 +159,7 @@ def grid_of(model: RFDSM, axes: Mapping[str, Any]) -> Grid:
     """The checked grid of {name: values}, a value may be `zipped`; or of `zipped` alone.
 
     Raises:
-        ValueError: an unknown number, one that is swept twice, no values, or one outside of
-            its domain, which is named with its place.
+        ValueError: an unknown number, no values, or as `checked`.
     """
     if isinstance(axes, Zipped):
         axes = {ZIPPED: axes}
@@ -170,11 +169,20 @@ def grid_of(model: RFDSM, axes: Mapping[str, Any]) -> Grid:
     for name, given in axes.items():
         together = given if isinstance(given, Zipped) else {name: given}
         dims.append(Dim(name, tuple(axis_of(model, n, x) for n, x in together.items())))
-    grid = Grid(model, tuple(dims))
+    return checked(Grid(model, tuple(dims)))
+
+
+def checked(grid: Grid) -> Grid:
+    """The grid itself.
+
+    Raises:
+        ValueError: a number is swept twice, or has a value outside of its domain, which is
+            named with its place.
+    """
     for what in ([axis.full for axis in grid.axes], [axis.name for axis in grid.axes]):
         if twice := [name for name in what if what.count(name) > 1]:
             raise ValueError(f"{twice[0]} is swept twice.")
-    for dim in dims:
+    for dim in grid.dims:
         names = [axis.name for axis in dim.axes]
         others = {axis.name for axis in grid.axes} - {*names}
         if dim.name in TAKEN or dim.name in others:

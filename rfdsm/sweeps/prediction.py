@@ -1,7 +1,6 @@
 """The losses on a data set's own points by two theories, before any training."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,16 +14,15 @@ from ..ingredients import datasets
 from ..ingredients.data import sample_matrix, standardise
 from ..model import RFDSM
 from ..parameters.numbers import counted
-from ..progress import FLOPS, LONG, Report, Steps, silent
-from .curves import checked, labelled
+from ..progress import FLOPS, LONG, Report, silent
 from .error_bars import error_bars
-from .networks import calls, simulated
-from .theory import theory
+from .lines import lines_of, solved, with_networks
 from .widths import MEASURED_AT, between_widths, measured_widths
 
 WIDTHS = 5  # that moments are measured at along psi_p, unless told
 COMPILE = 3.0  # seconds for networks of a new shape
 SEVERAL = 16  # noises of a pair's cost, which exact averages over infinitely many do not exceed
+TITLE = "losses predicted on data points"
 MEASURED, GAUSSIAN = "theory of measured moments", "Gaussian theory"
 
 
@@ -107,6 +105,7 @@ def predict(
     widths: Sequence[float] = (),
     simulate: Mapping[str, Any] | None = None,
     seed: int = 0,
+    engine: Any = None,
     report: Report = silent,
 ) -> Any:
     """The losses on data points by the moments measured on them, and by Gaussian theory.
@@ -123,6 +122,7 @@ def predict(
             the axis are the narrowest and the widest.
         simulate: {"trials": 12, "points": 4} trains networks on the points.
         seed: of everything random.
+        engine: where all but the measuring is computed, as of `sweep`.
         report: called with `Progress`.
 
     Returns:
@@ -136,45 +136,45 @@ def predict(
         ValueError, NotConverged: as `curve` and `measure`; psi_p swept with fewer than two
             widths; another number that moments are measured at, swept or of lines.
     """
-    of_lines, asked = checked(model, over, lines, simulate, seed)
-    for each in filter(None, (of_lines.along, of_lines.number)):
-        if each.about.measured and (each.full != "psi_p" or each is of_lines.number):
+    asked = lines_of(model, over, lines, simulate, seed)
+    for each in asked.grid.axes:
+        if each.about.measured and (each.full != "psi_p" or each is asked.number):
             raise ValueError(f"{each.name} cannot vary on data points, measured at one of it.")
-    if of_lines.along.full == "psi_p" and len(widths) < 2:
+    along_widths = asked.along.full == "psi_p"
+    if along_widths and len(widths) < 2:
         raise ValueError("along psi_p give widths=, at least two psi_p to measure at.")
-    step = Steps(report, 2 + calls(asked, of_lines))
     about: dict[str, Any] = {
         "noises": noises,
         "classes": classes,
         "draws": draws if draws > 1 else None,
+        "warned": False,  # the result says with numbers whether points are few
     }
-    key, factors = jax.random.key(seed), None
-    about["warned"] = False  # the result says with numbers whether points are few
-    if of_lines.along.full == "psi_p":
+    key, where = jax.random.key(seed), {"engine": engine, "report": report}
+    if along_widths:
         several = measured_widths(model, widths, key, report, **about)
         moments = several[len(several) // 2]
     else:
         moments = measure(model, key, report=report, **about)
-    step("moments")
-    if of_lines.along.full == "psi_p":
-        variables, factors = between_widths(of_lines, several, MEASURED)
-        model = model.replace(psi_p=moments.psi_p)
-    else:
-        variables = theory(of_lines, moments, kind=MEASURED)
-        if moments.parts is not None:
-            variables |= error_bars(of_lines, moments, variables, MEASURED)
-    variables |= theory(of_lines, suffix="_gaussian", kind=GAUSSIAN)
-    step("theory")
-    of_one = None if factors else moments
-    variables |= simulated(asked, of_lines, of_one, step, LOSSES, gaussian=True)
-    for name in LOSSES if factors and asked else ():
-        dims, values, _ = variables[f"{name}_gaussian_theory"]
-        scale = of_lines.shaped([factor(asked.x) for factor in factors[name]])
-        variables[f"{name}_theory"] = dims, values * scale, variables[f"{name}_theory"][2]
-    found = labelled(of_lines, variables, "losses predicted on data points", asked)
-    if factors:
+    gaussian = solved(asked, TITLE, kind=GAUSSIAN, **where)
+    if along_widths:
+        variables, factors = between_widths(asked, gaussian, several, MEASURED)
+        found = gaussian[["status"]].assign(variables)
+        found = with_networks(found, asked, gaussian=True, **where)
+        for name in LOSSES if asked.networks else ():
+            x = found[f"simulated_{asked.along.name}"].values
+            scale = asked.shaped([factor(x) for factor in factors[name]])
+            there = found[f"{name}_theory"]
+            found[there.name] = there.copy(data=there.values * scale)
         found = found.assign_coords({MEASURED_AT: [each.psi_p for each in several]})
         found[MEASURED_AT].attrs["column"] = "psi_p"
+        model = model.replace(psi_p=moments.psi_p)
+    else:
+        found = solved(asked, TITLE, moments, kind=MEASURED, **where)
+        if moments.parts is not None:
+            found = found.assign(error_bars(asked, moments, found, MEASURED))
+        found = with_networks(found, asked, moments, gaussian=True, **where)
+    for name in ("status", *LOSSES):
+        found[f"{name}_gaussian"] = gaussian[name].assign_attrs(column=name)
     points, d = model.data.X.shape
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
     numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
@@ -210,21 +210,20 @@ def estimate(
     Args:
         model, over, lines, draws, classes, simulate: as of `predict`.
     """
-    of_lines, asked = checked(model, over, lines, simulate, 0)
+    asked = lines_of(model, over, lines, simulate)
     d, classes = model.data.X.shape[1], classes or 1
-    along = of_lines.along
+    along = asked.along
     p = counted(along.x[-1] if along.full == "psi_p" else model.psi_p, d)
     count = WIDTHS if along.full == "psi_p" else len(along.x)
-    solves = 3 * len(of_lines.models) * count * draws
+    solves = 3 * len(asked.models) * count * draws
     seconds = COMPILE + solves * (0.02 + 3e-9 * p**3 * (1 + classes / 6))
     text = f"solving {solves} points of {p} features: about {seconds:.0f} s"
     training = 0.0
-    if asked is not None:
-        for line, x in product(of_lines.models, asked.x):
-            there = of_lines.along.place(line, x)
+    if (networks := asked.networks) is not None:
+        for there in networks.grid.models(networks.grid.whole(), networks.grid.times):
             pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
-            training += COMPILE + asked.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
-        count = calls(asked, of_lines) * asked.trials
+            training += COMPILE + networks.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
+        count = networks.grid.points * networks.trials
         text += f"; training {count} networks: about {training:.0f} s"
     memory = 8 * p**2 * draws * (2 * classes + 3 + 4 * classes)
     return f"{text}; {memory / 2**30:.2g} GiB" if seconds + training > LONG else None

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,6 +32,7 @@ class Networks(Part):
         grid: of the models. chunk: the shape of its chunks, training times whole.
         d: the dimension. trials: networks at each point, with own data. seed: of all draws.
         moments: measured ones for the theory.
+        gaussian: whether the Gaussian theory is told too, `expected_gaussian_<error>`.
     """
 
     grid: Grid
@@ -39,6 +41,7 @@ class Networks(Part):
     trials: int
     seed: int = 0
     moments: Moments | None = None
+    gaussian: bool = False
 
     name = "networks"
     mark = "simulated_status"
@@ -51,11 +54,17 @@ class Networks(Part):
             about = error(name, "simulation", f"{LABELS[name]} of networks")
             attrs = about | {"column": name}
             found[f"simulated_{name}"] = floats((*dims, TRIAL), attrs, (self.trials,))
-            if name in self.expected:
+            for which in self.theories if name in self.expected else ():
                 there = "theory at the networks' ratios"
                 about = error(name, there, f"{LABELS[name]} by {there}")
-                found[f"expected_{name}"] = floats(dims, about | {"column": name})
+                found[f"{which}_{name}"] = floats(dims, about | {"column": name})
         return found
+
+    @property
+    def theories(self) -> dict[str, Moments | None]:
+        """What networks are compared with, by what its variables' names begin with."""
+        gaussian = {"expected_gaussian": None} if self.gaussian else {}
+        return {"expected": self.moments, **gaussian}
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -81,18 +90,20 @@ class Networks(Part):
         key = point_key(model, self.seed, self.d, self.grid.times is not None)
         if self.grid.times is None:
             runs = model.simulate(key, self.d, self.trials)
-            solution = model.at(runs.sizes).solve(moments=self.moments)
+            solve = model.at(runs.sizes).solve
         else:
             taus = self.grid.dims[self.grid.times].axes[0].x
             runs = model.simulate_trajectory(key, self.d, self.trials, taus)
-            solution = model.at(runs.sizes).solve_trajectory(taus, moments=self.moments)
+            solve = partial(model.at(runs.sizes).solve_trajectory, taus)
         found: dict[str, Any] = {f"simulated_{n}": np.asarray(getattr(runs, n)) for n in FIELDS}
         finite = np.all(np.isfinite(found["simulated_test_loss"]), axis=-1)
         found[self.mark] = np.where(finite, SUCCESS, DIVERGED).astype(np.int8)
-        for name in self.expected:
-            x = np.asarray(getattr(solution.errors, name))
-            several = self.moments is not None and self.moments.draws is not None
-            found[f"expected_{name}"] = np.mean(x, axis=0) if several else x
+        for which, moments in self.theories.items():
+            errors = solve(moments=moments).errors
+            several = moments is not None and moments.draws is not None
+            for name in self.expected:
+                x = np.asarray(getattr(errors, name))
+                found[f"{which}_{name}"] = np.mean(x, axis=0) if several else x
         return found
 
     @property

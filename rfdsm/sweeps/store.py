@@ -99,8 +99,8 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
         chunks: None, or `{}` for arrays of Dask, as in `xarray.open_dataset`.
 
     Returns:
-        The data set, whose attributes `chunks_done` and `chunks` say how much is computed. A
-        warning says which variables lack chunks that are marked as computed.
+        The data set, whose attributes `chunks_done` and `chunks_total` say how much is
+        computed. A warning says which variables lack chunks that are marked as computed.
 
     Raises:
         FileNotFoundError, ValueError, FileExistsError: as `open_store`; a damaged coordinate.
@@ -110,9 +110,7 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
     store = open_store(location)
     name, found = name_of(store.where), _record(store.where)
     try:
-        for each in [*found["coordinates"], *store.part_of]:
-            if read(store.where, f"{each}/{ROOT}") is None:
-                raise KeyError(f"no {each}/{ROOT}")
+        altered = store.altered()
         dataset = xr.open_dataset(
             store.where,
             engine="zarr",
@@ -121,11 +119,12 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
             mask_and_scale=False,  # statuses are integers
             decode_times=False,
         )
-        altered = [
+        dataset = dataset[[*store.part_of]]  # in order, which folders do not keep
+        altered += [
             each for each, is_ in found["coordinates"].items() if digest(dataset[each]) != is_
         ]
     except (ValueError, KeyError, TypeError) as error:  # as zarr and xarray meet it
-        altered = [str(error).splitlines()[0]]
+        altered = [" ".join(str(error).split())[:200]]
     if altered:
         raise ValueError(
             f"{name} is damaged in its coordinates or metadata ({altered[0]}): call the same "
@@ -140,10 +139,9 @@ def open_dataset(location: Any, chunks: Any = None) -> Any:
             f"{name} has lost chunks of {', '.join(lacking)}, which read as not computed: call "
             "the same sweep again, which computes them again."
         )
-    dataset = dataset[[*store.part_of]]  # in order, which folders do not keep
     dataset.attrs = dict(found["attrs"])  # those that the record's checksum covers
     dataset.attrs["chunks_done"] = sum(map(len, done.values()))
-    dataset.attrs["chunks"] = sum(
+    dataset.attrs["chunks_total"] = sum(
         chunk_count(store.sizes, part) for part in store.parts.values()
     )
     return dataset

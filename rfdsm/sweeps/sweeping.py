@@ -16,7 +16,7 @@ from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.plain import to_plain
 from ..progress import LONG, Progress, Report, duration, silent, stop
-from .asymptotics import theory
+from .asymptotics import Theory, theory
 from .engines import engine_of
 from .grid import Grid, grid_of
 from .layout import Layout, Part as Stored, indices
@@ -102,8 +102,8 @@ def planned(
     """The checked grid and parts of a sweep, of its arguments; computes nothing."""
     grid = grid_of(model, axes)
     taken = {*grid.sizes, *(axis.name for axis in grid.axes)}
-    solved = theory(grid, moments=moments, chunk=chunk)
-    asked = quantities_of(quantities, grid.first, moments, taken | {*solved.variables})
+    taken |= {*Theory(grid, grid.shape, moments).variables}
+    asked = quantities_of(quantities, grid.first, moments, taken)
     parts: list[Part] = [theory(grid, moments=moments, quantities=asked, chunk=chunk)]
     if simulate is not None:
         parts.append(networks(grid, simulate, seed=seed, moments=moments))
@@ -171,15 +171,18 @@ class Advance:
             self._tell(f"{part.name}: compiling")
 
     def __call__(self) -> None:
-        """One more chunk is done."""
+        """One more chunk is done; the clock starts with the first, which has compiled."""
         self.done += 1
-        now = time.monotonic()
-        rate = self.done / max(now - self.start, 1e-9)
-        left = duration((self.left - self.done) / rate)
-        pace = f"{rate * self.points:.3g} points/s, about {left} left"
-        total, done, line = self.before + self.left, self.before + self.done, ""
-        if now - self.last > LONG and self.done < self.left:
-            self.last, line = now, f"{self.name}: {done} of {total} chunks, {pace}"
+        now, pace, line = time.monotonic(), "", ""
+        total, done = self.before + self.left, self.before + self.done
+        if self.done == 1:
+            self.start = self.last = now
+        else:
+            rate = (self.done - 1) / max(now - self.start, 1e-9)
+            left = duration((self.left - self.done) / rate)
+            pace = f"{rate * self.points:.3g} points/s, about {left} left"
+            if now - self.last > LONG and self.done < self.left:
+                self.last, line = now, f"{self.name}: {done} of {total} chunks, {pace}"
         self.report(Progress(self.name, done, total, line, pace))
 
     def _tell(self, words: str) -> None:

@@ -17,7 +17,7 @@ from ..errors import LABELS, LOSSES, NotConverged
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..progress import Progress, Report
-from .theory import Lines, theory
+from .lines import Lines
 
 MEASURED_AT = "measured_psi_p"  # the dimension of the widths
 AT_KNOT = 1e-9
@@ -38,29 +38,29 @@ def measured_widths(
 
 
 def between_widths(
-    lines: Lines, moments: Sequence[Moments], kind: str
+    lines: Lines, known: Any, moments: Sequence[Moments], kind: str
 ) -> tuple[dict[str, Any], dict[str, list[Callable]]]:
-    """The variables of `theory` along psi_p, and of each loss and line its factor.
+    """The losses along psi_p as variables, and of each loss and line its factor.
 
     Beside them the losses at the measured widths, `test_loss_measured` and so on, and error
     bars: at a measured width that of `sampling_error`, between two that of the interpolation
     added in quadrature, which is how far it misses a width that it leaves out.
 
     Args:
-        lines: along psi_p. moments: at its ends and between, the narrowest first.
+        lines: along psi_p. known: their Gaussian theory.
+        moments: at the axis' ends and between, the narrowest first.
         kind: of theory.
 
     Returns:
         The variables, and functions of psi_p: measured over Gaussian theory.
     """
-    known = theory(lines, kind=kind)
-    found = {name: known[name] for name in ("status", "best_linear")}
+    found = {n: known[n].assign_attrs(kind=kind) for n in ("status", "best_linear")}
     ratios, x = np.array([each.psi_p for each in moments]), lines.along.x
     exact, gaussian, shares = (np.moveaxis(each, 0, -1) for each in _at_widths(lines, moments))
     factors: dict[str, list[Callable]] = {}
     dims = (*lines.dims, MEASURED_AT)
     for i, name in enumerate(LOSSES):
-        of_lines = np.reshape(known[name][1], (-1, len(x)))
+        of_lines = np.reshape(known[name].values, (-1, len(x)))
         factors[name] = [_factor(ratios, row) for row in np.log(exact[:, i] / gaussian[:, i])]
         values = np.array([f(x) * y for f, y in zip(factors[name], of_lines, strict=True)])
         between = np.array(
@@ -69,9 +69,9 @@ def between_widths(
         sampled = np.array([np.interp(np.log(x), np.log(ratios), row) for row in shares[:, i]])
         bars = values * np.hypot(sampled, between)
         about = {"kind": kind, "long_name": LABELS[name]}
-        found[name] = known[name][0], lines.shaped(values), about
+        found[name] = known[name].dims, lines.shaped(values), about
         words = {"kind": kind, "long_name": "95 % interval, ±"}
-        found[f"{name}_error_bar"] = known[name][0], lines.shaped(bars), words
+        found[f"{name}_error_bar"] = known[name].dims, lines.shaped(bars), words
         at = about | {"kind": f"{kind}, measured there", "column": name}
         found[f"{name}_measured"] = dims, lines.shaped(exact[:, i]), at
     return found, factors

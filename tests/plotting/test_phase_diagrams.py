@@ -225,7 +225,31 @@ def test_a_figure_has_a_column_an_error_and_a_row_a_value(plane):
     assert "$m = 4$" in phase_figure(plane, "bias2", "psi_n", "psi_p", lines=()).get_suptitle()
     four = swept().expand_dims(t=[0.1, 0.2])
     with pytest.raises(ValueError, match=r"t and m are left|m and t are left"):
-        phase_figure(four, ["test_loss"], "psi_n", "psi_p")
+        phase_figure(four, ["test_loss", "variance"], "psi_n", "psi_p")
+
+
+def test_one_error_has_rows_and_columns():
+    """Over two further dims; the panels share their colours, and their values are theirs."""
+    whole = swept().isel(m=[0, 2]).expand_dims(t=[0.1, 0.2]).assign_coords(t=[0.1, 0.2])
+    whole = whole.assign(test_loss=whole.test_loss * whole.t).transpose("t", "m", ...)
+    drawn = phase_figure(whole, ["test_loss"], "psi_n", "psi_p", lines=())
+    meshes = [ax.collections[0] for ax in drawn.axes[:4]]
+    for mesh, (t, m) in zip(meshes, np.ndindex(2, 2), strict=True):
+        expected = whole.test_loss.isel(t=t, m=m).transpose("psi_p", "psi_n").values
+        np.testing.assert_array_equal(mesh.get_array(), expected)
+        assert mesh.norm.vmax == float(whole.test_loss.max())
+    assert [ax.get_title() for ax in drawn.axes[:4]] == ["$m = 1$", "$m = 4$", "", ""]
+
+
+def test_what_was_tuned_has_no_line_of_the_model():
+    """psi_p is another at each point, and so are p = n and p = n m; n m = d is not."""
+    best = swept().isel(psi_p=3).drop_vars("psi_p")
+    about = {"kind": "optimum", "number": "psi_p"}
+    best["optimal_psi_p"] = best.test_loss.copy(data=best.test_loss * 0 + 3).assign_attrs(about)
+    ax = phase_diagram(best, "psi_n", "m", "test_loss")
+    assert legend(ax) == ["$nm = d$", "memorization loss = best score's"]
+    with pytest.raises(ValueError, match="psi_p is another at each point"):
+        phase_diagram(best, "psi_n", "m", "test_loss", lines=["valley"])
 
 
 def test_curves_have_networks_at_their_ratios():

@@ -1,6 +1,7 @@
 """Errors over one number: theory of the model at every point, networks, the data set."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -8,12 +9,11 @@ import pytest
 import results
 import xarray as xr
 
-from rfdsm import RFDSM, model_of, sweeps
+from rfdsm import RFDSM, model_of, sweep, sweeps
 from rfdsm._files import labelled as storage
 from rfdsm.errors import FIELDS
 from rfdsm.sweeps import axes
-from rfdsm.sweeps.networks import networks
-from rfdsm.sweeps.theory import lines_of
+from rfdsm.sweeps.lines import best_linear, lines_of
 
 
 @pytest.fixture
@@ -33,11 +33,13 @@ def test_infinitely_many_noises_are_a_place_for_networks_too(model):
 
 
 def test_networks_that_are_asked_for_stand_where_d_puts_them(model):
-    lines = lines_of(model, axes.axis(model, {"psi_p": [1.0, 2.0, 3.0]}), None)
-    asked = networks({"d": 8, "trials": 2, "at": [2.49, 1.04]}, 0, lines)
-    assert asked.x.tolist() == [1.0, 2.5]
+    def markers(at):
+        asked = {"d": 8, "trials": 2, "at": at}
+        return lines_of(model, {"psi_p": [1.0, 2.0, 3.0]}, None, asked).networks.grid
+
+    assert markers([2.49, 1.04]).axes[0].x.tolist() == [1.0, 2.5]
     with pytest.raises(ValueError, match="at d = 8 leaves no p"):
-        networks({"d": 8, "at": [1.0, 0.01]}, 0, lines)
+        markers([1.0, 0.01])
 
 
 @pytest.mark.parametrize("text", ["psi_n=1:4:3", "psi_p=1:4:3", "m=1:4:3", "t=0.1:1:3"])
@@ -58,6 +60,24 @@ def test_theory_is_that_of_the_model_at_every_point(model, text):
                     float(getattr(errors, field)), rel=1e-9
                 )
             assert float(part.best_linear[i]) == pytest.approx(float(point.baselines().linear))
+
+
+def test_a_curve_is_a_sweep_on_any_engine(model):
+    grid = axes.grid("psi_p", "1:4:3")
+    with ThreadPoolExecutor(2) as pool:
+        found = sweeps.curve(model, {"psi_p": grid}, {"m": [3, 1.5]}, engine=pool)
+    swept = sweep(model, {"m": [1.5, 3], "psi_p": grid}, quantities=best_linear)
+    for name in swept.variables:
+        np.testing.assert_array_equal(found[name], swept[name], name)
+
+
+def test_progress_has_a_pace_once_a_chunk_was_computed(model):
+    told = []
+    grid = {"lam": [1e-3, 1e-2], "m": [1, 2, 4]}
+    sweep(model, grid, chunk=2, progress=told.append)
+    assert [(at.done, bool(at.pace)) for at in told] == [
+        (0, False), (1, False), (2, True), (3, True), (4, True)
+    ]  # fmt: skip
 
 
 def test_grids():

@@ -14,7 +14,7 @@ from rfdsm.errors import LOSSES
 from rfdsm.ingredients.data import sample_matrix
 from rfdsm.plotting import curves
 from rfdsm.sweeps import prediction as computing
-from rfdsm.sweeps.curves import checked
+from rfdsm.sweeps.lines import lines_of
 
 
 @pytest.fixture
@@ -140,11 +140,12 @@ def test_networks_at_every_n_that_leaves_points_to_test_on(X):
     """n = N is theory's alone: the last marker falls away, and what is left alone is told."""
     X = standardise(X)
     asked = command.question(X, f"n=100:{len(X)}:4", {"m": [1]})
-    of_lines, networks = checked(*asked, {"trials": 2, "points": 4}, 0)
-    assert of_lines.along.x[-1] == len(X) == 200 and networks.x.tolist() == [100, 126, 159]
+    lines = lines_of(*asked, {"trials": 2, "points": 4})
+    assert lines.along.x[-1] == len(X) == 200
+    assert lines.networks.grid.axes[-1].x.tolist() == [100, 126, 159]
     all_points = command.question(X, "lam", {"m": [1]}, len(X))
     with pytest.raises(ValueError, match="200 training points of 200 leave none to test"):
-        checked(*all_points, {"trials": 2}, 0)
+        lines_of(*all_points, {"trials": 2})
 
 
 def test_points_as_they_are(tmp_path, X):

@@ -120,7 +120,7 @@ def location(request, tmp_path):
 def test_what_is_written_is_read(location):
     store = stores.lay_or_open(location, layout())
     before = stores.open_dataset(location)
-    assert before.attrs == {"title": "a sweep", "seed": 0, "chunks_done": 0, "chunks": 9}
+    assert before.attrs == {"title": "a sweep", "seed": 0, "chunks_done": 0, "chunks_total": 9}
     assert np.all(before["status"] == -1) and before["status"].dtype == np.int8
     assert np.all(np.isnan(before["error"]))
     zarr_settings = zarr.config.get("array")
@@ -128,7 +128,7 @@ def test_what_is_written_is_read(location):
     assert zarr.config.get("array") == zarr_settings
     assert whole(store) == set(chunks(store)) and store.missing_bytes() == 0
     dataset = stores.open_dataset(location)
-    assert dataset.attrs["chunks_done"] == dataset.attrs["chunks"] == 9
+    assert dataset.attrs["chunks_done"] == dataset.attrs["chunks_total"] == 9
     for part, index in chunks(store):
         box = layouts.box(store.sizes, store.parts[part], index)
         for name, array in values(store, part, index).items():

@@ -3,9 +3,7 @@
 import csv
 import json
 import math
-import zlib
 
-import jax
 import numpy as np
 import pytest
 import results
@@ -15,7 +13,8 @@ from results import TAUS, known_times
 from rfdsm import RFDSM
 from rfdsm._files import labelled as storage
 from rfdsm.errors import FIELDS
-from rfdsm.sweeps import axes, curves as computing
+from rfdsm.sweeps.lines import lines_of
+from rfdsm.sweeps.simulation import point_key
 
 
 @pytest.fixture
@@ -35,7 +34,8 @@ def test_theory_is_the_trajectory_of_every_line(model, trained):
         of_line = model.replace(psi_n=psi_n)
         errors = of_line.trajectory(TAUS)
         for name in FIELDS:
-            np.testing.assert_array_equal(trained[name][line], getattr(errors, name))
+            exact = getattr(errors, name)
+            np.testing.assert_allclose(trained[name][line], exact, rtol=1e-12, atol=1e-14)
         known = known_times(of_line)
         for way in ("bulks", "curves"):
             for name, value in getattr(known, way)._asdict().items():
@@ -47,8 +47,7 @@ def test_theory_is_the_trajectory_of_every_line(model, trained):
 def test_networks_are_those_of_the_model(model, trained):
     assert trained.test_loss_mean.shape == (2, 4)
     of_line = model.replace(psi_n=1.3)
-    key = jax.random.fold_in(jax.random.key(5), 8)
-    key = jax.random.fold_in(key, zlib.crc32(np.array([np.inf, 1.3]).tobytes()))
+    key = point_key(of_line, 5, 8, all_times=True)
     taus = trained.simulated_tau.values
     again = of_line.simulate_trajectory(key, 8, 3, taus)
     realised = of_line.at(again.sizes)
@@ -65,12 +64,11 @@ def test_networks_are_those_of_the_model(model, trained):
 
 
 def test_lines_differ_in_psi_n_or_in_m(model):
-    along = axes.axis(model, {"tau": TAUS})
-    over_m = computing.lines_of(model, along, axes.axis(model, {"m": [math.inf, 1.0, 4.0]}))
+    over_m = lines_of(model, {"tau": TAUS}, {"m": [math.inf, 1.0, 4.0]})
     assert over_m.dims == ("m",) and tuple(over_m.number.x) == (1.0, 4.0, math.inf)
     assert [float(line.psi_n) for line in over_m.models] == [1.0] * 3
-    one = computing.lines_of(model, along, axes.axis(model, {"m": [3.0]}))
-    assert one.dims == ("m",) and tuple(one.number.x) == (3.0,)
+    one = lines_of(model, {"training.tau": TAUS}, {"m": [3.0]})
+    assert one.dims == ("m",) and one.along.name == "tau" and tuple(one.number.x) == (3.0,)
 
 
 def test_a_dataset_holds_the_whole_result(model, trained, tmp_path):
