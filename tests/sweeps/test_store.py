@@ -148,7 +148,7 @@ def test_what_is_written_is_read(location):
 
 def test_urls(path):
     stores.lay_or_open(path.as_uri(), layout())
-    assert stores.open_dataset(path).attrs["chunks"] == 9
+    assert stores.open_dataset(path).attrs["chunks_total"] == 9
     with pytest.raises(ValueError, match=r"cannot be opened \(Protocol not known: nosuch\)"):
         stores.open_dataset("nosuch://a.zarr")
     with pytest.raises(FileNotFoundError, match="there is no sweep at /b"):
