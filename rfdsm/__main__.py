@@ -55,7 +55,11 @@ def _wait(receive: int, signals: tuple[signal.Signals, ...]) -> None:
             )
     whole.discard_unfinished()
     written = ", ".join(map(str, whole.WRITTEN)) or "nothing"
-    _say(f"ended by {signal.Signals(number).name}; {written} was written")
+    kept = "chunks that were done are kept: the same command goes on"
+    _say(
+        f"ended by {signal.Signals(number).name}; "
+        + (kept if stop.asked else f"{written} was written")
+    )
     os._exit(128 + number)
 
 

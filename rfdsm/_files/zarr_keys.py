@@ -12,15 +12,23 @@ def zarr_store(location: Any) -> Any:
     """The `zarr.abc.store.Store` of what a user calls one: a path, a URL or itself.
 
     Raises:
-        TypeError: anything else.
+        ValueError: a URL that nothing here can open. TypeError: anything else.
     """
     from zarr.abc.store import Store
     from zarr.storage import FsspecStore, LocalStore
 
     if isinstance(location, Store):
         return location
+    if isinstance(location, str) and location.startswith("file://"):
+        location = location.removeprefix("file://")  # fsspec would make no folder there
     if isinstance(location, str) and "://" in location:
-        return FsspecStore.from_url(location)
+        try:
+            return FsspecStore.from_url(location)
+        except (ValueError, ImportError) as error:
+            raise ValueError(
+                f"{location} cannot be opened ({error}): give a path, or install what fsspec "
+                "needs for such URLs."
+            ) from None
     if isinstance(location, str | os.PathLike):
         return LocalStore(Path(location).absolute())
     raise TypeError(f"a store is a path, a URL or a zarr store, got {location!r}.")
@@ -42,7 +50,7 @@ def folder_of(where: Any) -> Path | None:
 
 def name_of(where: Any) -> str:
     """What a message calls it."""
-    return str(folder_of(where) or where)
+    return str(folder_of(where) or getattr(where, "path", where))
 
 
 def is_empty(where: Any) -> bool:

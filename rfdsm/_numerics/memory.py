@@ -9,16 +9,18 @@ import jax
 CGROUP = Path("/sys/fs/cgroup")  # of a container that has a limit of its own
 
 
-def require_memory(needed: float, what: str, fix: str) -> None:
+def require_memory(needed: float, what: str, fix: str, free: float | None = None) -> None:
     """Refuse work before it begins; XLA would end the process.
 
     Args:
         needed: bytes at the least. what: needs them; fix: needs fewer. Words for the message.
+        free: bytes; None: those that JAX's default device has left.
 
     Raises:
         MemoryError: more than is available.
     """
-    if needed > (free := available()):
+    free = available() if free is None else free
+    if needed > free:
         sizes = f"{needed / 2**30:.2g} GiB of memory at least, {free / 2**30:.2g} GiB are free"
         raise MemoryError(f"{what} {sizes}: {fix}.")
 
@@ -29,6 +31,11 @@ def available() -> float:
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         return stats.get("bytes_limit", math.inf) - stats.get("bytes_in_use", 0)
+    return of_host()
+
+
+def of_host() -> float:
+    """Bytes that this machine has left; infinity where that is not known."""
     return min(_of_machine(), _of_container())
 
 

@@ -17,11 +17,12 @@ LISTED, DAMAGED = 5, 20  # values of an axis, and chunks, that are named
 
 def lowest(dataset: Any, name: str) -> tuple[float, str] | None:
     """The least of an error on a grid and where it is; None where nothing was solved."""
-    of_networks = name.startswith("simulated_")
+    of_networks = name.startswith(("simulated_", "expected_"))
     status = dataset["simulated_status" if of_networks else "status"]
     variable = dataset[name]
     variable = variable.mean([dim for dim in variable.dims if dim not in status.dims])
-    values = np.where(status.values == 0, variable.values, np.inf)
+    solved = (status.values == 0) & np.isfinite(variable.values)  # a quantity may fail alone
+    values = np.where(solved, variable.values, np.inf)
     index = np.unravel_index(np.argmin(values), values.shape)
     if not np.isfinite(values[index]):
         return None

@@ -155,7 +155,13 @@ def question(asked: Words) -> tuple[RFDSM, dict[str, Any]]:
     model = options.model(
         {**asked.given, **middle}, lambda option: f"{option} is missing: give it, or sweep it."
     )
-    return model, _zipped(found, asked.settings.get("zip") or ())
+    together = _zipped(found, asked.settings.get("zip") or ())
+    for name, values in together.items():
+        if not isinstance(values, dict) and len({*map(float, values)}) < len(values):
+            raise ValueError(
+                f"{name} has a value twice: leave one out, or --zip it with others."
+            )
+    return model, together
 
 
 def lengths(axes: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
@@ -170,6 +176,8 @@ def gradients(texts: Sequence[str]) -> list[Any]:
     for text in texts:
         error, _, names = text.replace("-", "_").partition(":")
         wrt = [name.strip() for name in names.split(",") if name.strip()]
+        if not wrt:
+            raise ValueError(f"--gradient takes score_error:psi_p,m, got {text!r}.")
         found.append(sweeps.gradient(error.strip(), wrt))
     return found
 

@@ -63,12 +63,12 @@ def map(
     files = beside["out_file"], beside["data_file"]
     console.require_writable(*files)
     if stores := [each for each in swept or () if "=" not in each]:
-        if len(swept) > 1 or given:
+        if len(swept) > 1 or given or beside["zip"]:
             raise ValueError(
                 f"{stores[0]} has numbers and values of its own: leave others out, and choose "
                 "among them by --at m=4."
             )
-        found = _selected(sweeps.open(stores[0]), beside["at"])
+        found = _selected(_opened(stores[0]), beside["at"])
         shown = _variables(beside["errors"], found)
         of_store = {name: (x.dims[0], x.size) for name, x in grid_words.axes(found).items()}
         sides = _sides(of_store, beside)
@@ -86,7 +86,24 @@ def map(
     console.out.print(_table(found, shown, sides))
     print("\n".join(["", *_memorising(found, sides)]))
     lines = None if beside["lines"] else ()
-    words.keep(found, lambda draw: draw.phase_figure(found, shown, *sides, lines=lines), *files)
+    with console.stages("map: drawing"):  # valleys are searched for, along tau in minutes
+        words.keep(
+            found, lambda draw: draw.phase_figure(found, shown, *sides, lines=lines), *files
+        )
+
+
+def _opened(store: str) -> Any:
+    """The data set of a store, of which a damaged chunk could not be read.
+
+    Raises:
+        ValueError: one is damaged.
+    """
+    if damaged := sweeps.check(store).damaged:
+        raise ValueError(
+            f"{store} has damaged chunks, {len(damaged)} of them: the sweep's own command "
+            f"computes them again, and rfdsm status {store} names them."
+        )
+    return sweeps.open(store)
 
 
 def _selected(dataset: Any, text: str | None) -> Any:

@@ -160,7 +160,7 @@ def colour_norm(values: np.ndarray, error: str, log: bool | None = None) -> Norm
     if log and np.any(known > 0):
         low = known[known > 0].min()
         return LogNorm(low, max(high, low * (1 + 1e-6)))
-    return Normalize(low, max(high, low + 1e-6 * (abs(low) or 1)))
+    return Normalize(low, high if high > low else low + (abs(low) or 1))
 
 
 def label_of(dataset: Any, name: str) -> str:
@@ -194,7 +194,8 @@ def _draw(
         side.set_axis(ax, along, *at[[0, -1]])
     cells = {"rasterized": True, "linewidth": 0, "antialiased": False}
     ax.pcolormesh(*ends, np.ma.masked_invalid(values), cmap=COLOURS, norm=norm, **cells)
-    status = "simulated_status" if error.startswith("simulated_") else "status"
+    of_networks = error.startswith(("simulated_", "expected_"))
+    status = "simulated_status" if of_networks else "status"
     never = np.zeros(values.shape, bool)
     if status in dataset:
         never = panel(dataset, status, *sides) == NEVER

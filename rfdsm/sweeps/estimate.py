@@ -103,11 +103,13 @@ def estimate(
             part = dataclasses.replace(part, chunk=there.parts[part.name].chunk)
             chunks, done = [*indices(layout.sizes, part)], there.marked(part.name)
         left = [index for index in chunks if index not in done]
-        todo = np.zeros(grid.shape, bool)
-        for index in left:
-            todo[box(layout.sizes, part, index)] = True
-        points, count = int(todo.sum()), 0
+        boxes = [box(layout.sizes, part, index) for index in left]
+        points = sum(math.prod(at.stop - at.start for at in each) for each in boxes)
+        count = 0
         if isinstance(part, Networks):
+            todo = np.zeros(grid.shape, bool)
+            for at in boxes:
+                todo[at] = True
             sizes = _Sizes.of(part, todo)
             count, seconds = len(sizes.at) * part.trials, _training(part, sizes)
         else:

@@ -1,9 +1,11 @@
 """The data set of a sweep that is kept in memory, in place of a store."""
 
+import math
 from typing import Any
 
 import numpy as np
 
+from .._numerics.memory import of_host, require_memory
 from .layout import Index, Layout, box, shape
 
 
@@ -12,15 +14,18 @@ class Memory:
 
     Attributes:
         layout: what they are. arrays: by the variables' names.
+
+    Raises:
+        MemoryError: more than this machine has.
     """
 
     def __init__(self, layout: Layout):
         self.layout, self.parts = layout, layout.parts
-        self.arrays = {
-            name: np.full(shape(layout.sizes, each.dims), each.fill, each.dtype)
-            for part in layout.parts.values()
-            for name, each in part.variables.items()
-        }
+        variables = {n: x for part in layout.parts.values() for n, x in part.variables.items()}
+        shapes = {name: shape(layout.sizes, each.dims) for name, each in variables.items()}
+        needed = sum(math.prod(shapes[n]) * x.dtype.itemsize for n, x in variables.items())
+        require_memory(needed, "a sweep of so many points needs", "give a store", of_host())
+        self.arrays = {n: np.full(shapes[n], x.fill, x.dtype) for n, x in variables.items()}
 
     def resumed(self, part: str) -> set[Index]:
         """The chunks that need no work: none."""

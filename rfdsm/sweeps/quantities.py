@@ -95,6 +95,8 @@ class Quantity(NamedTuple):
         """As called, where it cannot be traced; NaN where it fails or gives another shape."""
         try:
             found = self(model, moments)
+        except (MemoryError, jax.errors.JaxRuntimeError):  # the machine's failure
+            raise
         except Exception:  # whatever a user's function raises is of this point alone
             found = {}
         if {name: np.shape(x) for name, x in found.items()} == self.shapes:
@@ -132,7 +134,8 @@ def quantities_of(
         model: to try them on. taken: names that variables have already.
 
     Raises:
-        ValueError: a name that is taken, or what a function raises.
+        ValueError: a name that is taken or is none of a file, what a function raises, or gives
+            that is no number.
     """
     if given is None:
         return ()
@@ -151,6 +154,10 @@ def quantities_of(
         each = _checked(name, function, model, moments)
         if clash := names & {*each.shapes}:
             raise ValueError(f"a quantity cannot be called {min(clash)}: that name is taken.")
+        if odd := [n for n in each.shapes if n in ("", ".", "..") or "/" in n]:
+            raise ValueError(
+                f"a quantity cannot be called {odd[0]!r}: in a store its name is a folder's."
+            )
         names |= {*each.shapes}
         found.append(each)
     return tuple(found)

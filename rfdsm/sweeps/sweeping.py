@@ -77,7 +77,7 @@ def sweep(
         ValueError: an axis that is unknown, empty, or has a value outside of its domain;
             networks that d cannot realise; a store of another sweep.
         OSError: a store that cannot be written.
-        MemoryError: networks too large for this machine.
+        MemoryError: networks, or without a store a data set, too large for this machine.
 
     Example:
         >>> import jax.numpy as jnp, rfdsm

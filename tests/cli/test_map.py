@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from command import call
 
 import rfdsm
 from rfdsm import RFDSM, sweeps
+from rfdsm.cli import grid_words
 from rfdsm.sweeps.memorisation import memorises
 
 FIXED = "--t 0.2 --lam 1e-2"
@@ -63,6 +65,25 @@ def test_sides_are_the_longest_or_chosen(capsys, store):
     assert code == 0 and out.count("% of the points memorise") == 2
 
 
+def test_a_damaged_store_is_told(capsys, store, tmp_path):
+    damaged = shutil.copytree(store, tmp_path / "damaged.zarr")
+    chunk = next(each for each in (damaged / "bias2" / "c").rglob("*") if each.is_file())
+    chunk.write_bytes(chunk.read_bytes()[::-1])
+    code, out, err = call(capsys, "map", str(damaged), "--at", "t=.2")
+    assert code == 2 and out == "" and err.count("\n") == 1
+    assert "damaged chunks, 1 of them: the sweep's own command computes them again" in err
+
+
+def test_what_is_not_known_somewhere_is_least_elsewhere():
+    """A quantity fails alone, and the theory of networks is there when they are."""
+    found = sweeps.sweep(MODEL, {"psi_p": [1, 2]}, quantities={"a": lambda model: model.psi_p})
+    found = found.assign(simulated_status=found.status, expected_a=found.a).copy(deep=True)
+    found.a.values[0], found.expected_a.values[1] = math.nan, math.nan
+    found.simulated_status.values[1] = -1
+    assert grid_words.lowest(found, "a") == (2.0, "psi_p = 2")
+    assert grid_words.lowest(found, "expected_a") == (1.0, "psi_p = 1")
+
+
 def test_memorises_at_the_numbers_of_each_point():
     """Also where the best score's loss changes over the grid."""
     axes = {"t": [0.1, 1.0], "psi_p": [1, 64], "data.eigenvalues[0]": [0.5, 1.0]}
@@ -98,6 +119,7 @@ def test_memorises_at_the_numbers_of_each_point():
         (f"psi_n=1:16:3 psi_p=1:2:3 --m 1 {FIXED} --out a.txt", ".png"),
         ("STORE psi_n=1,2", "numbers and values of its own"),
         ("STORE --m 4", "numbers and values of its own"),
+        ("STORE --zip psi_n,m", "numbers and values of its own"),
         ("STORE", "are left beside psi_n and psi_p"),
         ("STORE --at lam=1", "--at takes values of psi_n, psi_p, m, t"),
         ("STORE --at t=x", "--at t takes numbers"),

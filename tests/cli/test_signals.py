@@ -130,5 +130,6 @@ assert not stop.asked
     if signals == 1:
         assert (process.returncode, out, err) == (0, "stopped\n", "")
     else:
-        ended = "rfdsm: ended by SIGTERM; nothing was written\n"
+        kept = "chunks that were done are kept: the same command goes on"
+        ended = f"rfdsm: ended by SIGTERM; {kept}\n"
         assert (process.returncode, out, err) == (143, "", ended)

@@ -151,6 +151,10 @@ def test_what_is_not_solved_is_no_colour(plane):
     assert not pale.get_hatch() and hatched.get_hatch()
     shades = [to_rgb(each.get_facecolor()) for each in (pale, hatched)]
     assert all(len({*shade}) == 1 for shade in shades)  # grey, which no value has
+    later = broken.assign(expected_test_loss=broken.test_loss, simulated_status=broken.status)
+    later["status"] = plane.status  # theory is there, networks and theirs are not yet
+    ax = phase_diagram(later, "psi_n", "psi_p", "expected_test_loss", lines=())
+    assert legend(ax) == ["not computed", "not solved"]
     nothing = broken.assign(test_loss=broken.test_loss * math.nan)
     with pytest.raises(ValueError, match="test_loss is NaN everywhere"):
         phase_diagram(nothing, "psi_n", "psi_p", "test_loss")

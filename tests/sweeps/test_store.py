@@ -146,6 +146,15 @@ def test_what_is_written_is_read(location):
     assert dask["error"].chunks == ((4, 4, 2), (2, 1))
 
 
+def test_urls(path):
+    stores.lay_or_open(path.as_uri(), layout())
+    assert stores.open_dataset(path).attrs["chunks_total"] == 9
+    with pytest.raises(ValueError, match=r"cannot be opened \(Protocol not known: nosuch\)"):
+        stores.open_dataset("nosuch://a.zarr")
+    with pytest.raises(FileNotFoundError, match="there is no sweep at /b"):
+        stores.open_dataset("memory://b.zarr")
+
+
 def test_a_dataset_is_read_when_it_is_used(path):
     fill(stores.lay_or_open(path, layout()))
     dataset = stores.open_dataset(path)

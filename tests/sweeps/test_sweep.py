@@ -265,14 +265,23 @@ def test_memory_that_is_short_cuts_the_chunk(monkeypatch):
         ({"m": [1.0]}, {"quantities": {"a": lambda m: 1j * m.m}}, "no real numbers"),
         ({"m": [1.0]}, {"quantities": {"a": lambda m: {"b": {"c": m.m}}}}, "no real numbers"),
         ({"m": [1.0]}, {"quantities": {"a": lambda m: {}}}, "gives nothing"),
-        ({"m": [1.0]}, {"quantities": {"a/b": lambda m: m.m}}, "'a/b' cannot be a name"),
+        ({"m": [1.0]}, {"quantities": {"a/b": lambda m: m.m}}, "cannot be called 'a/b'"),
         ({"m": [1.0]}, {"quantities": [lambda m: m.m, lambda m: m.lam]}, "two quantities"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: None}}, "no real numbers"),
+        ({"m": [1.0]}, {"quantities": {"a": lambda m: "x"}}, "no real numbers"),
+        ({"m": [1.0]}, {"simulate": 20}, "simulate takes {'d': 48, 'trials': 8}, got 20"),
     ],
 )
 def test_bad_sweeps_say_so_in_one_line(axes, more, words):
     with pytest.raises(ValueError, match=words) as told:
         rfdsm.sweep(MODEL, axes, **more)
     assert "\n" not in str(told.value)
+
+
+def test_a_grid_that_does_not_fit_in_memory_is_told_before_the_work():
+    x = np.geomspace(1, 2, 10**6)
+    with pytest.raises(MemoryError, match="GiB are free: give a store"):
+        rfdsm.sweep(MODEL, {"psi_n": x, "psi_p": x})
 
 
 def test_zipped_lengths_differ():
