@@ -79,7 +79,8 @@ class Store:
             part = self.parts[self.part_of[name]]
             v = part.variables[name]
             laid = v.dims, shape(self.sizes, v.dims), chunk_shape(self.sizes, part, name)
-            there = array.metadata.dimension_names, array.shape, array.chunks
+            named = array.metadata.dimension_names or ()  # None without dims
+            there = tuple(named), array.shape, array.chunks
             fills = np.asarray([array.fill_value, v.fill], float)
             if (
                 laid != there
