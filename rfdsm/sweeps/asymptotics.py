@@ -37,12 +37,15 @@ class Theory(Part):
     Attributes:
         grid: of the models. chunk: the shape of its chunks, training times whole.
         moments: measured ones to solve with. quantities: further functions of the model.
+        constant: whether the numbers that are not swept are constants of the program, as a
+            user's kind needs it that reads them; else a new value compiles nothing.
     """
 
     grid: Grid
     chunk: tuple[int, ...]
     moments: Moments | None = None
     quantities: tuple[Quantity, ...] = ()
+    constant: bool = False
 
     name = "theory"
     mark = "status"
@@ -138,6 +141,10 @@ class Theory(Part):
         one = self.grid.values(tuple(slice(0, 1) for _ in self.grid.dims), self.grid.times)
         return self._arguments(one, 1, self._most)[0]
 
+    @functools.cached_property
+    def _held(self) -> "Held":
+        return Held(self.grid.first)
+
     @property
     def _most(self) -> int:
         """Models in a chunk."""
@@ -188,6 +195,7 @@ class Theory(Part):
 
         full = {name: filled(x) for name, x in values.items()}
         model, moments = jax.tree.map(jnp.asarray, (self.grid.first, self.moments))
+        model = self._held if self.constant else model
         arguments = model, full, jnp.asarray(count), moments, self.static
         return arguments, (devices, per_device, count)
 
@@ -220,6 +228,13 @@ def _say_once(words: str) -> None:
     warn(words)
 
 
+class Held:
+    """A model whose numbers are constants of a program, which is its own."""
+
+    def __init__(self, model: RFDSM):
+        self.model = model
+
+
 @dataclasses.dataclass(frozen=True)
 class Static:
     """What is compiled into the program."""
@@ -231,7 +246,7 @@ class Static:
 
 @eqx.filter_jit
 def _blocks(
-    model: RFDSM,
+    model: RFDSM | Held,
     values: dict[str, jax.Array],
     count: jax.Array,
     moments: Moments | None,
@@ -273,9 +288,10 @@ def _blocks(
 
 @eqx.filter_jit
 def _block(
-    model: RFDSM, numbers: dict[str, jax.Array], moments: Moments | None, static: Static
+    model: RFDSM | Held, numbers: dict[str, jax.Array], moments: Moments | None, static: Static
 ) -> dict[str, jax.Array]:
     """All variables at numbers of shape (block,); compiled as such, it is traced once."""
+    model = model.model if isinstance(model, Held) else model
     return jax.vmap(lambda x: _point(model.replace(**x), moments, static))(numbers)
 
 
@@ -327,5 +343,9 @@ def theory(
     size = POINTS if moments is None else 1
     shape = chunk_of(grid, size if chunk is None else chunk, grid.times)
     part = Theory(grid, shape, moments, quantities)
-    part.require_solvable()
+    try:
+        part.require_solvable()
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+        part = dataclasses.replace(part, constant=True)
+        part.require_solvable()
     return part
