@@ -25,7 +25,8 @@ from .layout import Variable
 from .parts import Part, digest, error, floats, marked
 from .quantities import Quantity
 
-POINTS = 100_000  # of a chunk, unless told: what a store writes well
+# Points of a chunk, unless told: what a store writes well, of a rule with many nodes fewer.
+POINTS, NODES = 250_000, 25
 # Points of a block: enough to fill a processor's vectors, few enough for its cache.
 BLOCK, BLOCK_OF_ACCELERATOR = 1024, 65536
 
@@ -84,9 +85,9 @@ class Theory(Part):
 
     @property
     def side_by_side(self) -> int:
-        """One block runs on one core; what is larger takes them all by itself."""
+        """One block runs on one core, while one more is written; else all cores take one."""
         one_core = jax.default_backend() == "cpu" and jax.local_device_count() == 1
-        return cores() if one_core and not self.one_by_one else 2
+        return cores() + 1 if one_core and not self.one_by_one else 2
 
     @property
     def block(self) -> int:
@@ -340,7 +341,7 @@ def theory(
     for axis in grid.axes if moments is not None else ():
         if axis.about.measured:
             raise ValueError(f"{axis.name} belongs to the measurement: measure at each value.")
-    size = POINTS if moments is None else 1
+    size = POINTS // min(grid.model.training.systems, NODES) if moments is None else 1
     shape = chunk_of(grid, size if chunk is None else chunk, grid.times)
     part = Theory(grid, shape, moments, quantities)
     try:

@@ -14,6 +14,7 @@ from ..model import RFDSM
 from ..parameters.numbers import value_of
 from ..progress import Progress, Report, silent
 from ..simulation.experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, matrices
+from .asymptotics import cores
 from .chunks import Store
 from .grid import chunk_of
 from .layout import Layout, box, chunk_shape, indices
@@ -136,7 +137,7 @@ def _solving(part: Part, points: int) -> float:
     at = tuple(slice(0, size) for size in chunk)
     compiling = _seconds(sample.prepare)
     solving = min(_seconds(sample.compute, at) for _ in range(2))
-    side_by_side = min(part.side_by_side, math.ceil(points / math.prod(part.chunk)))
+    side_by_side = min(part.side_by_side, cores(), math.ceil(points / math.prod(part.chunk)))
     return compiling + solving * points / math.prod(chunk) / side_by_side
 
 

@@ -61,7 +61,7 @@ def sweep(
         store: a path, or what zarr takes for a store. The same call goes on with what it holds.
         engine: where chunks are computed: None for here, a `distributed.Client`, any
             `concurrent.futures.Executor`, or an object with `run`, see `sweeps.engines`.
-        chunk: points computed and stored at once; 10^5 unless told, of networks 1.
+        chunk: points computed and stored at once; 2.5 10^5 unless told, of networks 1.
         progress: called with `Progress`.
         moments: measured ones to solve with, in place of the Gaussian theory.
         seed: of the networks; their keys depend on it, d and the numbers of a point only.

@@ -36,6 +36,7 @@ def brute(function, low, high):
     return x[i]
 
 
+@pytest.mark.slow
 def test_a_valley_is_where_brute_force_finds_it():
     """And far nearer: the slope turns within 1e-8 of it."""
     found = trace_valleys(MODEL, {"psi_p": WIDTHS}, {"psi_n": SAMPLES})

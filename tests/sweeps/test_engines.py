@@ -160,6 +160,7 @@ def test_a_worker_is_killed(tmp_path, client):
     assert killed
 
 
+@pytest.mark.slow
 def test_all_workers_are_killed(tmp_path, client):
     killed = set()
     for _ in engine_of(client).run(chunks(40), Chore(tmp_path, 0.05, ballast=BALLAST)):
@@ -171,6 +172,7 @@ def test_all_workers_are_killed(tmp_path, client):
     assert killed
 
 
+@pytest.mark.slow
 def test_a_chunk_kills_each_worker(tmp_path, client, monkeypatch):
     """It is sent again as often as stated; then a line says so."""
     monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 1)

@@ -545,7 +545,7 @@ def lines(log):
     return [tuple(json.loads(line)) for line in log.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_any_moment(path, kills):
     """Nothing that was recorded is lost or done twice, and what is left is done."""
     log, killed, random = path.with_name("log"), 0, np.random.default_rng(kills)
@@ -574,6 +574,7 @@ def test_killed_at_any_moment(path, kills):
     xr.testing.assert_identical(stores.open_dataset(path).load(), expected)
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_store(path):
     """They lay it at the same moment and write the same chunks."""
     log = path.with_name("log")

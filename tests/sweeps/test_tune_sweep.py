@@ -124,6 +124,7 @@ def test_jumps_are_found_from_either_side():
         np.testing.assert_allclose(few[name], best[name], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_zipped_axes_and_elements():
     model = MODEL.replace(data=rfdsm.Gaussian([0.2, 1.8], [0.5, 0.5]))
     axes = {
