@@ -35,7 +35,7 @@ def tune_sweep(
 
     Every point is searched on its own, from starts spread over the bounds, and again from the
     optima of its neighbours on the grid, so that a jump to another branch is found. One
-    compiled program serves all points; where the grid is cut changes no bit.
+    compiled program serves all points; where the grid is cut changes rounding alone.
 
     Args:
         model: whose other numbers are kept.
