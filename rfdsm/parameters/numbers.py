@@ -120,8 +120,9 @@ def _walked(kind: type, inside: Callable[[Any], Iterable[dict[str, Number]]]):
         for each in inside(field) if "ingredient" in field.metadata else ():
             for name, number in each.items():
                 measured = number.measured or field.metadata["measured"]
-                dotted = f"{field.name}.{name}"
-                found[dotted] = dataclasses.replace(number, measured=measured)
+                # Of a name that several kinds have, the first kind's: the usual one.
+                as_fixed = dataclasses.replace(number, measured=measured)
+                found.setdefault(f"{field.name}.{name}", as_fixed)
     return found
 
 
