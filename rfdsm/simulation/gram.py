@@ -102,8 +102,8 @@ def normal_equations(
     """The equations of m noises (∞: all of them) for each of the n points x."""
     n = x.shape[0]
     if math.isinf(m):
-        shared, fresh, cross = features.averages(x, noising)
-        return Gram((shared + fresh) / n, cross / n, jnp.ones((), x.dtype))
+        means = features.averages(x, noising)
+        return Gram((means.shared + means.fresh) / n, means.noise / n, jnp.ones((), x.dtype))
     if n * m < features.p:
         return Pairs(*pairs(key, features, x, 0, n * int(m), noising))
     return streamed(key, features, x, int(m), noising)
