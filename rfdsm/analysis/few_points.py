@@ -111,14 +111,11 @@ def _influences(moments: Moments, gradient) -> np.ndarray:
     basis = eigenbasis(*whole, np.asarray(moments.rotated.weights))
     # The parts are in the basis of the features.
     of_shared, of_fresh = (basis @ g @ basis.T for g in (gradient.shared, gradient.fresh))
-    along = sum(
-        np.einsum("lcxy,kcxy->lkc", g, S)
-        for g, S in (
-            (of_shared, parts.S_g),
-            (of_fresh, parts.S_s),
-            (basis @ gradient.cross, parts.T),
-        )
-    )
+    pairs = [(of_shared, parts.S_g), (of_fresh, parts.S_s), (basis @ gradient.cross, parts.T)]
+    if parts.T_x is not None:
+        pairs.append((basis @ gradient.cross_data, parts.T_x))
+        pairs.append(tuple(x[..., None, None] for x in (gradient.square_data, parts.X2)))
+    along = sum(np.einsum("lcxy,kcxy->lkc", g, S) for g, S in pairs)
     shares, mean = parts.weights, parts.weights.mean(0)
     along = (along - (shares * along).mean(1, keepdims=True) / mean) * shares / mean
     return along.sum(-1) + np.asarray(gradient.weights) @ (shares - mean).T

@@ -93,7 +93,7 @@ def measure(
     if p < 1:
         raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
     require_memory(
-        8 * p * (3 * p * (draws or 1) + X.shape[1]),
+        8 * p * (3 * p * (draws or 1) + 2 * X.shape[1]),
         f"the moments of p = {p} features need",
         "take a smaller psi_p",
     )
@@ -199,18 +199,18 @@ class _Seen(NamedTuple):
         """Of every point, in the one-class solution of the first points of an order."""
         pilot = [order[: max(PILOT, 4 * self.features.p)]]
         (sums,) = self.sums(key_sums, pilot, LEVERAGE_NOISES, "first estimate")
-        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), self.model)
+        resolvent = _resolvent(Moments(**sums.moments(LEVERAGE_NOISES)), self.model)
         advance = over_time(self.report, "leverage", len(self.X), "points")
         about = self.model.process.noising(), LEVERAGE_NOISES, advance
         return _stream.leverage(key, self.features, self.X, resolvent, *about)
 
     def moments(self, sums, noises, population, parts=None) -> Moments:
         """The moments of sums over each class of so many points."""
-        S_g, S_s, T, weights = _of_classes(sums, noises, sum(each.count for each in sums))
+        arrays = _of_classes(sums, noises, sum(each.count for each in sums))
         if len(sums) == 1:
-            S_g, S_s, T, weights = S_g[0], S_s[0], T[0], None
-        about = self.model.process, self.model.activation, weights, population
-        return Moments(S_g, S_s, T, *about, parts=parts)
+            arrays = {name: x[0] for name, x in arrays.items()} | {"weights": None}
+        about = {"process": self.model.process, "activation": self.model.activation}
+        return Moments(**arrays, **about, population=population, parts=parts)
 
 
 def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
@@ -233,18 +233,16 @@ def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
     by_class = [sums[i : i + count] for i in range(0, len(sums), count)]
     whole = [jax.tree.map(lambda *x: sum(x[1:], x[0]), *each) for each in by_class]
     each = [_of_classes(part, noises, N / count) for part in zip(*by_class, strict=True)]
-    parts = Parts(*(np.stack(x) for x in zip(*each, strict=True)))
-    moments = seen.moments(whole, noises, N, parts)
+    moments = seen.moments(whole, noises, N, Parts(**stacked(each)))
     if warned:
         warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
     return moments
 
 
-def _of_classes(sums, noises, points) -> tuple[np.ndarray, ...]:
-    """(S_g, S_s, T, weights) of the sums over each class, its weight a share of the points."""
-    S_g, S_s, T = map(np.stack, zip(*(each.moments(noises) for each in sums), strict=True))
-    counts = np.array([each.count for each in sums], S_g.dtype)
-    return S_g, S_s, T, counts / points
+def _of_classes(sums, noises, points) -> dict[str, np.ndarray]:
+    """The moments of the sums over each class, its weight a share of the points."""
+    counts = np.array([each.count for each in sums], float)
+    return stacked([each.moments(noises) for each in sums]) | {"weights": counts / points}
 
 
 def _parts(p: int, classes: int, points: int) -> int:
@@ -300,7 +298,7 @@ def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
 
 def _stack(each: list[Moments]) -> Moments:
     """Moments with an axis in front."""
-    first, names = each[0], ("S_g", "S_s", "T", "weights")
+    first, names = each[0], ("S_g", "S_s", "T", "weights", "T_x", "X2")
     arrays = {name: np.stack([getattr(m, name) for m in each])
                for name in names if getattr(first, name) is not None}  # fmt: skip
     if first.parts is not None:

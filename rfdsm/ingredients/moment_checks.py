@@ -67,6 +67,34 @@ def require_values(S_g: Any, S_s: Any, T: Any, weights: Any, population: Any) ->
         require([(population >= 2, f"population must be at least 2, got {population}.")])
 
 
+def require_data(
+    T_x: Any, X2: Any, S_g: Any, S_s: Any, T: Any, weights: Any, parts: Any
+) -> None:
+    """Refuse T_x and X2 that do not fit the other moments; traced, all values pass."""
+    given = [T_x, X2] + ([] if parts is None else [parts.T_x, parts.X2])
+    if len({x is None for x in given}) > 1:
+        raise ValueError(
+            "T_x = E f x^T and X2 = E|x|²/d go together, of parts too: give both or neither."
+        )
+    if T_x is None:
+        return
+    if T_x.shape != T.shape:
+        raise ValueError(f"T_x must have the shape of T, {T.shape}, got {T_x.shape}.")
+    if X2.shape not in (S_g.shape[:-2], () if weights is None else S_g.shape[-3:-2]):
+        raise ValueError(f"X2 must be one number for each class, got shape {X2.shape}.")
+    if is_traced(T_x, X2, S_g, S_s):
+        return
+    if not np.all(np.isfinite(T_x)):
+        raise ValueError("T_x has entries that are NaN or infinite.")
+    require([(np.all((X2 > 0) & np.isfinite(X2)), f"X2 must be positive, got {X2}.")])
+    most = np.trace(S_g + S_s, axis1=-2, axis2=-1) * X2 * T.shape[-1]
+    if np.any(np.sum(T_x**2, (-2, -1)) > (1 + SYMMETRY) * most):
+        raise ValueError(
+            "T_x is larger than |E f x^T|² <= E|f|² E|x|² allows: X2 must be E|x|²/d, per "
+            "dimension, and T_x of the same points as S_g and S_s."
+        )
+
+
 def _require_positive(name, S, allowance=0.0):
     """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues."""
     size = np.max(np.trace(np.abs(S), axis1=-2, axis2=-1))  # bounds the eigenvalues
