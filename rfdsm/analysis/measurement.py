@@ -17,7 +17,7 @@ from ..ingredients.data import Samples, sample_matrix
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
 from ..ingredients.rotated import Parts
-from ..ingredients.training import AbstractTraining, Ridge, mode_rate
+from ..ingredients.training import AbstractTraining, Ridge
 from ..model import RFDSM
 from ..parameters.checks import float_array, is_traced, positive_integer
 from ..parameters.numbers import counted
@@ -56,7 +56,8 @@ def measure(
 
     Draws W (p = round(psi_p d) rows) and streams once over the points. S_g and S_s are without
     bias at any number of noises. With classes, the points are first sorted by their leverage
-    g(x)^T Q̄ g(x) in the one-class solution at the model's own psi_n, m and training.
+    g(x)^T Q̄ g(x) in the one-class solution at the model's own psi_n, m and training. One
+    measurement serves all targets.
 
     Args:
         model: a model whose data is `Samples(X)`.
@@ -140,9 +141,10 @@ def measure_features(
 ) -> Moments:
     r"""The second moments of any fixed features: a network's last hidden layer, say.
 
-    The theory is then that of a linear read-out B f(y) of these features trained by DSM,
+    The theory is then that of a linear read-out o = w B f(y) of these features, fitted to any
+    target τ = c_x x + c_z z (w = √h, τ = -z for the score; else w = 1),
 
-        L(B) = 1/(d N) Σ_ij |√h B f(y_ij) + z_ij|² + (h λ/d) |B|²_F,
+        L(B) = 1/(d N) Σ_ij |w B f(y_ij) - τ_ij|² + (w² λ/d) |B|²_F,
 
     for every number n of training points, m of noises and training rule. (With B = A/√p the
     penalty is that of `RFDSM`.) Solve it by a model with the same process and ratio p/d:
@@ -287,8 +289,7 @@ def _by_leverage(order, leverage, classes: int | None, report: Report) -> list[n
 def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
     """Q̄ of the one-class solution at the model's numbers, in the basis of the features."""
     # The filter's node nearest to the spectrum is the scale at which the rule smooths.
-    rate = mode_rate(model.process.noising().h, model.psi_p)
-    resolvents = model.training.nodes(rate).resolvents
+    resolvents = model.training.nodes(model.denoising.rate(model.psi_p)).resolvents
     lam = float(np.min(np.abs(np.asarray(resolvents))))
     numbers = (jnp.asarray(x, moments.T.dtype) for x in (model.psi_n, 1 / model.m, lam))
     x, y = _theory.mean_resolvent(*numbers, moments)
