@@ -139,8 +139,9 @@ class MeasuredEquations(OnePointEquations):
     @property
     def power_data(self) -> Any:
         """c_x² X_c."""
-        square = ABSENT if self._noise_alone else self.moments.square_data
-        return self.denoising.data**2 * square
+        return self.denoising.data**2 * (
+            ABSENT if self._noise_alone else self.moments.square_data
+        )
 
     @property
     def _noise_alone(self) -> bool:
