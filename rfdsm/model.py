@@ -18,6 +18,7 @@ from .ingredients.activations import AbstractActivation, Tanh
 from .ingredients.data import AbstractData, Gaussian, baselines
 from .ingredients.moments import Moments
 from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
+from .ingredients.targets import AbstractTarget, ScoreTarget
 from .ingredients.training import AbstractTraining, Ridge
 from .parameters.checks import (
     float_array,
@@ -78,6 +79,7 @@ class RFDSM(eqx.Module):
         "m", "noises per data point", bounds=(1.0, np.inf), scale=INVERSE, integer=True
     )
     process: AbstractProcess = ingredient(AbstractProcess, measured=True)
+    target: AbstractTarget = ingredient(AbstractTarget)
     activation: AbstractActivation = ingredient(AbstractActivation, measured=True)
     data: AbstractData = ingredient(AbstractData, measured=True)
     training: AbstractTraining = ingredient(AbstractTraining)
@@ -91,6 +93,7 @@ class RFDSM(eqx.Module):
         t: Any = None,
         lam: Any = None,
         process: AbstractProcess | None = None,
+        target: AbstractTarget | None = None,
         training: AbstractTraining | None = None,
         activation: AbstractActivation | None = None,
         data: AbstractData | None = None,
@@ -99,6 +102,7 @@ class RFDSM(eqx.Module):
         self.psi_p = scalar(psi_p, "psi_p")
         self.m = scalar(m, "m")
         self.process = one_of("t", t, "process", process, OrnsteinUhlenbeck)
+        self.target = ScoreTarget() if target is None else target
         self.training = one_of("lam", lam, "training", training, Ridge)
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
