@@ -86,7 +86,9 @@ class Pairs(AbstractEquations):
         count = len(self.tau)
         solved = _solve(lower_product(self.f.T) / count, lam, self.tau)
         residuals = (1 - weight) * self.tau + weight * lam * solved
-        return weight * product(self.f, solved) / count, jnp.mean(residuals**2)
+        # Not to be merged with the read-out's division by w, which would round otherwise.
+        fitted = jax.lax.optimization_barrier(weight * product(self.f, solved) / count)
+        return fitted, jnp.mean(residuals**2)
 
     def modes(self):
         # With G = Q x Q^T the eigenvectors of U are F Q/√(N x), and V = F T/N.

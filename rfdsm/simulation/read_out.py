@@ -40,8 +40,6 @@ def trained(
     """The network that a training rule makes of the normal equations; rate is κ = 2w²/ψ_p."""
 
     def network_of(fitted, loss, largest=None):
-        # A division of its own: merged with the dual form's, by N, it would round otherwise.
-        fitted = jax.lax.optimization_barrier(fitted)
         B = jnp.swapaxes(fitted, -1, -2) / denoising.scale
         return Trained(Network(features, B, denoising), loss, largest)
 
