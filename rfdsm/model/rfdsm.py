@@ -7,37 +7,36 @@ not know this class.
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import asymptotics as _theory, simulation as _simulation
-from ._numerics import contour
-from .errors import Baselines, Errors, Sizes, Solution, times_came_third
-from .ingredients.activations import AbstractActivation, Tanh
-from .ingredients.data import AbstractData, Gaussian, baselines
-from .ingredients.moments import Moments
-from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
-from .ingredients.targets import AbstractTarget, ScoreTarget
-from .ingredients.training import AbstractTraining, Ridge
-from .parameters.checks import (
-    float_array,
+from .. import asymptotics as _theory, simulation as _simulation
+from .._numerics import contour
+from ..errors import Baselines, Errors, Sizes, Solution, times_came_third
+from ..ingredients.activations import AbstractActivation, Tanh
+from ..ingredients.data import AbstractData, Gaussian, baselines
+from ..ingredients.moments import Moments
+from ..ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
+from ..ingredients.targets import AbstractTarget, Denoising, ScoreTarget
+from ..ingredients.training import AbstractTraining, Ridge
+from ..parameters.checks import (
     float_leaves,
     positive,
     require,
     require_float64,
     scalar,
 )
-from .parameters.copies import replaced
-from .parameters.numbers import ingredient, number, one_of, require_ingredients
-from .parameters.plain import from_plain, to_plain
-from .parameters.scales import INVERSE
-from .parameters.words import described
+from ..parameters.copies import replaced
+from ..parameters.numbers import ingredient, number, one_of, require_ingredients
+from ..parameters.plain import from_plain, to_plain
+from ..parameters.scales import INVERSE
+from ..parameters.words import described
+from .spectral import Spectral
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 
 
-class RFDSM(eqx.Module):
+class RFDSM(Spectral):
     r"""Denoising score matching with a random-features network, at fixed ratios.
 
     s_A(y) = (A/√p) ϱ(W y/√d), W (p×d) iid N(0, 1) and frozen, A trained on n points with m
@@ -53,6 +52,8 @@ class RFDSM(eqx.Module):
         t: shorthand for process=OrnsteinUhlenbeck(t).
         lam: shorthand for training=Ridge(lam).
         process: the forward noising, y = a x + √h z.
+        target: what the output is fitted to; the score unless told. Losses are in its units,
+            score_error, bias2 and variance those of the score that it implies.
         training: the training rule.
         activation: ϱ; tanh unless told.
         data: the law of the data; isotropic Gaussian unless told.
@@ -102,8 +103,8 @@ class RFDSM(eqx.Module):
         self.psi_p = scalar(psi_p, "psi_p")
         self.m = scalar(m, "m")
         self.process = one_of("t", t, "process", process, OrnsteinUhlenbeck)
-        self.target = ScoreTarget() if target is None else target
         self.training = one_of("lam", lam, "training", training, Ridge)
+        self.target = ScoreTarget() if target is None else target
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
         require_ingredients(self)
@@ -115,10 +116,24 @@ class RFDSM(eqx.Module):
                 positive(self.psi_n, "psi_n = n/d"),
                 positive(self.psi_p, "psi_p = p/d"),
                 (self.m >= 1, f"{many}, got {self.m}."),
+                *self.target.domain(self.process),
             ]
         )
 
     __repr__ = described
+
+    @property
+    def denoising(self) -> Denoising:
+        """The regression: y = a x + √h z, the target's coefficients, w."""
+        return self.target.denoising(self.process)
+
+    def noise_loss(self, loss: Any) -> Any:
+        """E|ẑ - z|²/d of the noise that the output implies, of a loss in the target's units.
+
+        It is a²/(a c_z - √h c_x)² times the loss, exactly and for any data, so that losses on
+        images compare across targets; of the default it is the loss itself.
+        """
+        return self.denoising.noise_loss(loss)
 
     def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
         """The asymptotic errors with the status of the solve.
@@ -147,7 +162,11 @@ class RFDSM(eqx.Module):
         """
         problem = self._problem(inverse_m, moments)
         if moments is not None:
-            require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
+            require(
+                moments.conditions(
+                    self.psi_n, self.psi_p, self.process, self.activation, self.denoising
+                )
+            )
         solution = _theory.solve(problem, moments)
         _theory.require_stable(solution, problem)
         return solution
@@ -300,53 +319,6 @@ class RFDSM(eqx.Module):
     def _experiment(self, d, features) -> _simulation.Experiment:
         return _simulation.experiment(d, features=features, **vars(float_leaves(self)))
 
-    def density(self, x: Any) -> Float[Array, " *shape"]:
-        """The density of eigenvalues of U = (1/N) Σ f f^T at x (docs/theory.md section 7).
-
-        Without broadening, and without the atom (`atoms`): with it the density integrates to
-        1 over x. 0 outside of the bulks (`edges`), NaN where it could not be solved.
-
-        Args:
-            x: eigenvalues, real, any shape; O(1), up to ψ_p for the largest at p >> d.
-
-        Raises:
-            TypeError: x is not real, or float32 numbers.
-        """
-        x = float_array(x, "x")
-        return _theory.density(*self._spectrum(), x.ravel()).reshape(x.shape)
-
-    def atoms(self) -> _theory.Atom:
-        """The position and the mass of the eigenvalues that are all the same; mass 0 for none.
-
-        At 0 where there are more features than pairs, of mass 1 - mψ_n/ψ_p; at m = ∞ at s²,
-        of mass 1 - (1 + ψ_n)/ψ_p. In a real network the one at s² is smeared by O(s²/√d).
-        """
-        return _theory.atom(*self._spectrum())
-
-    def edges(self) -> Float[Array, "bulks 2"]:
-        """The ends of each bulk of the spectrum of U, ascending, shape (bulks, 2).
-
-        For concrete numbers only: their count is not known before.
-
-        Warns:
-            UserWarning: a bulk is too narrow to be found.
-        """
-        return jnp.asarray(_theory.edges(*self._spectrum()))
-
-    def bulk_masses(self, edges: Any = None) -> Float[Array, " bulks"]:
-        """The share of all eigenvalues in each bulk of `edges` (`edges()`), shape (bulks,)."""
-        edges = np.asarray(self.edges() if edges is None else edges)
-        return jnp.asarray(_theory.bulk_masses(*self._spectrum(), edges))
-
-    def largest_learning_rate(self) -> float:
-        """η = 2/(κ(λ_max + λ)), from which on `GradientDescent` diverges."""
-        return _theory.stable_rate(self._problem())
-
-    def _spectrum(self):
-        """(equations, u) of the averaged theory."""
-        problem = self._problem()
-        return _theory.averaged_equations(problem)[0], problem.inverse_m
-
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
         changes: dict[str, Any] = {"psi_n": sizes.psi_n, "psi_p": sizes.psi_p}
@@ -356,7 +328,7 @@ class RFDSM(eqx.Module):
 
     def baselines(self) -> Baselines:
         """The losses of scores that need no network, to hold the errors against."""
-        return baselines(self.process, self.data)
+        return baselines(self.denoising, self.data)
 
     def replace(self, **changes: Any) -> "RFDSM":
         """A changed copy: ``model.replace(psi_p=3.0, lam=1e-4)``.
@@ -394,7 +366,7 @@ class RFDSM(eqx.Module):
         else:
             u = scalar(inverse_m, "inverse_m")
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
-        ingredients = self.process, self.activation, self.data.law(), self.training
-        problem = float_leaves(_theory.Problem(self.psi_n, self.psi_p, u, *ingredients))
+        kinds = self.process, self.target, self.activation, self.data.law(), self.training
+        problem = float_leaves(_theory.Problem(self.psi_n, self.psi_p, u, *kinds))
         require_float64((problem, moments))
         return problem
