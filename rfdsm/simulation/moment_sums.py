@@ -143,7 +143,7 @@ def _add(sums, f, z, weight):
 
 @partial(jax.jit, donate_argnums=0)
 def _add_exactly(sums, features, x, weight, noising):
-    shared, fresh, cross = features.averages(x, noising, weight)
+    shared, fresh, cross, _ = features.averages(x, noising, weight)
     square = sums.square + shared + fresh
     return Sums(sums.count, sums.mean_square + shared, square, sums.cross + cross)
 

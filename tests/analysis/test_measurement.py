@@ -34,12 +34,12 @@ def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
 
     `numbers` are ridges, or for gradient flow training times.
     """
-    noising = rfdsm.OrnsteinUhlenbeck(T).noising()
-    features = NetworkFeatures(rfdsm.Tanh(), W)
+    denoising = rfdsm.ScoreTarget().denoising(rfdsm.OrnsteinUhlenbeck(T))
+    noising, features = denoising.noising, NetworkFeatures(rfdsm.Tanh(), W)
     of_points, of_noise, of_test, of_memory = jax.random.split(key, 4)
     order = jax.random.permutation(of_points, len(X))
     x, rest = X[order[:n]], X[jnp.resize(order[n:], 8192)]
-    equations = normal_equations(of_noise, features, x, m, noising)
+    equations = normal_equations(of_noise, features, x, m, denoising)
     rate = 2 * noising.h * X.shape[1] / len(W)
 
     def loss(key, network, x):
@@ -48,7 +48,7 @@ def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
 
     def at(number):
         training = rfdsm.GradientFlow(number) if flow else rfdsm.Ridge(number)
-        network, train, _ = fitted(equations, features, training, noising, rate)
+        network, train, _ = fitted(equations, features, training, denoising, rate)
         again = jnp.resize(jnp.arange(n), 8192)
         memory = loss(of_memory, network, x[again])
         return jnp.stack([loss(of_test, network, rest), train, memory])
