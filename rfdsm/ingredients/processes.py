@@ -206,7 +206,7 @@ class VarianceExploding(AbstractProcess):
     sigma: Float[Array, ""] = number(
         r"\sigma",
         "noise level",
-        bounds=(0.05, 20.0),
+        bounds=(0.05, 10.0),  # whose variance every activation has a table for
         meaning="y = x + sigma z",
     )
 

@@ -118,6 +118,8 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     times = tuple(settings.get("over_times", ()))
     if times and "process.t" in free:
         raise ValueError("t is free, and --over-times sets it: leave one out.")
+    if times and "process.t" not in about:
+        raise ValueError("--over-times are of a process with a t: take --process ou or fm.")
     if points is not None:
         _require_known(settings, {error, *least, *most})
     elif times and {*least, *most} <= {*COSTS} and "process.t" not in told:
