@@ -6,8 +6,9 @@ R the correlation matrix of the rows of W and
     C_k(α, i) = E_g[ϱ(mean_αi + √(h/d)|W_α| g) He_k(g)]/√k!,       g ~ N(0, 1),
 
 Mehler's series gives E_z[f_α f_β | x_i] = Σ_k C_k(α,i) C_k(β,i) R_αβ^k and Stein's lemma
-E_z[f_α z^T | x_i] = C_1(α,i) W_α/|W_α|; E_z[f_α | x_i] is C_0. Every order is one matrix product over the points; on
-the diagonal, where R = 1, E ϱ² is taken from the same one-dimensional quadrature instead.
+E_z[f_α z^T | x_i] = C_1(α,i) W_α/|W_α|; E_z[f_α | x_i] is C_0(α,i). Every order is one matrix
+product over the points; on the diagonal, where R = 1, E ϱ² is taken from the same
+one-dimensional quadrature instead.
 """
 
 import math

@@ -30,7 +30,7 @@ class Widths(NamedTuple):
     Attributes:
         moments: in one or two groups, each stacked; narrower ones are filled up to the widest
             of their group with features that are 0, which changes no error, but the unit of
-            training time, κ = 2h/ψ_p.
+            training time, κ = 2w²/ψ_p.
         ratios: psi_p of each, shape (widths,).
         bends: from values at log psi_p to the natural cubic spline's second derivatives there.
     """
@@ -217,7 +217,7 @@ def _log_ratios(model, widths):
     def at(width):
         ratio, moments = width
         filled = model.replace(psi_p=moments.psi_p)
-        # κ = 2h/ψ_p is its group's widest one's: time runs slower than at this width.
+        # κ = 2w²/ψ_p is its group's widest one's: time runs slower than at this width.
         filled = filled.replace(training=model.training.in_units(ratio / moments.psi_p))
         errors = measured(filled, moments)
         return jnp.stack([getattr(errors, name) for name in LOSSES])
