@@ -27,7 +27,9 @@ DATA = {
 }
 MULTIPLICITIES = (1, 4, 16, math.inf)
 LAMS = (1e-3, 1e-2)
-SCORE, VELOCITY = rfdsm.ScoreTarget(), rfdsm.VelocityTarget()
+SCORE = rfdsm.ScoreTarget()
+VELOCITY = rfdsm.LinearTarget(*rfdsm.OrnsteinUhlenbeck(T).velocity())
+OTHERS = rfdsm.LinearTarget(data=1.0, noise=0.0), VELOCITY  # one kind, compiled once
 
 
 def regression(target):
@@ -63,9 +65,7 @@ def trained(key, X, W, denoising, n: int, m: float, numbers, flow: bool = False)
     return jax.lax.map(at, numbers)
 
 
-def compare(
-    name, ratios, widths, multiplicities=MULTIPLICITIES, count=None, targets=(SCORE,), lams=LAMS
-):
+def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None, targets=(SCORE,)):
     """A row per setting: names, network with standard errors, the three theories."""
     X = DATA[name]() if count is None else DATA[name](count)
     d = X.shape[1]
@@ -82,9 +82,9 @@ def compare(
         for target, psi_n, m in product(targets, ratios, multiplicities):
             sets = SETS if psi_n > 0.5 else FEW_POINTS_SETS
             keys = jax.random.split(jax.random.key(round(10 * psi_n)), sets)
-            about = regression(target), round(psi_n * d), m, jnp.asarray(lams)
+            about = regression(target), round(psi_n * d), m, jnp.asarray(LAMS)
             found = np.stack([trained(k, points, jnp.asarray(W), *about) for k in keys])
-            for i, lam in enumerate(lams):
+            for i, lam in enumerate(LAMS):
                 here = model.replace(psi_n=psi_n, m=m, lam=lam, target=target)
                 theories = [here.asymptotics(moments=each) for each in measured]
                 theories.append(here.asymptotics())
@@ -141,16 +141,27 @@ def _summary(x):
 
 
 def test_digits():
-    assert not judge("digits", compare("digits", (2.0,), (1.0,), (1, math.inf)))
+    """One measurement for all targets."""
+    multiplicities, targets = (1, math.inf), (SCORE, *OTHERS)
+    rows = compare("digits", (2.0,), (1.0,), multiplicities, targets=targets)
+    assert not judge("digits", rows)
 
 
 @pytest.mark.slow
 def test_patches():
     """Where one set of moments is off by a tenth and more."""
-    rows = compare("patches", (2.0,), (3.0,), (4,), count=20_000)
+    rows = compare("patches", (2.0,), (3.0,), (4,), 20_000, (SCORE, *OTHERS))
     assert not judge("patches", rows)
     one_class = np.array([r[4][1] / r[2] - 1 for r in rows])
     assert np.max(np.abs(one_class)) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, count", [("digits", None), ("patches", 20_000)])
+def test_data_and_velocity(name, count):
+    multiplicities = (1, 4, math.inf)
+    rows = compare(name, (1.0, 2.0, 4.0), (1.0, 3.0), multiplicities, count, OTHERS)
+    assert not judge(name, rows)
 
 
 @pytest.mark.slow
