@@ -325,7 +325,8 @@ def _of_range(each: Range, along: str) -> str:
     if f"{each.most:.3g}" != ratio:
         ratio += f" to {each.most:.3g}"
     doubt = "" if each.certain else ", in parts within the error bars"
-    return f"{where}: {each.best}, {' or '.join(each.seconds)} is {ratio} times as large{doubt}"
+    second = " or ".join(each.seconds)
+    return f"{where}: {each.best} is best, {second} second at {ratio} times its error{doubt}"
 
 
 def _at_bounds(found: Any) -> list[str]:

@@ -28,8 +28,8 @@ def comparison_figure(dataset: Any, *, log_y: bool | None = None, title: str = "
     """The error of each target over one number, and beside it the number that was tuned.
 
     Theory as lines, of data points with a band of their error bars; networks as markers with
-    one standard error. The strip at the bottom has the colour of the best target, dotted lines
-    are where it changes.
+    one standard error. The strip at the bottom has the colour of the best target, which
+    changes at dotted lines.
 
     Args:
         dataset: of `rfdsm.compare`.
@@ -82,7 +82,7 @@ def _draw_errors(ax: Axes, dataset: Any, shades: dict[str, Any]) -> list[Line2D]
             bars = of_target[f"{compared}_standard_error"].values
             ax.errorbar(*there, yerr=bars, color=colour, marker=marker, **DOTS)
         look = {"marker": marker, "markersize": 4} if networks else {}
-        handles.append(Line2D([], [], color=colour, label=name, **look))
+        handles.append(Line2D([], [], color=colour, label=escaped(name), **look))
     if networks:
         own = "points" in dataset.attrs  # data points have no other dimension
         label = "trained networks" if own else f"networks, $d = {dataset.attrs['d']}$"
@@ -101,13 +101,16 @@ def _draw_tuned(ax: Axes, tuned: Any, x: np.ndarray, shades: dict[str, Any]) -> 
 
 def _draw_best(ax: Axes, dataset: Any, shades: dict[str, Any]) -> list[Line2D]:
     """A strip in the colour of the best target, and lines where it changes."""
-    found = ranking(dataset)
-    for each in found.ranges:
+    found, x = ranking(dataset), dataset[dataset.attrs["axis"]].values
+    finite = x[np.isfinite(x)]
+    for each in found.ranges if finite.size else ():
+        ends = np.clip([each.low, each.high], finite[0], finite[-1])
         colour = shades[each.best.partition(" = ")[0]]
-        ax.axvspan(each.low, each.high, 0, STRIP, color=colour, linewidth=0)
+        ax.axvspan(*ends, 0, STRIP, color=colour, linewidth=0)
     for each in found.crossings:
-        ax.axvline(each.at, zorder=0, **DOTTED)
-    return [Line2D([], [], **DOTTED, label="best target changes")] if found.crossings else []
+        if np.isfinite(each.at):
+            ax.axvline(each.at, zorder=0, **DOTTED)
+    return [Line2D([], [], color="0.5", linewidth=4, label="the best target")]
 
 
 def _title(dataset: Any) -> str:
