@@ -18,6 +18,7 @@ from .ingredients.activations import AbstractActivation, Tanh
 from .ingredients.data import AbstractData, Gaussian, baselines
 from .ingredients.moments import Moments
 from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
+from .ingredients.targets import AbstractTarget, Denoising, ScoreTarget
 from .ingredients.training import AbstractTraining, Ridge
 from .parameters.checks import (
     float_array,
@@ -52,6 +53,8 @@ class RFDSM(eqx.Module):
         t: shorthand for process=OrnsteinUhlenbeck(t).
         lam: shorthand for training=Ridge(lam).
         process: the forward noising, y = a x + √h z.
+        target: what the output is fitted to; the score unless told. Losses are in its units,
+            score_error, bias2 and variance those of the score that it implies.
         training: the training rule.
         activation: ϱ; tanh unless told.
         data: the law of the data; isotropic Gaussian unless told.
@@ -78,6 +81,7 @@ class RFDSM(eqx.Module):
         "m", "noises per data point", bounds=(1.0, np.inf), scale=INVERSE, integer=True
     )
     process: AbstractProcess = ingredient(AbstractProcess, measured=True)
+    target: AbstractTarget = ingredient(AbstractTarget)
     activation: AbstractActivation = ingredient(AbstractActivation, measured=True)
     data: AbstractData = ingredient(AbstractData, measured=True)
     training: AbstractTraining = ingredient(AbstractTraining)
@@ -91,6 +95,7 @@ class RFDSM(eqx.Module):
         t: Any = None,
         lam: Any = None,
         process: AbstractProcess | None = None,
+        target: AbstractTarget | None = None,
         training: AbstractTraining | None = None,
         activation: AbstractActivation | None = None,
         data: AbstractData | None = None,
@@ -100,6 +105,7 @@ class RFDSM(eqx.Module):
         self.m = scalar(m, "m")
         self.process = one_of("t", t, "process", process, OrnsteinUhlenbeck)
         self.training = one_of("lam", lam, "training", training, Ridge)
+        self.target = ScoreTarget() if target is None else target
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
         require_ingredients(self)
@@ -111,10 +117,24 @@ class RFDSM(eqx.Module):
                 positive(self.psi_n, "psi_n = n/d"),
                 positive(self.psi_p, "psi_p = p/d"),
                 (self.m >= 1, f"{many}, got {self.m}."),
+                *self.target.domain(self.process),
             ]
         )
 
     __repr__ = described
+
+    @property
+    def denoising(self) -> Denoising:
+        """The regression: y = a x + √h z, the target's coefficients, w."""
+        return self.target.denoising(self.process)
+
+    def noise_loss(self, loss: Any) -> Any:
+        """E|ẑ - z|²/d of the noise that the output implies, of a loss in the target's units.
+
+        It is a²/(a c_z - √h c_x)² times the loss, exactly and for any data, so that losses on
+        images compare across targets; of the default it is the loss itself.
+        """
+        return self.denoising.noise_loss(loss)
 
     def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
         """The asymptotic errors with the status of the solve.
@@ -143,7 +163,11 @@ class RFDSM(eqx.Module):
         """
         problem = self._problem(inverse_m, moments)
         if moments is not None:
-            require(moments.conditions(self.psi_n, self.psi_p, self.process, self.activation))
+            require(
+                moments.conditions(
+                    self.psi_n, self.psi_p, self.process, self.activation, self.denoising
+                )
+            )
         solution = _theory.solve(problem, moments)
         _theory.require_stable(solution, problem)
         return solution
@@ -352,7 +376,7 @@ class RFDSM(eqx.Module):
 
     def baselines(self) -> Baselines:
         """The losses of scores that need no network, to hold the errors against."""
-        return baselines(self.process, self.data)
+        return baselines(self.denoising, self.data)
 
     def replace(self, **changes: Any) -> "RFDSM":
         """A changed copy: ``model.replace(psi_p=3.0, lam=1e-4)``.
@@ -390,7 +414,7 @@ class RFDSM(eqx.Module):
         else:
             u = scalar(inverse_m, "inverse_m")
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
-        ingredients = self.process, self.activation, self.data.law(), self.training
-        problem = float_leaves(_theory.Problem(self.psi_n, self.psi_p, u, *ingredients))
+        kinds = self.process, self.target, self.activation, self.data.law(), self.training
+        problem = float_leaves(_theory.Problem(self.psi_n, self.psi_p, u, *kinds))
         require_float64((problem, moments))
         return problem

@@ -5,6 +5,8 @@ A formula with a term that most models lack is written once, with that term; whe
 been written, bit for bit.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -41,3 +43,14 @@ ABSENT = Absent()
 def or_absent(value: Any) -> Any:
     """The value, `ABSENT` for the integer 0 of Python."""
     return ABSENT if type(value) is int and value == 0 else value
+
+
+def multilinear(function: Callable) -> Callable:
+    """`function`, linear in each of its arguments, giving `ABSENT` where one of them is."""
+
+    @functools.wraps(function)
+    def applied(*arguments: Any) -> Any:
+        absent = any(isinstance(each, Absent) for each in arguments)
+        return ABSENT if absent else function(*arguments)
+
+    return applied

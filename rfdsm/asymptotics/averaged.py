@@ -19,6 +19,11 @@ and the deterministic equivalent of (U+λ)^{-1} has three positive unknowns,
 The last line is the trace of (U+λ)^{-1}(U+λ) = 1 and replaces 1/q = x + ∫ρ Y D. Nothing is
 singular at u = 0 (m = ∞) or u = 1 (m = 1), so no case is made of them.
 
+The target τ = c_x x + c_z z enters beside these (section 14): E f τ^T = b W τ*/√d, and what the
+points leave of it to the read-out is b W τ/√d, with, for each direction of the data,
+
+    τ*(σ)/√h = c_x (a/√h) σ + c_z,      τ(σ)/√h = c_x (a/√h) i0 σ + c_z α,      α = u i0 + (1-u) i1.
+
 Besides, the law of the data is known here, and with it the true score and the mean learned
 one: score_error, bias2 and variance follow.
 """
@@ -29,9 +34,30 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics.absent import ABSENT
 from ..ingredients.filters import both_halves
+from ..ingredients.targets import Denoising
 from . import branch
 from .equations import OnePointEquations
+
+
+class Image(eqx.Module):
+    """A target in the directions of the data, τ(σ)/√h = data·σ + noise; O(1).
+
+    `data` is `ABSENT` where the target is of the noise alone.
+    """
+
+    data: Any
+    noise: Any
+
+    def overlap(self, powers: tuple[Any, Any, Any], other: "Image") -> Any:
+        """∫ρ G τ τ'/h of a function G(σ), by its `powers` ∫ρG, ∫ρσG and ∫ρσ²G."""
+        constant, linear, square = powers
+        return (
+            self.noise * constant * other.noise
+            + (self.data * other.noise + self.noise * other.data) * linear
+            + self.data * square * other.data
+        )
 
 
 class Source(eqx.Module):
@@ -39,7 +65,8 @@ class Source(eqx.Module):
 
     Per unit ε it adds `features` (e_x) to x, `data`·σ + `noise` (e_Σ σ + e_I) to Y, and,
     where C is made of the training points themselves, `mean` to the corner M of i0 and
-    `cross` (g) to the shared part of the features.
+    `cross` (g) to the shared part of the features; `left` and `right`, c_x (a/√h) i0 η
+    of the two points, are what it takes off the data's part of τ_o.
     """
 
     features: Float[Array, ""]
@@ -47,6 +74,8 @@ class Source(eqx.Module):
     noise: Float[Array, ""]
     mean: Float[Array, ""]
     cross: Float[Array, ""]
+    left: Any = ABSENT
+    right: Any = ABSENT
 
 
 class State(eqx.Module):
@@ -57,10 +86,12 @@ class State(eqx.Module):
         lam, u: the resolvent argument λ and 1/m they belong to.
         E0_map, E1_map: the right-hand sides of the unknowns' equations.
         eta: (1/n) tr of (U+λ)^{-1} with the part of the features shared by the copies.
-        alpha: α = u i0 + (1-u) i1.
-        coupling: G = b²h ψ_p q ∫ρD = (1/d) tr T^T Q T.
-        alignment: α G.
-        one_minus_K: the penalised train loss, without cancellation.
+        alpha: α = u i0 + (1-u) i1. image: τ.
+        coupling: `Image.overlap`'s powers of b²h ψ_p q D; of the first, (1/d) tr T^T Q T, T the
+            noise's.
+        alignment, training_alignment: (1/d) tr T^T Q̄ T̃ with T of fresh data and of training
+            points; the same for a target of the noise alone.
+        penalised_loss: of training with its penalty, without cancellation.
     """
 
     E0: Float[Array, ""]
@@ -75,9 +106,11 @@ class State(eqx.Module):
     E1_map: Float[Array, ""]
     eta: Float[Array, ""]
     alpha: Float[Array, ""]
-    coupling: Float[Array, ""]
+    image: Image
+    coupling: tuple[Any, Any, Any]
     alignment: Float[Array, ""]
-    one_minus_K: Float[Array, ""]
+    training_alignment: Float[Array, ""]
+    penalised_loss: Float[Array, ""]
 
 
 class AveragedEquations(OnePointEquations):
@@ -88,8 +121,7 @@ class AveragedEquations(OnePointEquations):
         linear_data, linear_noise: A = b²a² and H = b²h.
         shared, fresh: v² and s², the nonlinear part per data point and per noise.
         eigenvalues, weights: the law ρ, shape (k,).
-        noise: h, the variance of the noise.
-        noised: σ_t = a²σ + h of each eigenvalue, shape (k,).
+        denoising: y = a x + √h z, and the target.
     """
 
     # One more than the worst of 4·10^5 points of `equivalent`'s box needed.
@@ -104,8 +136,7 @@ class AveragedEquations(OnePointEquations):
     fresh: Float[Array, ""]
     eigenvalues: Float[Array, " k"]
     weights: Float[Array, " k"]
-    noise: Float[Array, ""]
-    noised: Float[Array, " k"]
+    denoising: Denoising
 
     @property
     def ratio(self) -> Float[Array, ""]:
@@ -115,6 +146,25 @@ class AveragedEquations(OnePointEquations):
     def average(self, values: Float[Array, " k"]) -> Float[Array, ""]:
         """∫ρ f = Σ_k w_k f(σ_k)."""
         return jnp.sum(self.weights * values)
+
+    def powers(self, values: Float[Array, " k"]) -> tuple[Any, Any, Any]:
+        """∫ρ f, ∫ρ σ f, ∫ρ σ² f."""
+        linear = self.eigenvalues * values
+        return (
+            self.average(values),
+            self.average(linear),
+            self.average(self.eigenvalues * linear),
+        )
+
+    def image(self, data: Any, noise: Any) -> Image:
+        """τ of c_x times `data` and c_z times `noise`."""
+        a, h = self.denoising.noising.a, self.denoising.noising.h
+        target = self.denoising
+        return Image(target.data * (a / jnp.sqrt(h)) * data, target.noise * noise)
+
+    @property
+    def null(self) -> Any:
+        return self.denoising.null(self.average(self.eigenvalues))
 
     def linear_mean(self, u: Float[Array, ""]) -> Float[Array, " k"]:
         """t(σ) = b²(a²σ + u h)."""
@@ -160,10 +210,13 @@ class AveragedEquations(OnePointEquations):
         i1 = 1 / (1 + u * self.ratio * E1)
         t, spread = self.linear_mean(u), 1 - u
         D = 1 / (1 + self.psi_p * q * (t * i0 + spread * self.linear_noise * i1))
-        mass = self.average(D)
-        data = self.linear_data * self.average(self.eigenvalues * D)
-        noise = self.linear_noise * mass
-        alpha, coupling = u * i0 + spread * i1, self.psi_p * q * noise
+        powers = mass, of_data, _ = self.powers(D)
+        data, noise = self.linear_data * of_data, self.linear_noise * mass
+        alpha, eta = u * i0 + spread * i1, self.ratio * q * (data + self.shared)
+        coupling = tuple(self.psi_p * q * (self.linear_noise * power) for power in powers)
+        image, target = self.image(i0, alpha), self.denoising
+        sigma_x2 = self.average(self.eigenvalues)
+        across = self.linear_data / target.gain**2 * of_data
         return State(
             E0=E0,
             E1=E1,
@@ -175,11 +228,16 @@ class AveragedEquations(OnePointEquations):
             u=u,
             E0_map=q * (data + u * noise + self.isotropic_mean(u)),
             E1_map=q * (noise + self.fresh),
-            eta=self.ratio * q * (data + self.shared),
+            eta=eta,
             alpha=alpha,
+            image=image,
             coupling=coupling,
-            alignment=alpha * coupling,
-            one_minus_K=alpha * (mass + self.psi_p * q * i0 * data),
+            alignment=image.overlap(coupling, self.image(1, 1)),
+            training_alignment=image.overlap(coupling, self.image(1 - i0 * eta, 1))
+            + target.data**2 * sigma_x2 * i0 * eta,
+            # ∫ρ [c_x² σ i0 + c_z² α - b²ψ_p q D τ²], with 1 = D + ψ_p q Y D in it.
+            penalised_loss=alpha * (target.noise**2 * mass + self.psi_p * q * i0 * across)
+            + target.data**2 * i0 * of_data,
         )
 
     def residual(self, state: State) -> tuple[Array, Array, Array]:
@@ -268,8 +326,15 @@ class AveragedEquations(OnePointEquations):
     def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
         zero, one = jnp.zeros_like(self.shared), jnp.ones_like(self.shared)
         shares = left.i0 * left.eta, right.i0 * right.eta
+        no_data = self.image(zero, 1).data
         fresh = Source(
-            self.shared + self.fresh, self.linear_data, self.linear_noise, zero, zero
+            self.shared + self.fresh,
+            self.linear_data,
+            self.linear_noise,
+            zero,
+            zero,
+            no_data,
+            no_data,
         )
         training = Source(
             self.fresh,
@@ -277,8 +342,9 @@ class AveragedEquations(OnePointEquations):
             self.linear_noise,
             shares[0] * shares[1],
             1 - shares[0] - shares[1],
+            *(self.image(share, 1).data for share in shares),
         )
-        return fresh, training, Source(one, zero, zero, zero, zero)
+        return fresh, training, Source(one, zero, zero, zero, zero, no_data, no_data)
 
     def corner(self, left: State, right: State, source: Source) -> Array:
         psi_p, u, H = self.psi_p, left.u, self.linear_noise
@@ -318,22 +384,35 @@ class AveragedEquations(OnePointEquations):
         I1 = -u * ratio * left.i1 * right.i1 * left.E1 * e1
         M = I0 + source.mean
         Y = added + t * I0 + spread * H * I1
-        alpha = u * M + spread * I1
-        # The corner of G = b²h ψ_p ∫ρ Dq, and of K = 1 - α + α G α by the product rule.
-        G = H * psi_p * self.average(P * (left.q * eq - psi_p * Q * Y))
+        alpha, target = u * M + spread * I1, self.denoising
+        # The corner of G = b²h ψ_p Dq, and of K = ∫ρ [c_x²σ (1 - i0) + c_z² (1 - α) + G τ²/h] by
+        # the product rule.
+        G = tuple(H * psi_p * power for power in self.powers(P * (left.q * eq - psi_p * Q * Y)))
+        image = self.image(M, alpha)
+        of_left, of_right = (
+            Image(image.data - taken, image.noise) for taken in (source.left, source.right)
+        )
         return (
-            -alpha
-            + left.alpha * G * right.alpha
-            + left.alpha * left.coupling * alpha
-            + alpha * right.coupling * right.alpha
+            -(target.noise**2 * alpha + target.data**2 * self.average(self.eigenvalues) * M)
+            + left.image.overlap(G, right.image)
+            + left.image.overlap(left.coupling, of_right)
+            + of_left.overlap(right.coupling, right.image)
         )
 
     def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
-        score_error = self.average(1 / self.noised) + test_gain / self.noise
-        gain = nodes.weights * states.alpha * states.q * self.psi_p
-        total = both_halves(jnp.sum(gain[:, None] * states.D, axis=0))
-        mean_score = self.linear_noise / self.noise * total
-        bias2 = self.average(self.noised * (1 / self.noised - mean_score) ** 2)
+        """Of the score that the output implies: s = -κ_σ y in the mean, -y/σ_t in truth."""
+        noising, gain, exact = self.denoising.noising, self.denoising.gain, self.image(1, 1)
+        noised = noising.variances(self.eigenvalues)
+        best_gain = self.average((exact.noise + exact.data * self.eigenvalues) ** 2 / noised)
+        score_error = gain**2 * best_gain + gain**2 * test_gain / noising.h
+        data, noise = (
+            (nodes.weights * part * states.q * self.psi_p)[:, None]
+            for part in (states.image.data, states.image.noise)
+        )
+        each = noise * states.D + data * (self.eigenvalues[None, :] * states.D)
+        total = both_halves(jnp.sum(each, axis=0))
+        mean_score = self.linear_noise / noising.h * gain * total - self.denoising.tilt
+        bias2 = self.average(noised * (1 / noised - mean_score) ** 2)
         return score_error, bias2
 
 

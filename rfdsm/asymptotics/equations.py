@@ -24,6 +24,11 @@ class OnePointEquations(eqx.Module):
     fixed_steps: eqx.AbstractClassVar[int]
     one_by_one: eqx.AbstractClassVar[bool]
 
+    @property
+    @abc.abstractmethod
+    def null(self) -> Any:
+        """The loss of no read-out, c_x² E|x|²/d + c_z²."""
+
     @abc.abstractmethod
     def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, " k"]:
         """Unknowns from which Newton converges, at λ > 0 and u = 1/m in [0, 1]."""
@@ -32,8 +37,8 @@ class OnePointEquations(eqx.Module):
     def state(self, unknowns: Float[Array, " k"], lam, u) -> Any:
         """Every quantity that a formula reads at given unknowns, solution or not.
 
-        Of its fields `learning_curve` reads `alignment`, (1/d) tr T^T Q̄ T̃ (lin·h, αG in
-        section 4's symbols), and `one_minus_K`, the penalised train loss.
+        Of its fields `learning_curve` reads `alignment`, (1/d) tr T^T Q̄ T̃ (lin, αG in section
+        4's symbols), `training_alignment` (lin_mem), and `penalised_loss`, null - K.
         """
 
     @abc.abstractmethod
@@ -70,5 +75,5 @@ class OnePointEquations(eqx.Module):
 
         Args:
             nodes: the filter's `FilterNodes`; states: at its nodes, stacked.
-            test_gain: test_loss - 1.
+            test_gain: test_loss - null.
         """

@@ -2,14 +2,15 @@ r"""The errors for any one-point equations and spectral filter (docs/theory.md s
 
 With the filter's nodes λ_i and weights c_i, states i at λ_i,
 
-    test_loss         = 1 - 2 Σ_i c_i (1/d) tr T^T Q̄_i T̃_i + Σ_ij c_i c_j K_C(λ_i, λ_j)
-    memorization_loss = the same with K_mem
-    train_loss        = 1 + Σ_i c'_i K(λ_i) - λ Σ_ij c_i c_j K_I(λ_i, λ_j)
+    test_loss         = null - 2 Σ_i c_i (1/d) tr T^T Q̄_i T̃_i + Σ_ij c_i c_j K_C(λ_i, λ_j)
+    memorization_loss = the same with T and K of training points
+    train_loss        = null + Σ_i c'_i K(λ_i) - λ Σ_ij c_i c_j K_I(λ_i, λ_j)
 
-where (1/d) tr T^T Q̄ T̃ = α G in section 4's symbols, λ is the rule's penalty and K_I the
-two-point function of the identity; a double pole of xφ² - 2φ would cost digits. All are per
-dimension and O(1). Losses and K are accurate to about 1e-9 of max(value, 1), score errors to
-1e-9 of max(value, ∫ρ/σ_t); at ψ_p = m ψ_n with λ = 1e-12 to 1e-7.
+where null is E|τ|²/d, 1 for the noise, (1/d) tr T^T Q̄ T̃ = α G in section 4's symbols, λ is
+the rule's penalty and K_I the two-point function of the identity; a double pole of xφ² - 2φ
+would cost digits. All are per dimension and O(1). Losses and K are accurate to about 1e-9 of
+max(value, 1), score errors to 1e-9 of max(value, ∫ρ/σ_t); at ψ_p = m ψ_n with λ = 1e-12 to
+1e-7.
 """
 
 import dataclasses
@@ -63,21 +64,23 @@ def learning_curve(
 
 def _errors(equations, nodes: FilterNodes, states, functions: TwoPointTable) -> Errors:
     """The errors of one filter from the functions at its nodes."""
-    linear = 2 * both_halves(jnp.sum(nodes.weights * states.alignment))
+    null = equations.null
 
-    def gain(table):
+    def gain(table, alignment):
+        linear = 2 * both_halves(jnp.sum(nodes.weights * alignment))
         return quadratic(nodes.weights, table) - linear
 
-    # Σ c' K with K = 1 - (1-K): the ones cancel in exact arithmetic, 1 + Σ c' = 0.
-    rest = jnp.sum(nodes.loss_weights) - jnp.sum(nodes.loss_weights * states.one_minus_K)
+    # Σ c' K with K = null - (null - K): these cancel in exact arithmetic, 1 + Σ c' = 0.
+    loss = states.penalised_loss
+    rest = null * jnp.sum(nodes.loss_weights) - jnp.sum(nodes.loss_weights * loss)
     penalised = nodes.penalty * quadratic(nodes.weights, functions.identity)
-    test_gain = gain(functions.fresh)
+    test_gain = gain(functions.fresh, states.alignment)
     score_error, bias2 = equations.score(nodes, states, test_gain)
     return Errors(
         score_error=score_error,
-        test_loss=1 + test_gain,
-        train_loss=1 + both_halves(rest) - penalised,
-        memorization_loss=1 + gain(functions.training),
+        test_loss=null + test_gain,
+        train_loss=null + both_halves(rest) - penalised,
+        memorization_loss=null + gain(functions.training, states.training_alignment),
         bias2=bias2,
         variance=score_error - bias2,
     )

@@ -10,6 +10,9 @@ and the one-point equations have 2C positive unknowns, E0_c = δ0_c and E1_c = �
     Q̄ = (λ + Σ_c π_c [i0_c S_g,c + α_c S_s,c])^{-1},
     i0_c = 1/(1 + E0_c),   i1_c = 1/(1 + u E1_c),   α_c = u i0_c + (1-u) i1_c.
 
+The target τ = c_x x + c_z z enters beside these (section 14): with T_x,c = E f x^T and
+X_c = E|x|²/d of each class, T̃ = Σ_c π_c (c_x i0_c T_x,c + c_z α_c T_c).
+
 In the eigenbasis of Σ_c π_c (S_g,c + S_s,c) all these matrices are diagonal but for a few
 percent. So the equations with the diagonals alone, vectors of length p, give a start within
 percents of the root, and their Jacobian serves Broyden's method for the true ones: it costs
@@ -24,8 +27,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics.absent import ABSENT, Absent, multilinear
 from .._numerics.derivatives import unknown
 from .._numerics.linalg import inverse, product
+from ..ingredients.targets import Denoising
 from . import branch
 from .equations import OnePointEquations
 
@@ -42,7 +47,8 @@ class Source(eqx.Module):
     r"""A matrix C = Σ_c [shared_c S_g,c + fresh_c S_s,c] + identity·I whose ε-multiple joins U.
 
     Where C is made of the training points themselves, `mean` is the extra corner M_c of i0_c,
-    and `cross` g_c that of S_g,c (shape (C,) each).
+    and `cross` g_c that of S_g,c; `left` and `right`, c_x i0_c η_c on either side, are what it
+    takes off the data's part of T̃ there (shape (C,) each).
     """
 
     shared: Float[Array, " C"]
@@ -50,6 +56,8 @@ class Source(eqx.Module):
     identity: Float[Array, ""]
     mean: Float[Array, " C"]
     cross: Float[Array, " C"]
+    left: Any = ABSENT
+    right: Any = ABSENT
 
 
 class State(eqx.Module):
@@ -59,11 +67,13 @@ class State(eqx.Module):
         E0, E1: the unknowns; E0_map, E1_map: their equations' right-hand sides.
         i0, i1, alpha: as above; lam, u: λ and 1/m.
         resolvent: Q̄, shape (p, p).
-        read_out: Q̄ T̃ with T̃ = Σ_c π_c α_c T_c, shape (p, d).
+        read_out: Q̄ T̃, shape (p, d).
         eta: η_c = (1/n) tr S_g,c Q̄.
-        coupling: (1/d) tr T_c^T Q̄ T̃.
-        alignment: (1/d) tr T^T Q̄ T̃ = Σ_c π_c coupling_c.
-        one_minus_K: the penalised train loss Σ_c π_c α_c (1 - coupling_c).
+        of_noise, of_data: (1/d) tr T_c^T Q̄ T̃, and of T_x,c; the second is `ABSENT` where the
+            target is of the noise alone.
+        alignment: (1/d) tr T^T Q̄ T̃ = Σ_c π_c (c_z of_noise + c_x of_data).
+        training_alignment: the same with T of the training points.
+        penalised_loss: of training with its penalty, null - K.
     """
 
     E0: Float[Array, " C"]
@@ -78,9 +88,11 @@ class State(eqx.Module):
     resolvent: Float[Array, "p p"]
     read_out: Float[Array, "p d"]
     eta: Float[Array, " C"]
-    coupling: Float[Array, " C"]
+    of_noise: Float[Array, " C"]
+    of_data: Any
     alignment: Float[Array, ""]
-    one_minus_K: Float[Array, ""]
+    training_alignment: Float[Array, ""]
+    penalised_loss: Float[Array, ""]
 
 
 class Response(eqx.Module):
@@ -102,7 +114,9 @@ class MeasuredEquations(OnePointEquations):
     Attributes:
         n: the number of training points.
         moments: S_g, S_s, T and π_c in their eigenbasis, with `shared` and `fresh` of shape
-            (C, p, p), `cross` (C, p, d) and `weights` (C,).
+            (C, p, p), `cross` (C, p, d) and `weights` (C,); for targets with data `cross_data`
+            (C, p, d) and `square_data` (C,).
+        denoising: y = a x + √h z, and the target.
     """
 
     fixed_steps: ClassVar[int] = 0  # a look at the residual is an inversion, a step is more
@@ -110,11 +124,31 @@ class MeasuredEquations(OnePointEquations):
 
     n: Float[Array, ""]
     moments: Any
+    denoising: Denoising
 
     @property
     def weights(self) -> Float[Array, " C"]:
         """π_c."""
         return self.moments.weights
+
+    @property
+    def cross_data(self) -> Any:
+        """T_x,c; `ABSENT` for targets of the noise alone."""
+        return ABSENT if self._noise_alone else self.moments.cross_data
+
+    @property
+    def power_data(self) -> Any:
+        """c_x² X_c."""
+        square = ABSENT if self._noise_alone else self.moments.square_data
+        return self.denoising.data**2 * square
+
+    @property
+    def _noise_alone(self) -> bool:
+        return isinstance(self.denoising.data, Absent)
+
+    @property
+    def null(self) -> Any:
+        return self.denoising.noise**2 + _total(self.weights * self.power_data)
 
     def diagonals(self) -> Float[Array, "2C p"]:
         """The diagonals of S_g,c and S_s,c; positive, for what has noise has logarithms."""
@@ -183,8 +217,15 @@ class MeasuredEquations(OnePointEquations):
             _pair("cxy,xy->c", S, resolvent) for S in (self.moments.shared, self.moments.fresh)
         )
         E0_map, E1_map = self._maps(of_shared, of_fresh, u)
-        read_out = product(resolvent, _times(self.weights * alpha, self.moments.cross))
-        coupling = _pair("cxi,xi->c", self.moments.cross, read_out) / d
+        c_z, c_x, w = self.denoising.noise, self.denoising.data, self.weights
+        target = _times(w * (c_z * alpha), self.moments.cross)
+        target += _times(w * (c_x * i0), self.cross_data)
+        read_out = product(resolvent, target)
+        of_noise, of_data = (
+            _overlap(T, read_out) / d for T in (self.moments.cross, self.cross_data)
+        )
+        eta = of_shared / self.n
+        power, seen = self.power_data, i0 * eta
         return State(
             E0=E0,
             E1=E1,
@@ -197,10 +238,17 @@ class MeasuredEquations(OnePointEquations):
             u=u,
             resolvent=resolvent,
             read_out=read_out,
-            eta=of_shared / self.n,
-            coupling=coupling,
-            alignment=jnp.sum(self.weights * coupling),
-            one_minus_K=jnp.sum(self.weights * alpha * (1 - coupling)),
+            eta=eta,
+            of_noise=of_noise,
+            of_data=of_data,
+            alignment=jnp.sum(w * (c_z * of_noise + c_x * of_data)),
+            training_alignment=jnp.sum(
+                w * (c_z * of_noise + c_x * (1 - seen) * of_data + power * seen)
+            ),
+            # The trace of T̃^T Q̄ T̃ is Σ_c π_c (c_z α_c of_noise + c_x i0_c of_data).
+            penalised_loss=jnp.sum(
+                w * alpha * (c_z**2 - c_z * of_noise) + w * i0 * (power - c_x * of_data)
+            ),
         )
 
     def residual(self, state: State) -> Array:
@@ -223,10 +271,13 @@ class MeasuredEquations(OnePointEquations):
         w, zero = self.weights, jnp.zeros_like(self.weights)
         none, one = jnp.zeros_like(self.n), jnp.ones_like(self.n)
         shares = left.state.i0 * left.state.eta, right.state.i0 * right.state.eta
+        taken = [self.denoising.data * share for share in shares]
+        nothing = self.denoising.data * zero
+        mean, cross = shares[0] * shares[1], 1 - shares[0] - shares[1]
         return (
-            Source(w, w, none, zero, zero),
-            Source(zero, w, none, shares[0] * shares[1], 1 - shares[0] - shares[1]),
-            Source(zero, zero, one, zero, zero),
+            Source(w, w, none, zero, zero, nothing, nothing),
+            Source(zero, w, none, mean, cross, *taken),
+            Source(zero, zero, one, zero, zero, nothing, nothing),
         )
 
     def corner(self, left: Response, right: Response, source: Source) -> Array:
@@ -258,10 +309,18 @@ class MeasuredEquations(OnePointEquations):
             jnp.concatenate(self._maps(*jnp.split(traces, 2), u)),
         )
         E0_o, E1_o = jnp.split(E_o, 2)
-        x, spread = coefficients(source.mean - mean * E0_o, -contrast * E1_o, source)
+        M = source.mean - mean * E0_o
+        x, spread = coefficients(M, -contrast * E1_o, source)
         deformed = jnp.sum(x * _pair("axi,xi->a", left.images, R.read_out))
         deformed += source.identity * jnp.sum(L.read_out * R.read_out)
-        through = w * spread * (L.coupling + R.coupling - 1)
+        # T̃'s corner is Σ_c π_c [(c_x M_c - left_c) T_x,c + c_z α_o,c T_c], so on the right.
+        c_z, of_data = self.denoising.noise, self.denoising.data * M
+        through = w * spread * (c_z * L.of_noise + c_z * R.of_noise - c_z**2)
+        through += w * (
+            (of_data - source.left) * R.of_data
+            + (of_data - source.right) * L.of_data
+            - self.power_data * M
+        )
         return jnp.sum(through) - deformed / self.moments.cross.shape[2]
 
     def score(self, nodes, states, test_gain):
@@ -323,6 +382,16 @@ def _pair(subscripts: str, left, right):
     return jnp.einsum(subscripts, left, right, precision="highest")
 
 
+@multilinear
+def _overlap(T, read_out):
+    """tr T_c^T read_out for each class."""
+    return _pair("cxi,xi->c", T, read_out)
+
+
+_total = multilinear(jnp.sum)
+
+
+@multilinear
 def _times(left, right):
     """Σ_c coefficient_c matrix_c; or S_c right for each c, as one product."""
     return jnp.tensordot(left, right, 1, precision="highest")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..ingredients.processes import Noising
-from ..ingredients.training import mode_rate
+from ..ingredients.targets import Denoising
 from ..parameters.checks import Condition
 
 
@@ -16,13 +16,14 @@ class Problem(eqx.Module):
 
     Attributes:
         psi_n, psi_p: n/d and p/d, > 0; inverse_m: u = 1/m in [0, 1].
-        process, activation, training: ingredients; law: the eigenvalue `Law` of the data.
+        process, target, activation, training: ingredients; law: the data's eigenvalue `Law`.
     """
 
     psi_n: Float[Array, ""]
     psi_p: Float[Array, ""]
     inverse_m: Float[Array, ""]
     process: Any
+    target: Any
     activation: Any
     law: Any
     training: Any
@@ -33,9 +34,14 @@ class Problem(eqx.Module):
         return self.process.noising()
 
     @property
+    def denoising(self) -> Denoising:
+        """What the network's output is fitted to, at noised points."""
+        return self.target.denoising(self.process)
+
+    @property
     def rate(self) -> Float[Array, ""]:
-        """κ = 2h/ψ_p."""
-        return mode_rate(self.noising.h, self.psi_p)
+        """κ = 2w²/ψ_p, 2h/ψ_p where the network is the score."""
+        return self.denoising.rate(self.psi_p)
 
     def constants(self) -> Any:
         """The activation's Gaussian `Constants` on data of this law."""
@@ -46,7 +52,7 @@ class Problem(eqx.Module):
         """The conditions on the ratios (whose messages are construction's) and ingredients.
 
         Args:
-            measured: of features whose moments are given: on psi_n, m and training alone.
+            measured: of features whose moments are given: on psi_n, m, training and target.
         """
         ingredients = (self.training, *(() if measured else (self.process, self.law)))
         ratios = [
@@ -54,4 +60,5 @@ class Problem(eqx.Module):
             ((self.psi_p > 0) & jnp.isfinite(self.psi_p), ""),
             ((self.inverse_m >= 0) & (self.inverse_m <= 1), ""),
         ]
-        return sum((ingredient.domain() for ingredient in ingredients), ratios)
+        domains = [each.domain() for each in ingredients]
+        return sum([*domains, self.target.domain(self.process)], ratios)

@@ -7,8 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._numerics.absent import ABSENT as NO_DATA
 from .._numerics.derivatives import fixed
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
+from ..ingredients.targets import Denoising
 from ..ingredients.training import largest_learning_rate
 from ..parameters.checks import holds, is_traced
 from .averaged import AveragedEquations
@@ -54,7 +56,7 @@ def _solve(problem: Problem, moments: Any) -> Solution:
         known, constants_error = FIELDS, constants.error
         needs = [*_averaged_needs(problem, equations, constants)]
     else:
-        equations = measured_equations(problem.psi_n, moments)
+        equations = measured_equations(problem.psi_n, moments, problem.denoising)
         known, constants_error = LOSSES, jnp.zeros(())
         needs = [*_measured_needs(problem, moments)]
     nodes = problem.training.nodes(problem.rate)
@@ -79,7 +81,8 @@ def _solve(problem: Problem, moments: Any) -> Solution:
 
 def averaged_equations(problem: Problem) -> tuple[AveragedEquations, Any]:
     """The equations of features averaged over W, and the activation's constants."""
-    noising, law, constants = problem.noising, problem.law, problem.constants()
+    denoising, law, constants = problem.denoising, problem.law, problem.constants()
+    noising = denoising.noising
     equations = AveragedEquations(
         psi_n=problem.psi_n,
         psi_p=problem.psi_p,
@@ -89,15 +92,14 @@ def averaged_equations(problem: Problem) -> tuple[AveragedEquations, Any]:
         fresh=constants.s2 + ABSENT,
         eigenvalues=law.eigenvalues,
         weights=law.weights,
-        noise=noising.h,
-        noised=noising.variances(law.eigenvalues),
+        denoising=denoising,
     )
     return equations, constants
 
 
-def measured_equations(psi_n: Any, moments: Any) -> MeasuredEquations:
+def measured_equations(psi_n: Any, moments: Any, denoising: Any) -> MeasuredEquations:
     """The equations of features whose moments, of one draw, are given."""
-    return MeasuredEquations(psi_n * moments.d, moments.rotated)
+    return MeasuredEquations(psi_n * moments.d, moments.rotated, denoising)
 
 
 def _averaged_needs(problem: Problem, equations: AveragedEquations, constants: Any):
@@ -120,7 +122,7 @@ def _measured_needs(problem: Problem, moments: Any):
             "eigenvalue, which bounds its rate, is not known; take GradientFlow."
         )
     conditions = moments.conditions(
-        problem.psi_n, problem.psi_p, problem.process, problem.activation
+        problem.psi_n, problem.psi_p, problem.process, problem.activation, problem.denoising
     )
     yield holds(conditions), Status.other_moments
 
@@ -183,6 +185,7 @@ def mean_resolvent(psi_n, inverse_m, lam, moments):
     Args:
         psi_n, inverse_m, lam: numbers; moments: `Moments` of one draw.
     """
-    equations = measured_equations(psi_n, moments)
+    of_any = Denoising(None, NO_DATA, 1, 1)  # it does not depend on the target
+    equations = measured_equations(psi_n, moments, of_any)
     unknowns, _ = solve_unknowns(equations, lam, inverse_m)
     return equations.coefficients(unknowns, inverse_m)

@@ -189,7 +189,7 @@ class Moments(eqx.Module):
         draws = "" if self.draws is None else f", draws={self.draws}"
         return f"Moments(p={self.p}, d={self.d}, classes={self.classes}{draws}{points})"
 
-    def conditions(self, psi_n, psi_p, process, activation) -> list[Condition]:
+    def conditions(self, psi_n, psi_p, process, activation, denoising=None) -> list[Condition]:
         """When a model of these numbers and ingredients may be solved with the moments.
 
         Raises:

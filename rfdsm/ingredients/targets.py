@@ -47,20 +47,19 @@ class Denoising(eqx.Module):
         return jnp.sqrt(jnp.asarray(self.power, self.noising.h.dtype))
 
     @property
-    def determinant(self) -> Float[Array, ""]:
-        """Δ = a c_z - √h c_x, zero where τ is proportional to y."""
-        return self.noising.a * self.noise - jnp.sqrt(self.noising.h) * self.data
+    def gain(self) -> Any:
+        """r = a/(a c_z - √h c_x): how far the implied noise moves with the output."""
+        return 1 / (self.noise - self.data * (jnp.sqrt(self.noising.h) / self.noising.a))
 
     @property
     def slope(self) -> Float[Array, ""]:
         """Of the implied score in B f: s = slope·B f + tilt·y."""
-        gain = self.noising.a / self.determinant
-        return -gain * (self.scale / jnp.sqrt(self.noising.h))
+        return -self.gain * (self.scale / jnp.sqrt(self.noising.h))
 
     @property
     def tilt(self) -> Any:
         """Of the implied score in y, `ABSENT` where c_x is."""
-        return self.data / (jnp.sqrt(self.noising.h) * self.determinant)
+        return self.data * self.gain / (self.noising.a * jnp.sqrt(self.noising.h))
 
     def target(self, x: Float[Array, "*rows d"], z: Float[Array, "*rows d"]):
         """τ of points and their noises."""
@@ -76,7 +75,7 @@ class Denoising(eqx.Module):
 
     def noise_loss(self, loss: Any) -> Any:
         """E|ẑ - z|²/d of the implied noise, r² times the loss: exactly, for any data."""
-        return (self.noising.a / self.determinant) ** 2 * loss
+        return self.gain**2 * loss
 
 
 class AbstractTarget(eqx.Module):
@@ -126,6 +125,7 @@ class AbstractTarget(eqx.Module):
         return [
             (finite(data + noise), f"{told} must be finite."),
             (across > DEGENERATE * size, why),
+            (a > 0, f"the process leaves nothing of the data, a = {_told(a)}: move its time."),
         ]
 
 

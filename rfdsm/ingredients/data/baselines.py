@@ -1,19 +1,24 @@
 """Losses of scores that need no network, on a law of the data."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from ...errors import Baselines, nan_explained
+from ..targets import Denoising
 from .base import AbstractData
 
 
 @nan_explained
-def baselines(process: Any, data: AbstractData) -> Baselines:
-    """The losses to hold errors against, for a process that noises the data."""
-    noising, law = process.noising(), data.law()
-    h, noised = noising.h, noising.variances(law.eigenvalues)
-    isotropic = 1 - h / jnp.sum(law.weights * noised)
-    linear = 1 - h * jnp.sum(law.weights / noised)
+def baselines(denoising: Denoising, data: AbstractData) -> Baselines:
+    """The losses to hold errors against, of a target at noised points."""
+    noising, law = denoising.noising, data.law()
+    noised = noising.variances(law.eigenvalues)
+    sigma_x2 = jnp.sum(law.weights * law.eigenvalues)
+    null = denoising.null(sigma_x2)
+    # E τ y in each direction is √h (c_z + c_x (a/√h) σ), and y explains its square over σ_t.
+    of_data = denoising.data * (noising.a / jnp.sqrt(noising.h))
+    along = denoising.noise + of_data * law.eigenvalues
+    mean = denoising.noise + of_data * sigma_x2
+    isotropic = null - noising.h * mean**2 / jnp.sum(law.weights * noised)
+    linear = null - noising.h * jnp.sum(along**2 * law.weights / noised)
     best = linear if data.knows_score() else jnp.full_like(linear, jnp.nan)
-    return Baselines(jnp.ones_like(linear), isotropic, linear, best)
+    return Baselines(jnp.full_like(linear, null), isotropic, linear, best)
