@@ -1,7 +1,7 @@
 """Forward noising y = a x + √h z: what a process gives to both roads is a `Noising`."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -42,7 +42,8 @@ class AbstractProcess(eqx.Module):
     """A forward process: y = a x + √h z with z ~ N(0, I) (docs/theory.md section 1).
 
     Both numbers are O(1) and may depend on the process' own, traced parameters. Those are
-    fields; `number` lets them be tuned, swept, and given on the command line as well.
+    fields; `number` lets them be tuned, swept, and given on the command line as well, where
+    the class' name or its class variable `short` names the kind.
 
     Example:
         >>> import jax, jax.numpy as jnp, rfdsm
@@ -117,6 +118,7 @@ class OrnsteinUhlenbeck(AbstractProcess):
         TypeError: t is not a number.
     """
 
+    short: ClassVar[str] = "ou"
     t: Float[Array, ""] = number(
         "t",
         "diffusion time",
@@ -157,6 +159,7 @@ class VariancePreserving(AbstractProcess):
         TypeError: ᾱ is not a number.
     """
 
+    short: ClassVar[str] = "vp"
     alpha_bar: Float[Array, ""] = number(
         r"\bar\alpha",
         "signal",
@@ -199,10 +202,11 @@ class VarianceExploding(AbstractProcess):
         TypeError: σ is not a number.
     """
 
+    short: ClassVar[str] = "ve"
     sigma: Float[Array, ""] = number(
         r"\sigma",
         "noise level",
-        bounds=(0.05, 20.0),
+        bounds=(0.05, 10.0),  # whose variance every activation has a table for
         meaning="y = x + sigma z",
     )
 
@@ -242,6 +246,7 @@ class FlowMatching(AbstractProcess):
         TypeError: t is not a number.
     """
 
+    short: ClassVar[str] = "fm"
     t: Float[Array, ""] = number(
         "t",
         "flow time",
@@ -285,6 +290,7 @@ class Preconditioned(AbstractProcess):
         TypeError: one is not a number.
     """
 
+    short: ClassVar[str] = "edm"
     sigma: Float[Array, ""] = number(
         r"\sigma", "noise level", bounds=(0.05, 20.0), meaning="y = c_in (x + sigma z)"
     )

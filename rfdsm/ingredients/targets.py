@@ -9,7 +9,7 @@ From y = a x + √h z a prediction o of τ implies one of the noise, and with it
 
 import abc
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -187,6 +187,7 @@ class LinearTarget(AbstractTarget):
         TypeError: one is not a number.
     """
 
+    short: ClassVar[str] = ""  # on the command line its numbers are enough: --target 1,-1
     data: Float[Array, ""] = number(
         "c_x",
         "data in the target",
