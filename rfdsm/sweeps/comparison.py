@@ -310,7 +310,7 @@ def _about(asked: Comparison, name: str) -> dict[str, Any]:
     kind = "theory of measured moments" if asked.measured else "theory"
     if name in ("c_x", "c_z"):
         of = {"c_x": "data x", "c_z": "noise z"}[name]
-        return {"kind": "target", "long_name": f"factor of the {of} in the target"}
+        return {"kind": kind, "long_name": f"factor of the {of} in the target"}
     if name == contest.BAR:
         words = "95 % interval for the number of measured points, ±"
         return {"kind": kind, "long_name": words}

@@ -32,7 +32,8 @@ class Crossing(NamedTuple):
     """Where the best target changes.
 
     Attributes:
-        before, after: the targets. at: the value of the axis, interpolated. error: of both.
+        before, after: the targets. at: the value of the axis, interpolated; NaN on the way to
+            m = ∞. error: of both.
     """
 
     before: str
@@ -86,7 +87,7 @@ def ranking(dataset: Any) -> Ranking:
         if first[-1] + 1 == second[0]:
             found = _crossing(dataset, names, errors, order, first[-1])
             crossings.append(found)
-            if np.isfinite(found.at):  # not on the way to m = ∞
+            if np.isfinite(found.at):
                 ranges[i] = ranges[i]._replace(high=found.at)
                 ranges[i + 1] = ranges[i + 1]._replace(low=found.at)
     return Ranking(names, order, ranked, tuple(ranges), tuple(crossings))
@@ -138,4 +139,4 @@ def _crossing(dataset, names, errors, order, i: int) -> Crossing:
         at = place[i] + share * (place[i + 1] - place[i])
         error = np.exp(left[0] + share * (right[0] - left[0]))
         at = float(np.exp(at) if log else at)
-    return Crossing(names[before], names[after], at, float(error))
+    return Crossing(names[before], names[after], at if np.isfinite(at) else np.nan, float(error))
