@@ -347,7 +347,7 @@ def test_inverse_m_overrides(model):
 
 def test_unsuccessful_concrete_solve_raises_one_line(model, monkeypatch):
     failed = eqx.tree_at(lambda s: s.status, model.solve(), rfdsm.Status.not_converged)
-    monkeypatch.setattr("rfdsm.model._theory.solve", lambda *_: failed)
+    monkeypatch.setattr("rfdsm.model.rfdsm._theory.solve", lambda *_: failed)
     with pytest.raises(rfdsm.NotConverged, match=r"Newton .* \(psi_n = 8") as raised:
         model.asymptotics()
     assert isinstance(raised.value, RuntimeError) and "\n" not in str(raised.value)

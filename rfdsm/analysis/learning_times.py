@@ -9,7 +9,6 @@ import numpy as np
 from .._numerics import contour
 from ..errors import codes
 from ..ingredients.moments import Moments
-from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..parameters.checks import is_traced
 
@@ -121,7 +120,7 @@ def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
 
 def learning_time(model: RFDSM, x: float) -> float:
     """1/(κ(x + λ)), when gradient flow learns the modes of eigenvalue x; ∞ at x + λ = 0."""
-    kappa = float(mode_rate(model.process.noising().h, model.psi_p))
+    kappa = float(model.denoising.rate(model.psi_p))
     rate = kappa * (x + float(model.training.lam))
     return 1 / rate if rate > 0 else math.inf
 
