@@ -1,6 +1,7 @@
 """`rfdsm compare targets`: what a network should predict, side by side over one number."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -77,7 +78,7 @@ OPTIONS = {
 def compare(
     what: Annotated[str, typer.Argument(metavar="targets", help="What is compared.")],
     points: Annotated[
-        str | None,
+        Path | None,
         typer.Argument(
             metavar="[DATA]",
             help=".npy, .npz or .csv, a row per point, or digits (scikit-learn's); without: "
@@ -114,8 +115,11 @@ def compare(
         found = sweeps.compare(*asked[:4], **how, **measured)
     if data is not None:
         found.attrs |= {"data": data.name, "scale": data.scale}
+    if (share := beside[SUBSPACE]) is not None:
+        found.attrs["data"] = f"Gaussian data on {share} of the dimensions"
     if SUBSPACE in over:
-        found[SUBSPACE].attrs["label"] = "share of dimensions that the data fill"
+        found.attrs["data"] = "Gaussian data on a subspace"
+        found[SUBSPACE].attrs["label"] = "share of the dimensions that the data fill"
     ranks = ranking(found)
     console.out.print(_table(found, ranks))
     print("\n".join(["", *summary(found, ranks)]))
@@ -129,7 +133,7 @@ def compare(
 # What is asked for.
 
 
-def _points(path: str | None, beside: Mapping[str, Any]) -> prediction.Points | None:
+def _points(path: Path | None, beside: Mapping[str, Any]) -> prediction.Points | None:
     """The points of DATA."""
     of_data = ("n", "noises", "classes", *options.OF_FILE, "scale")
     if path is not None:

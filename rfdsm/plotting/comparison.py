@@ -1,5 +1,7 @@
 """Prediction targets side by side, of data sets of `rfdsm.compare`."""
 
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ LABELS = {
     "noise_error": r"noise error, $E|\hat z - E[z|y]|^2/d$",
     "noise_loss": r"noise loss, $E|\hat z - z|^2/d$",
 }
-MARKERS = "osD^vPX*"
+DASHES = "-", (0, (6, 2)), (0, (6, 2, 1, 2)), (0, (2, 1.2))  # of targets, in this order
+MARKERS = "osD^"
 DOTS = {"markersize": 4, "linestyle": "none", "elinewidth": 0.8, "markeredgewidth": 0}
 DOTTED = {"color": "0.3", "linewidth": 0.8, "linestyle": ":"}
 DECADE = 10.0  # from which on an ordinate is logarithmic, unless told
@@ -40,7 +43,7 @@ def comparison_figure(dataset: Any, *, log_y: bool | None = None, title: str = "
     tuned = f"optimal_{dataset.attrs['tuned']}"
     count = 2 if tuned in dataset else 1
     names, x = [str(name) for name in dataset["target"].values], dataset[along].values
-    shades = dict(zip(names, colours(len(names)), strict=True))
+    looks = _looks(names)
     with style():
         figure = Figure(figsize=(3.6 * count + 1.4, 3.2), layout="constrained")
         first, *others = figure.subplots(1, count, squeeze=False)[0]
@@ -48,15 +51,15 @@ def comparison_figure(dataset: Any, *, log_y: bool | None = None, title: str = "
         for ax in (first, *others):
             about = dataset[along].attrs
             ax.set(xlabel=about["label"], xscale=about["spacing"])
-        handles = _draw_errors(first, dataset, shades)
+        handles = _draw_errors(first, dataset, looks)
         values = dataset[compared].values
         known = values[np.isfinite(values) & (values > 0)]
         log = known.size > 0 and known.max() > DECADE * known.min() if log_y is None else log_y
         set_ordinate(first, values, log=log)
         first.set_ylabel(LABELS[compared])
         for ax in others:
-            _draw_tuned(ax, dataset[tuned], x, shades)
-        handles += _draw_best(first, dataset, shades)
+            _draw_tuned(ax, dataset[tuned], x, looks)
+        handles += _draw_best(first, dataset, looks)
         for ax in (first, *others):
             if len(finite := x[np.isfinite(x)]) > 1:  # m = ∞ has no place on an axis
                 log = dataset[along].attrs["spacing"] == "log"
@@ -66,14 +69,20 @@ def comparison_figure(dataset: Any, *, log_y: bool | None = None, title: str = "
     return figure
 
 
-def _draw_errors(ax: Axes, dataset: Any, shades: dict[str, Any]) -> list[Line2D]:
+def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The colour and the dash of each target, told apart in print too."""
+    pairs = zip(names, colours(len(names)), cycle(DASHES), strict=False)
+    return {name: {"color": colour, "linestyle": dash} for name, colour, dash in pairs}
+
+
+def _draw_errors(ax: Axes, dataset: Any, looks: dict[str, dict[str, Any]]) -> list[Line2D]:
     """The error of each target, theory and networks; handles for a legend."""
     along, compared = dataset.attrs["axis"], dataset.attrs["compared"]
     x, handles, networks = dataset[along].values, [], f"{compared}_mean" in dataset
-    for marker, (name, colour) in zip(MARKERS * len(shades), shades.items(), strict=False):
-        of_target = dataset.sel(target=name)
+    for marker, (name, look) in zip(cycle(MARKERS), looks.items(), strict=False):
+        of_target, colour = dataset.sel(target=name), look["color"]
         y = of_target[compared].values
-        ax.plot(x, y, color=colour)
+        ax.plot(x, y, **look)
         if f"{compared}_error_bar" in dataset:
             bar = of_target[f"{compared}_error_bar"].values
             ax.fill_between(x, y - bar, y + bar, color=colour, alpha=0.2, linewidth=0)
@@ -81,31 +90,31 @@ def _draw_errors(ax: Axes, dataset: Any, shades: dict[str, Any]) -> list[Line2D]
             there = of_target[f"simulated_{along}"].values, of_target[f"{compared}_mean"].values
             bars = of_target[f"{compared}_standard_error"].values
             ax.errorbar(*there, yerr=bars, color=colour, marker=marker, **DOTS)
-        look = {"marker": marker, "markersize": 4} if networks else {}
-        handles.append(Line2D([], [], color=colour, label=escaped(name), **look))
+        dots = {"marker": marker, "markersize": 4} if networks else {}
+        handles.append(Line2D([], [], label=escaped(name), **look, **dots))
     if networks:
         own = "points" in dataset.attrs  # data points have no other dimension
         label = "trained networks" if own else f"networks, $d = {dataset.attrs['d']}$"
-        handles.append(Line2D([], [], color="0.3", marker="o", linestyle="none", markersize=4,
-                              label=label))  # fmt: skip
+        dots = {"marker": "o", "linestyle": "none", "markersize": 4}
+        handles.append(Line2D([], [], color="0.3", label=label, **dots))
     return handles
 
 
-def _draw_tuned(ax: Axes, tuned: Any, x: np.ndarray, shades: dict[str, Any]) -> None:
+def _draw_tuned(ax: Axes, tuned: Any, x: np.ndarray, looks: dict[str, dict[str, Any]]) -> None:
     """The best number of each target."""
-    for name, colour in shades.items():
-        ax.plot(x, tuned.sel(target=name).values, color=colour)
+    for name, look in looks.items():
+        ax.plot(x, tuned.sel(target=name).values, **look)
     ax.set(ylabel=tuned.attrs["label"], yscale=tuned.attrs["spacing"])
     plain_ticks(ax.yaxis)
 
 
-def _draw_best(ax: Axes, dataset: Any, shades: dict[str, Any]) -> list[Line2D]:
+def _draw_best(ax: Axes, dataset: Any, looks: dict[str, dict[str, Any]]) -> list[Line2D]:
     """A strip in the colour of the best target, and lines where it changes."""
     found, x = ranking(dataset), dataset[dataset.attrs["axis"]].values
     finite = x[np.isfinite(x)]
     for each in found.ranges if finite.size else ():
         ends = np.clip([each.low, each.high], finite[0], finite[-1])
-        colour = shades[each.best.partition(" = ")[0]]
+        colour = looks[each.best.partition(" = ")[0]]["color"]
         ax.axvspan(*ends, 0, STRIP, color=colour, linewidth=0)
     for each in found.crossings:
         if np.isfinite(each.at):
@@ -116,6 +125,8 @@ def _draw_best(ax: Axes, dataset: Any, shades: dict[str, Any]) -> list[Line2D]:
 def _title(dataset: Any) -> str:
     """The data and the model in a line."""
     about, data, without = dataset.attrs, None, [dataset.attrs["axis"], dataset.attrs["tuned"]]
+    if "data" in about:
+        data = escaped(about["data"])
     if "points" in about:
-        data = f"{escaped(about['data'])}: {about['points']} points, $d = {about['dimension']}$"
+        data += f": {about['points']} points, $d = {about['dimension']}$"
     return describe(description_of(dataset), without, data)

@@ -139,4 +139,6 @@ def _crossing(dataset, names, errors, order, i: int) -> Crossing:
         at = place[i] + share * (place[i + 1] - place[i])
         error = np.exp(left[0] + share * (right[0] - left[0]))
         at = float(np.exp(at) if log else at)
-    return Crossing(names[before], names[after], at if np.isfinite(at) else np.nan, float(error))
+    return Crossing(
+        names[before], names[after], at if np.isfinite(at) else np.nan, float(error)
+    )

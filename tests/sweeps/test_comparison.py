@@ -224,7 +224,12 @@ def test_ranges_and_crossings_of_power_laws():
     x = np.array([1.0, 2.0, 8.0, 32.0])
     found = sweeps.ranking(made([4 / x, x**0, 100 * x**0], x))
     first, second = found.ranges
-    assert (first.best, first.seconds, second.best, second.seconds) == ("b", ("a",), "a", ("b",))
+    assert (first.best, first.seconds, second.best, second.seconds) == (
+        "b",
+        ("a",),
+        "a",
+        ("b",),
+    )
     assert (first.low, second.high) == (1, 32)
     assert first.high == second.low == pytest.approx(4)
     assert (first.least, first.most) == pytest.approx((2, 4))
