@@ -80,7 +80,7 @@ class RFDSM(Spectral):
         "m", "noises per data point", bounds=(1.0, np.inf), scale=INVERSE, integer=True
     )
     process: AbstractProcess = ingredient(AbstractProcess, measured=True)
-    target: AbstractTarget = ingredient(AbstractTarget)
+    target: AbstractTarget = ingredient(AbstractTarget, usual=ScoreTarget)
     activation: AbstractActivation = ingredient(AbstractActivation, measured=True)
     data: AbstractData = ingredient(AbstractData, measured=True)
     training: AbstractTraining = ingredient(AbstractTraining)
