@@ -106,7 +106,7 @@ class Network(eqx.Module):
         """
         if is_traced(self):
             raise ValueError("save needs a concrete network: call it outside of jit.")
-        network = jax.tree.map(jnp.asarray, self)  # of one built by hand numbers may be Python's
+        network = jax.tree.map(jnp.asarray, self)  # numbers of one made by hand are Python's
         arrays = io.BytesIO()
         eqx.tree_serialise_leaves(arrays, network)
         activation = getattr(self.features, "activation", None)
