@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import warnings
 
 import jax
@@ -117,7 +118,7 @@ def test_baselines_are_regressions_on_the_noised_points(target, process):
 
 def test_losses_are_the_least_and_the_score_error_in_the_targets_units():
     model = rfdsm.RFDSM(
-        2.0, 8.0, np.inf, lam=1e-3, process=rfdsm.FlowMatching(0.5), target=TARGETS[4]
+        2.0, 1.0, np.inf, lam=1e-3, process=rfdsm.FlowMatching(0.5), target=TARGETS[4]
     )
     a, h = model.process.scales()
     several = jax.vmap(lambda x, z: model.replace(target=rfdsm.LinearTarget(x, z)))(
@@ -131,3 +132,19 @@ def test_losses_are_the_least_and_the_score_error_in_the_targets_units():
     memorises = jax.vmap(lambda k, e: k.memorises(e))(known, errors)
     np.testing.assert_array_equal(memorises, errors.memorization_loss < least)
     assert 0 < np.sum(memorises) < 4
+
+
+def test_the_largest_stable_rate_goes_with_the_targets_own():
+    """κ = 2w²/ψ_p with w² = h for the score: networks of the noise are 1/h as fast."""
+
+    def stable(target):
+        training = rfdsm.GradientDescent(10, 1e6, 1e-3)
+        model = rfdsm.RFDSM(2.0, 3.0, 4, t=0.1, training=training, target=target)
+        with pytest.raises(ValueError, match="diverges: the largest stable one is") as raised:
+            model.solve()
+        assert jax.jit(lambda m: m.solve().status)(model) == Status.unstable_rate
+        return float(re.search(r"stable one is ([\d.]+)", str(raised.value))[1])
+
+    h, score = -np.expm1(-0.2), stable(rfdsm.ScoreTarget())
+    for target in (rfdsm.NoiseTarget(), rfdsm.LinearTarget(0.3, 1.0)):
+        assert stable(target) == pytest.approx(h * score, rel=1e-5)
