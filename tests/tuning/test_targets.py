@@ -133,3 +133,23 @@ def test_a_front_ends_at_the_null_loss_of_the_target():
     front = rfdsm.pareto(model, free, "score_error", "memorization_loss", 4, starts=16)
     assert 1 < front.level[-1] <= 4 and front.feasible.all()
     assert front.level[-1] == pytest.approx(4, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_one_measurement_serves_all_angles():
+    """The least loss of the implied noise on points, and networks there."""
+    X = np.random.default_rng(0).normal(size=(400, 3)) @ np.eye(3, 8) * np.sqrt(8 / 3)
+    model = MODEL.replace(psi_p=2.0, psi_n=4.0, data=rfdsm.Samples(X - X.mean(axis=0)))
+    moments = rfdsm.measure(model, jax.random.key(1), classes=1, halves=True, warned=False)
+    free = {"lam": (1e-4, 10.0), "target.angle": (0.0, 1.57)}
+    asked = {"starts": 16, "moments": moments}
+    with pytest.raises(ValueError, match=r"score_error is not known.*take noise_loss"):
+        rfdsm.tune(model, free, **asked)
+    best = rfdsm.tune(model, free, "noise_loss", **asked)
+    assert best.first_order < 1e-4 and 0 < best.error_bar < 0.2 * best.value
+    at = best.numbers["target.angle"]
+    for angle in (0.0, at - 0.1, at + 0.1, 1.57):
+        other = best.model.replace(angle=angle)
+        assert other.noise_loss(other.asymptotics(moments=moments).test_loss) > best.value
+    standing = best.verify(jax.random.key(0), trials=8)
+    assert standing.stands and standing.optimum.simulated == pytest.approx(best.value, rel=0.1)
