@@ -64,6 +64,8 @@ _PUBLIC = {  # names by the modules that they are from
         "PreconditionedTarget",
         "ScoreTarget",
         "VelocityTarget",
+        "implied_output",
+        "implied_score",
         "preconditioned",
     ),
     "ingredients.training": ("AbstractTraining", "GradientDescent", "GradientFlow", "Ridge"),

@@ -32,6 +32,8 @@ Point.__doc__ = """Section 4 at many arguments lam: arrays of the same shape, an
 lists of them, one for each eigenvalue; eta of section 5."""
 Source = namedtuple("Source", "M g e_x e_sigma e_i")
 Source.__doc__ = "What section 5 adds to the corners: the constant part of M, g and e's."
+Corner = namedtuple("Corner", "M I1 alpha G Dq")
+Corner.__doc__ = "Corners of section 5 at pairs of points; Dq a list over the eigenvalues."
 Flow = namedtuple("Flow", [*ERRORS, "estimate"])
 Flow.__doc__ = "Arrays, one entry for each time; `estimate` bounds the error of all six."
 
@@ -225,7 +227,7 @@ def identity(S, L, R):
 
 
 def _corner(S, L, R, d0, d1, q, source):
-    """Section 5's corners from (delta0_o, delta1_o, q_o): their next values, alpha_o, G_o."""
+    """Section 5's corners from (delta0_o, delta1_o, q_o): their next values, and a `Corner`."""
     ba, bh, u = S.b**2 * S.a**2, S.b**2 * S.h, S.u
     I0, I1 = -L.i0 * d0 * R.i0, -L.i1 * d1 * R.i1
     M, g = I0 + source.M, source.g
@@ -241,11 +243,12 @@ def _corner(S, L, R, d0, d1, q, source):
     of_D, of_sD = _integral(S, Dq), _integral(S, S.sigmas, Dq)
     new_d0 = S.ratio * (ba * of_sD + u * bh * of_D + (S.v2 + u * S.s2) * q)
     new_d1 = u * S.ratio * (bh * of_D + S.s2 * q)
-    return (new_d0, new_d1, new_q), u * M + (1 - u) * I1, bh * S.psi_p * of_D
+    corner = Corner(M, I1, u * M + (1 - u) * I1, bh * S.psi_p * of_D, Dq)
+    return (new_d0, new_d1, new_q), corner
 
 
-def two_point(S, L, R, kinds):
-    """-(corner of K) for each kind of source, at pairs of points (arrays)."""
+def corners(S, L, R, kinds):
+    """A `Corner` for each kind of source, at pairs of points (arrays)."""
     zero = np.zeros_like(L.q)
     scale = (L.delta0, np.where(L.delta1 == 0, 1, L.delta1), L.q)
     none = Source(0, 0, 0, 0, 0)
@@ -260,16 +263,21 @@ def two_point(S, L, R, kinds):
         constant = _corner(S, L, R, zero, zero, zero, source)[0]
         z = _solve3(A, [c / s for c, s in zip(constant, scale, strict=True)])
         unknowns = (x * s for x, s in zip(z, scale, strict=True))
-        _, alpha_o, G_o = _corner(S, L, R, *unknowns, source)
-        out.append(
-            -(
-                -alpha_o
-                + L.alpha * G_o * R.alpha
-                + L.alpha * L.G * alpha_o
-                + alpha_o * R.G * R.alpha
-            )
-        )
+        out.append(_corner(S, L, R, *unknowns, source)[1])
     return out
+
+
+def two_point(S, L, R, kinds):
+    """-(corner of K) for each kind of source, at pairs of points (arrays)."""
+    return [
+        -(
+            -o.alpha
+            + L.alpha * o.G * R.alpha
+            + L.alpha * L.G * o.alpha
+            + o.alpha * R.G * R.alpha
+        )
+        for o in corners(S, L, R, kinds)
+    ]
 
 
 # ----------------------------------------------------------------------------------------------

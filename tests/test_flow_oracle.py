@@ -92,8 +92,7 @@ def worst(ours, theirs):
 
 @pytest.mark.parametrize("row", FLOW, ids=lambda r: f"m={r['m']}-tau={r['tau']}")
 def test_flow_of_values_json(row):
-    """Its rows are good to 2e-6 of the larger of the value and 1 (of a small bias2 to 6e-6):
-    it is they that are off, see `test_the_contour_of_section_6`."""
+    """Its rows are good to 1e-9 of the larger of the value and 1."""
     names = ("psi_n", "psi_p", "m", "t")
     numbers = (float(row[x]) for x in names)
     law = (tuple(row["eigenvalues"]), tuple(row["weights"]))
@@ -101,8 +100,7 @@ def test_flow_of_values_json(row):
     at = (1.0, 10.0, 100.0, 1000.0).index(row["tau"])
     for name in set(ERRORS) & set(row):
         value = getattr(flow, name)[at]
-        assert abs(row[name] - value) < 2e-6 * max(value, 1), name
-        assert abs(row[name] - value) < 6e-6 * value, name
+        assert abs(row[name] - value) < 1e-9 * max(value, 1), name
 
 
 def test_the_contour_of_section_6():

@@ -1,0 +1,538 @@
+"""docs/theory.md section 14: any process and any prediction target, against an independent
+reference."""
+
+from functools import partial
+from random import Random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+import target_oracle
+from mpmath import mp, mpf
+from values import VALUES
+
+import rfdsm
+from rfdsm import Status
+
+FIELDS = target_oracle.Errors._fields
+LOSSES = ("test_loss", "train_loss", "memorization_loss")
+INF = float("inf")
+
+
+class Scales(rfdsm.AbstractProcess):
+    """Any (a, h), so that one compiled program serves all processes."""
+
+    a: float
+    h: float
+
+    def scales(self):
+        return self.a, self.h
+
+    def domain(self):
+        return [(self.h > 0, f"h must be positive, got {self.h}.")]
+
+
+PROCESSES = {  # the kind of the reference, and what draws its numbers
+    "ou": (rfdsm.OrnsteinUhlenbeck, lambda r: (10 ** r.uniform(-2, 0.4),)),
+    "vp": (rfdsm.VariancePreserving, lambda r: (r.uniform(0.02, 0.98),)),
+    "ve": (rfdsm.VarianceExploding, lambda r: (10 ** r.uniform(-1.3, 0.7),)),
+    "fm": (rfdsm.FlowMatching, lambda r: (r.uniform(0.05, 0.95),)),
+    "edm": (rfdsm.Preconditioned, lambda r: (10 ** r.uniform(-1, 0.5), r.uniform(0.5, 1.5))),
+}
+TARGETS = {
+    "score": rfdsm.ScoreTarget,
+    "noise": rfdsm.NoiseTarget,
+    "data": rfdsm.DataTarget,
+    "velocity": rfdsm.VelocityTarget,
+    "preconditioned": rfdsm.PreconditionedTarget,
+}
+
+
+def drawn(r, i):
+    """One problem in the wide box: numbers for `model_of`, by name."""
+    kind = list(PROCESSES)[i % 5]
+    with mp.workdps(30):
+        noising, velocity = target_oracle.process(kind, *PROCESSES[kind][1](r))
+        any_pair = (r.uniform(-1, 1), r.uniform(-1, 1))
+        targets = ("noise", "data", "velocity", any_pair, any_pair)
+        pair = target_oracle.target(targets[i // 5 % 5], velocity)
+    row = dict(zip(("a", "h", "c_x", "c_z"), map(float, (*noising, *pair)), strict=True))
+    row |= {name: 10 ** r.uniform(-1, 1.5) for name in ("psi_n", "psi_p")}
+    row |= {"u": r.choice([0.0, 1.0, r.random(), 1 / 8]), "lam": 10 ** r.uniform(-8, 0)}
+    return row | {"span": 10 ** r.uniform(-1, 3)}
+
+
+def rows_of(count, seed, atoms):
+    """Random rows in the wide box; of several atoms every other one has an eigenvalue 0."""
+    r, rows = Random(seed), []
+    for i in range(count):
+        row, share = drawn(r, i), r.randint(4, 60) / 64
+        sigmas, weights = [1.0], [1.0]
+        if atoms == 2:
+            sigmas = [r.uniform(0.5, 2) / share, 0.0 if i % 2 else r.uniform(0.1, 1)]
+            weights = [share, 1 - share]
+        rows.append(row | {"eigenvalues": sigmas, "weights": weights})
+    return rows
+
+
+def stacked(rows):
+    return {name: jnp.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def model_of(x, activation="Erf", flow=False, **changes):
+    """The model of a row; `span` is κτ, and κ = 2/ψ_p where w = 1."""
+    rule = rfdsm.GradientFlow(x["span"] * x["psi_p"] / 2, x["lam"])
+    ingredients = {
+        "process": Scales(x["a"], x["h"]),
+        "target": rfdsm.LinearTarget(x["c_x"], x["c_z"]),
+        "activation": getattr(rfdsm, activation)(),
+        "data": rfdsm.Gaussian(x["eigenvalues"], x["weights"]),
+        "training": rule if flow else rfdsm.Ridge(x["lam"]),
+    }
+    return rfdsm.RFDSM(x["psi_n"], x["psi_p"], 2.0, **(ingredients | changes))
+
+
+@partial(jax.jit, static_argnames=("activation", "flow"))
+def solved(rows, activation="Erf", flow=False):
+    """Solutions of rows: one program for each activation, rule and number of atoms."""
+    return jax.vmap(lambda x: model_of(x, activation, flow).solve(inverse_m=x["u"]))(rows)
+
+
+def expected(row, activation="erf", flow=False, pairs=None):
+    """The reference's `Errors` at a row, of its own target or of each of `pairs`."""
+    with mp.workdps(40):
+        law = [tuple(map(mpf, row[x])) for x in ("eigenvalues", "weights")]
+        noising = mpf(row["a"]), mpf(row["h"])
+        constants = oracle.constants(activation, *noising, mp.fdot(*law))
+        m = 1 / mpf(row["u"]) if row["u"] else mp.inf
+    problem = (row["psi_n"], row["psi_p"], m)
+    targets = pairs or [(row["c_x"], row["c_z"])]
+    if flow:
+        S = target_oracle.setting(*problem, noising, constants, *law)
+        found = target_oracle.flow(S, row["lam"], (row["span"],), targets)
+        found = [target_oracle.Errors(*(x[0] for x in each)) for each in found]
+    else:
+        found = target_oracle.ridge(*problem, row["lam"], noising, constants, *law, targets)
+    return found if pairs else found[0]
+
+
+def scales_of(row):
+    """What each error is O(1) of: the null loss, and the score error of o = E tau."""
+    S = target_oracle.setting(1, 1, 1, (row["a"], row["h"]), oracle.Constants(0, 0, 0, 0),
+                              row["eigenvalues"], row["weights"])  # fmt: skip
+    known = target_oracle.moments(S, mpf(row["c_x"]), mpf(row["c_z"]))
+    score = float(known.gain * (known.null - known.best))
+    return {x: float(known.null) if x in LOSSES else score for x in FIELDS}
+
+
+def deviations(rows, errors, references):
+    """|ours - reference| relative to the larger of the value and its scale, (rows, errors)."""
+    out = []
+    for i, (row, reference) in enumerate(zip(rows, references, strict=True)):
+        scale = scales_of(row)
+        value = {x: float(getattr(reference, x)) for x in FIELDS}
+        miss = {x: abs(float(getattr(errors, x)[i]) - value[x]) for x in FIELDS}
+        out.append([miss[x] / max(abs(value[x]), scale[x]) for x in FIELDS])
+    return np.array(out)
+
+
+def close(one, other, rtol, fields=FIELDS):
+    for name in fields:
+        np.testing.assert_allclose(
+            getattr(one, name), getattr(other, name), rtol=rtol, atol=0, err_msg=name
+        )
+
+
+# -- the numbers of each kind ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_the_regression_of_every_process_and_target(kind):
+    make, draw = PROCESSES[kind]
+    r = Random(1)
+    for numbers in (draw(r), draw(r)):
+        with mp.workdps(30):
+            (a, h), velocity = target_oracle.process(kind, *numbers)
+            S = target_oracle.setting(
+                1, 1, 1, (a, h), oracle.Constants(0, 0, 0, 0), (1.5,), (1,)
+            )
+        for name, target in [
+            *TARGETS.items(),
+            ((0.3, -0.8), partial(rfdsm.LinearTarget, 0.3, -0.8)),
+            ((-np.sin(0.7), np.cos(0.7)), partial(rfdsm.AngleTarget, 0.7)),
+        ]:
+            model = rfdsm.RFDSM(2.0, 3.0, 4.0, lam=0.1, process=make(*numbers), target=target())
+            model = model.replace(data=rfdsm.Gaussian((1.5,), (1.0,)))
+            c_x, c_z = target_oracle.target(name, velocity)
+            found, known = model.denoising, target_oracle.moments(S, c_x, c_z)
+            power = float(h) if name == "score" else 1.0
+            rate = 2 * power / 3.0
+            gain = float(known.gain * h)  # of E|ẑ - z|² in the loss
+            baselines = model.baselines()
+            for ours, value in (
+                (found.noising.a, a),
+                (found.noising.h, h),
+                (found.noise, c_z),
+                (found.power, power),
+                (found.rate(3.0), rate),
+                (found.null(1.5), known.null),
+                (model.noise_loss(2.0), 2 * gain),
+                (baselines.null, known.null),
+                (baselines.isotropic, known.best),
+                (baselines.linear, known.best),
+                (baselines.best, known.best),
+            ):
+                np.testing.assert_allclose(float(ours), float(value), rtol=1e-13)
+            assert float(jnp.zeros(()) + found.data) == pytest.approx(float(c_x), rel=1e-13)
+
+
+# -- against the reference ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("atoms, activation", [(1, "ReLU"), (2, "Erf")])
+def test_random_settings(atoms, activation):
+    rows = rows_of(50, 10 + atoms, atoms)
+    solution = solved(stacked(rows), activation)
+    assert np.all(solution.status == Status.success)
+    references = [expected(row, activation.lower()) for row in rows]
+    assert deviations(rows, solution.errors, references).max() < 1e-8
+    endless = np.array([row["u"] == 0 for row in rows])
+    np.testing.assert_allclose(
+        solution.errors.train_loss[endless],
+        solution.errors.memorization_loss[endless],
+        rtol=1e-10,
+        atol=1e-13,
+    )
+
+
+def test_random_flows():
+    rows = rows_of(15, 20, 2)
+    rows = [row | {"lam": 0.0} if i % 2 else row for i, row in enumerate(rows)]
+    solution = solved(stacked(rows), "ReLU", flow=True)
+    assert np.all(solution.status == Status.success)
+    references = [expected(row, "relu", flow=True) for row in rows]
+    assert deviations(rows, solution.errors, references).max() < 1e-8
+    endless = np.array([row["u"] == 0 for row in rows])
+    assert endless.any()
+    np.testing.assert_allclose(
+        solution.errors.train_loss[endless],
+        solution.errors.memorization_loss[endless],
+        rtol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("name", ["data", "velocity"])
+def test_targets_of_values_json(name):
+    """As users write them; the isotropic law as two equal atoms, for one program."""
+    solve = jax.jit(lambda model: model.solve())
+    for row in (row for row in VALUES["targets"] if row["target"] == name):
+        two = len(row["weights"]) == 2
+        law = (row["eigenvalues"], row["weights"]) if two else ((1.0, 1.0), (0.5, 0.5))
+        model = rfdsm.RFDSM(
+            row["psi_n"],
+            row["psi_p"],
+            INF if row["m"] == "inf" else row["m"],
+            t=row["t"],
+            lam=row["lam"],
+            data=rfdsm.Gaussian(*law),
+            target=TARGETS[name](),
+        )
+        errors = solve(model).errors
+        for field in set(FIELDS) & set(row):
+            assert float(getattr(errors, field)) == pytest.approx(row[field], rel=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_every_process_and_target(kind, flow):
+    """Each pair as users write it, through its own program."""
+    make, draw = PROCESSES[kind]
+    r = Random(f"{kind}{flow}")
+    for name, target in [
+        *TARGETS.items(),
+        ((0.6, -0.5), partial(rfdsm.LinearTarget, 0.6, -0.5)),
+    ]:
+        numbers = draw(r)
+        with mp.workdps(30):
+            (a, h), velocity = target_oracle.process(kind, *numbers)
+            c_x, c_z = target_oracle.target(name, velocity)
+        row = rows_of(2, r.random(), 2)[1]
+        row |= {"a": float(a), "h": float(h), "c_x": float(c_x), "c_z": float(c_z)}
+        power = float(h) if name == "score" else 1.0
+        rule = rfdsm.GradientFlow(row["span"] * row["psi_p"] / 2 / power, row["lam"])
+        changes = {"process": make(*numbers), "target": target()}
+        changes |= {"training": rule} if flow else {}
+        errors = model_of(row, **changes).asymptotics(inverse_m=row["u"])
+        errors = jax.tree.map(lambda x: x[None], errors)
+        assert deviations([row], errors, [expected(row, flow=flow)]).max() < 1e-8, name
+
+
+@pytest.mark.slow
+def test_trajectories():
+    """All training times at once."""
+    taus = jnp.geomspace(0.1, 1e3, 4)
+    for row in rows_of(4, 31, 2):
+        errors = model_of(row, flow=True).trajectory(taus, inverse_m=row["u"])
+        spans = 2 / row["psi_p"] * np.asarray(taus)
+        rows = [row | {"span": span} for span in spans]
+        assert deviations(rows, errors, [expected(x, flow=True) for x in rows]).max() < 1e-8
+
+
+# -- the same thing said twice -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_score_and_noise_are_one_target(flow):
+    """w = √h and the sign: the same at equal λ, and τ/h for τ."""
+    rows = stacked(rows_of(10, 40, 2))
+
+    @jax.jit
+    @jax.vmap
+    def both(x):
+        score = rfdsm.RFDSM(
+            x["psi_n"], x["psi_p"], 2.0, process=Scales(x["a"], x["h"]), lam=x["lam"],
+            data=rfdsm.Gaussian(x["eigenvalues"], x["weights"]),
+        )  # fmt: skip
+        noise = score.replace(target=rfdsm.NoiseTarget())
+        if flow:
+            tau = x["span"] * x["psi_p"] / 2
+            score = score.replace(training=rfdsm.GradientFlow(tau / x["h"], x["lam"]))
+            noise = noise.replace(training=rfdsm.GradientFlow(tau, x["lam"]))
+        return [model.asymptotics(inverse_m=x["u"]) for model in (score, noise)]
+
+    close(*both(rows), rtol=1e-12)
+
+
+def test_preconditioning_by_hand():
+    """D(y) = c_skip y + c_out F(c_in y) of Karras et al. (2022), table 1."""
+    rows = rows_of(8, 50, 2)
+    sigma, sigma_data = np.geomspace(0.1, 5, 8), np.linspace(0.5, 1.5, 8)
+    total = sigma**2 + sigma_data**2
+    c_in, c_skip = 1 / np.sqrt(total), sigma_data**2 / total
+    c_out = sigma * sigma_data / np.sqrt(total)
+    by_hand = stacked(rows) | {
+        "a": jnp.array(c_in),
+        "h": jnp.array((c_in * sigma) ** 2),
+        "c_x": jnp.array((1 - c_skip) / c_out),
+        "c_z": jnp.array(-c_skip * sigma / c_out),
+    }
+
+    @jax.jit
+    @jax.vmap
+    def preconditioned(x, sigma, sigma_data):
+        changes = rfdsm.preconditioned(sigma, sigma_data)
+        return model_of(x, **changes).asymptotics(inverse_m=x["u"])
+
+    close(preconditioned(by_hand, sigma, sigma_data), solved(by_hand).errors, rtol=1e-12)
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_relu_sees_the_same_at_every_scale(flow):
+    """Flow matching against Ornstein-Uhlenbeck at one log_snr: y = c y_OU, and so are the
+    features, so that λ c² and τ/c² give the same losses and h·score_error."""
+    rows = rows_of(10, 60, 2 if flow else 1)
+    straight, turning = [], []
+    for row, log_snr in zip(rows, np.linspace(-4, 5, 10), strict=True):
+        fm = rfdsm.FlowMatching.from_log_snr(log_snr)
+        ou = rfdsm.OrnsteinUhlenbeck.from_log_snr(log_snr)
+        assert float(fm.log_snr) == pytest.approx(log_snr, rel=1e-13)
+        (a, h), (a_ou, h_ou) = (map(float, x.scales()) for x in (fm, ou))
+        turning.append(row | {"a": a_ou, "h": h_ou})
+        square = h / h_ou
+        assert a**2 / a_ou**2 == pytest.approx(square, rel=1e-12)
+        changed = {"lam": row["lam"] * square, "span": row["span"] / square}
+        straight.append(row | {"a": a, "h": h} | changed)
+    one, other = (solved(stacked(x), "ReLU", flow).errors for x in (straight, turning))
+    close(one, other, 1e-9, LOSSES)
+    for name in ("score_error", "bias2", "variance"):
+        products = [
+            getattr(x, name) * stacked(y)["h"] for x, y in ((one, straight), (other, turning))
+        ]
+        np.testing.assert_allclose(*products, rtol=1e-9, err_msg=name)
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+
+def test_infinitely_much_data():
+    """The regression on the population, for every m, with an error of order 1/psi_n."""
+    rows = [row | {"psi_n": 1e9, "lam": max(row["lam"], 1e-3)} for row in rows_of(20, 70, 2)]
+    errors = solved(stacked(rows)).errors
+    for i, row in enumerate(rows):
+        with mp.workdps(40):
+            law = [tuple(map(mpf, row[x])) for x in ("eigenvalues", "weights")]
+            noising = mpf(row["a"]), mpf(row["h"])
+            constants = oracle.constants("erf", *noising, mp.fdot(*law))
+            numbers = (row["psi_p"], row["lam"], noising, constants, *law)
+            known = target_oracle.population_test_loss(
+                *numbers, mpf(row["c_x"]), mpf(row["c_z"])
+            )
+        for name in LOSSES:
+            assert float(getattr(errors, name)[i]) == pytest.approx(float(known), rel=1e-6)
+
+
+def test_nothing_is_learned():
+    """λ → ∞: the loss of o = 0, c_x² σx² + c_z²."""
+    rows = stacked(rows_of(20, 71, 2))
+    rows["lam"] = jnp.full(20, 1e12)
+    null = rows["c_z"] ** 2
+    null += rows["c_x"] ** 2 * jnp.sum(rows["eigenvalues"] * rows["weights"], axis=1)
+    errors = solved(rows).errors
+    for name in LOSSES:
+        np.testing.assert_allclose(getattr(errors, name), null, rtol=1e-9)
+
+
+# -- derivatives -------------------------------------------------------------------------------
+
+
+def slopes_of(value, numbers):
+    """Central differences of the reference in each number, (errors, numbers)."""
+    out = []
+    with mp.workdps(50):
+        step = mpf("1e-10")
+        for i in range(len(numbers)):
+            moved = [[mpf(x) for x in numbers] for _ in range(2)]
+            moved[0][i] += step
+            moved[1][i] -= step
+            plus, minus = (value(*x) for x in moved)
+            out.append([float((p - q) / (2 * step)) for p, q in zip(plus, minus, strict=True)])
+    return np.array(out).T
+
+
+def said(kind, numbers, target):
+    """(a, h) and (c_x, c_z) of the reference."""
+    noising, velocity = target_oracle.process(kind, *numbers)
+    return noising, target_oracle.target(target, velocity)
+
+
+def at(row, regression):
+    """The reference's errors at a row, as a function of the numbers that `regression` takes."""
+    law = [tuple(map(mpf, row[x])) for x in ("eigenvalues", "weights")]
+    m = 1 / mpf(row["u"]) if row["u"] else mp.inf
+
+    def value(*numbers):
+        noising, pair = regression(*numbers)
+        constants = oracle.constants("erf", *noising, mp.fdot(*law), dps=50)
+        arguments = (row["psi_n"], row["psi_p"], m, row["lam"], noising, constants, *law)
+        return target_oracle.ridge(*arguments, [pair], dps=45)[0]
+
+    return value
+
+
+SLOPES = {  # in these numbers: their values, the reference's regression, the model's
+    "t, angle": (
+        (0.4, 0.7),
+        lambda t, angle: said("fm", (t,), (-mp.sin(angle), mp.cos(angle))),
+        lambda t, angle: (rfdsm.FlowMatching(t), rfdsm.AngleTarget(angle)),
+    ),
+    "alpha_bar": (
+        (0.6,),
+        lambda alpha_bar: said("vp", (alpha_bar,), "velocity"),
+        lambda alpha_bar: (rfdsm.VariancePreserving(alpha_bar), rfdsm.VelocityTarget()),
+    ),
+    "sigma, c_x, c_z": (
+        (0.8, 0.6, -0.9),
+        lambda sigma, *pair: said("ve", (sigma,), pair),
+        lambda sigma, *pair: (rfdsm.VarianceExploding(sigma), rfdsm.LinearTarget(*pair)),
+    ),
+    "t": (
+        (0.3,),
+        lambda t: said("ou", (t,), "velocity"),
+        lambda t: (rfdsm.OrnsteinUhlenbeck(t), rfdsm.VelocityTarget()),
+    ),
+    "t, of the data": (
+        (0.3,),
+        lambda t: said("ou", (t,), "data"),
+        lambda t: (rfdsm.OrnsteinUhlenbeck(t), rfdsm.DataTarget()),
+    ),
+    "sigma, sigma_data": (
+        (0.5, 1.2),
+        lambda *numbers: said("edm", numbers, "preconditioned"),
+        lambda *numbers: rfdsm.preconditioned(*numbers).values(),
+    ),
+}
+SLOW = [pytest.param(x, marks=pytest.mark.slow) for x in list(SLOPES)[2:]]
+
+
+@pytest.mark.parametrize("name", [*list(SLOPES)[:2], *SLOW])
+def test_derivatives(name):
+    """Forward and reverse, and the second ones finite and symmetric."""
+    numbers, regression, ingredients = SLOPES[name]
+    rows = rows_of(4, 80, 2)
+    for row, u in zip(rows, (0.0, 1.0, 0.4, 0.1), strict=True):
+        row |= {"lam": max(row["lam"], 1e-4), "u": u}
+
+    def errors(x, numbers):
+        process, target = ingredients(*numbers)
+        model = model_of(x, process=process, target=target)
+        return jnp.stack([getattr(model.asymptotics(inverse_m=x["u"]), e) for e in FIELDS])
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, None))
+    def slopes(x, numbers):
+        function = partial(errors, x)
+        bends = jax.jacfwd(jax.grad(lambda n: function(n)[0]))(numbers)
+        return jax.jacfwd(function)(numbers), jax.jacrev(function)(numbers), bends
+
+    forward, reverse, bends = slopes(stacked(rows), jnp.array(numbers))
+    np.testing.assert_allclose(forward, reverse, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(bends, jnp.swapaxes(bends, 1, 2), rtol=1e-6, atol=1e-8)
+    assert np.all(np.isfinite(bends)) and np.all(bends != 0)
+
+    for i, row in enumerate(rows):
+        truth = slopes_of(at(row, regression), numbers)
+        scale = np.maximum(abs(truth), 1e-3 * abs(truth).max(axis=0))
+        assert np.max(abs(forward[i] - truth) / scale) < 1e-6
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+def test_a_target_that_is_y_is_invalid_and_spoils_no_other():
+    """Traced: a status, NaN in value and derivative, forward and reverse, of its row alone."""
+    rows = stacked(rows_of(3, 90, 2))
+    fine = rows["c_x"], rows["c_z"]
+    rows["c_x"] = rows["c_x"].at[1].set(-2 * rows["a"][1])
+    rows["c_z"] = rows["c_z"].at[1].set(-2 * jnp.sqrt(rows["h"][1]))
+
+    def error(c, x):
+        x = x | {"c_x": c[0], "c_z": c[1]}
+        solution = model_of(x).solve(inverse_m=x["u"])
+        return solution.errors.score_error, solution.status
+
+    @jax.jit
+    @jax.vmap
+    def all_of(x):
+        c = jnp.stack([x["c_x"], x["c_z"]])
+        value, status = error(c, x)
+        slopes = [d(lambda c: error(c, x)[0])(c) for d in (jax.jacfwd, jax.grad)]
+        return value, status, *slopes
+
+    value, status, *slopes = all_of(rows)
+    assert list(np.asarray(status == Status.invalid_input)) == [False, True, False]
+    assert list(np.isnan(value)) == [False, True, False]
+    for slope in slopes:
+        np.testing.assert_array_equal(np.isnan(slope), [[False] * 2, [True] * 2, [False] * 2])
+    untouched = all_of(rows | dict(zip(("c_x", "c_z"), fine, strict=True)))
+    for one, other in zip((value, *slopes), (untouched[0], *untouched[2:]), strict=True):
+        np.testing.assert_array_equal(one[::2], other[::2])
+    for bad in ("c_x", "c_z"):
+        broken = rows | {bad: rows[bad].at[1].set(jnp.nan)}
+        assert np.asarray(all_of(broken)[1] == Status.invalid_input)[1]
+
+
+@pytest.mark.parametrize(
+    "process, target",
+    [
+        (rfdsm.FlowMatching(0.4), rfdsm.LinearTarget(0.6, 0.4)),
+        (rfdsm.OrnsteinUhlenbeck(30.0), rfdsm.NoiseTarget()),
+        (rfdsm.OrnsteinUhlenbeck(30.0), rfdsm.ScoreTarget()),
+        (rfdsm.VarianceExploding(1e-7), rfdsm.DataTarget()),
+    ],
+)
+def test_a_target_that_is_y_is_refused(process, target):
+    with pytest.raises(ValueError, match=r"^[^\n]*proportional to y[^\n]*$"):
+        rfdsm.RFDSM(2.0, 3.0, 4.0, lam=0.1, process=process, target=target).asymptotics()
