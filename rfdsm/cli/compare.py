@@ -27,6 +27,7 @@ ON_DATA = options.Networks("--simulate", {n: KEYS[n] for n in ("trials", "points
 USUAL = {"m": 4.0, "lam": 1e-2}
 WIDTHS = "0.5:6:5"  # of psi_p on data points, where nothing is given as a range
 SUBSPACE = "subspace"
+FINITE = 0.1  # of the theory: networks that are further away are told to be small
 
 
 def _option(kind: Any, help: str, metavar: str | None = None) -> tuple[Any, Any]:
@@ -292,7 +293,7 @@ def _table(found: Any, ranks: Ranking) -> Table:
         if not np.isfinite(ranks.errors[i, 0]):
             best = "-"
         if several:
-            cells += [best, f"{ranks.errors[i, 1] / ranks.errors[i, 0]:.3g}"]
+            cells += [best, _rounded(ranks.errors[i, 1] / ranks.errors[i, 0])]
         if tuned != "none":
             at = found[f"optimal_{tuned}"].sel(target=best.partition(" = ")[0])
             cells.append(f"{float(at[i]):.3g}")
@@ -318,6 +319,11 @@ def summary(found: Any, ranks: Ranking) -> list[str]:
     return told + _at_bounds(found) + _networks(found)
 
 
+def _rounded(x: float, digits: int = 3) -> str:
+    """A number to some digits, without powers of ten where it is large."""
+    return f"{x:.0f}" if x >= 10**digits else f"{x:.{digits}g}"
+
+
 def _of_range(each: Range, along: str) -> str:
     """Who is best in a range, and by how much."""
     where = f"{along} = {text(each.low)}"
@@ -325,9 +331,9 @@ def _of_range(each: Range, along: str) -> str:
         where = f"{along} = {each.low:.3g} to {each.high:.3g}".replace("inf", "∞")
     if not each.seconds:
         return f"{where}: {each.best}"
-    ratio = f"{each.least:.3g}"
-    if f"{each.most:.3g}" != ratio:
-        ratio += f" to {each.most:.3g}"
+    ratio = _rounded(each.least)
+    if _rounded(each.most) != ratio:
+        ratio += f" to {_rounded(each.most)}"
     doubt = "" if each.certain else ", in parts within the error bars"
     second = " or ".join(each.seconds)
     return f"{where}: {each.best} is best, {second} second at {ratio} times its error{doubt}"
@@ -364,8 +370,14 @@ def _networks(found: Any) -> list[str]:
         gaps = 100 * np.abs(mean / theory - 1).sel(target=name).values
         away = np.abs((mean - theory) / bar).sel(target=name).values
         told.append(
-            f"  {name} differs by {np.nanmedian(gaps):.2g} % in the median, "
-            f"{np.nanmax(gaps):.2g} % and {np.nanmax(away):.2g} standard errors at most"
+            f"  {name} differs by {_rounded(np.nanmedian(gaps), 2)} % in the median, "
+            f"{_rounded(np.nanmax(gaps), 2)} % and {_rounded(np.nanmax(away), 2)} standard "
+            "errors at most"
+        )
+    far = np.nanmax(np.abs(mean / theory - 1).values)
+    if far > FINITE and "points" not in found.attrs:
+        told.append(
+            "  theory is the limit of many dimensions that data fill: a larger d is closer"
         )
     if len(mean["target"]) > 1:
         same = mean.values.argmin(axis=0) == theory.values.argmin(axis=0)

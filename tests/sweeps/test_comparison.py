@@ -76,6 +76,7 @@ def test_it_explains_itself(found):
     assert float(rfdsm.model_of(found).psi_p) == 0.3
 
 
+@pytest.mark.slow
 def test_the_score_is_the_noise_and_other_targets_are_told_in_words():
     over = {"psi_p": [1.0, 3.0]}
     found = rfdsm.compare(MODEL, ["score", "noise", "1,0", "data"], over, best=None)
@@ -175,6 +176,7 @@ def measured(model, number, seed):
     return rfdsm.measure(model, key, classes=1, warned=False)
 
 
+@pytest.mark.slow
 def test_data_points_are_measured_once_for_all_targets(on_points):
     assert on_points.n.values.tolist() == [10, 40], "whole ones"
     assert on_points.attrs["compared"] == "noise_loss" and "noise_error" not in on_points
@@ -196,6 +198,7 @@ def test_data_points_are_measured_once_for_all_targets(on_points):
     )
 
 
+@pytest.mark.slow
 def test_networks_on_data_points(on_points):
     mean, theory = on_points.noise_loss_mean, on_points.noise_loss_theory
     (there,) = on_points["simulated_n"].values
