@@ -19,6 +19,7 @@ from rfdsm import Status
 FIELDS = target_oracle.Errors._fields
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
 INF = float("inf")
+RIDGES, FLOWS = 40, 12  # rows of a batch: as many in each test, for one program
 
 
 class Scales(rfdsm.AbstractProcess):
@@ -201,11 +202,11 @@ def hold_against_the_reference(rows, activation, flow, tolerance):
 
 @pytest.mark.parametrize("atoms, activation", [(1, "ReLU"), (2, "Erf")])
 def test_random_settings(atoms, activation):
-    hold_against_the_reference(rows_of(50, 10 + atoms, atoms), activation, False, 1e-11)
+    hold_against_the_reference(rows_of(RIDGES, 10 + atoms, atoms), activation, False, 1e-11)
 
 
 def test_random_flows():
-    rows = rows_of(15, 20, 2)
+    rows = rows_of(FLOWS, 20, 2)
     for row in rows[::2]:
         row["lam"] = 0.0
     hold_against_the_reference(rows, "ReLU", True, 1e-9)
@@ -273,32 +274,36 @@ def test_trajectories():
 # -- the same thing said twice -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flow", [False, True])
-def test_score_and_noise_are_one_target(flow):
-    """w = √h and the sign: the same at equal λ, and τ/h for τ."""
-    rows = rows_of(10, 40, 2)
+@pytest.mark.parametrize(
+    "name, flow",
+    [
+        ("score", False),
+        ("noise", False),
+        ("score", True),
+        pytest.param("noise", True, marks=pytest.mark.slow),
+    ],
+)
+def test_score_and_noise_are_one_target(name, flow):
+    """Both are LinearTarget(0, 1) with its zero known: at equal λ, and the score, whose w² is
+    h, at τ/h for τ."""
+    rows = [row | {"c_x": 0.0, "c_z": 1.0} for row in rows_of(FLOWS if flow else RIDGES, 40, 2)]
 
     @jax.jit
     @jax.vmap
-    def both(x):
-        score = rfdsm.RFDSM(
-            x["psi_n"], x["psi_p"], 2.0, process=Scales(x["a"], x["h"]), lam=x["lam"],
-            data=rfdsm.Gaussian(x["eigenvalues"], x["weights"]),
-        )  # fmt: skip
-        noise = score.replace(target=rfdsm.NoiseTarget())
-        if flow:
-            tau = x["span"] * x["psi_p"] / 2
-            score = score.replace(training=rfdsm.GradientFlow(tau / x["h"], x["lam"]))
-            noise = noise.replace(training=rfdsm.GradientFlow(tau, x["lam"]))
-        return [model.asymptotics(inverse_m=x["u"]) for model in (score, noise)]
+    def errors(x):
+        power = x["h"] if name == "score" else 1.0
+        slower = x | {"span": x["span"] / power}
+        model = model_of(slower, "ReLU" if flow else "Erf", flow, target=TARGETS[name]())
+        return model.asymptotics(inverse_m=x["u"])
 
-    assert deviation(rows, *map(table, both(stacked(rows)))) < 1e-12
+    linear = solved(stacked(rows), "ReLU" if flow else "Erf", flow).errors
+    assert deviation(rows, table(errors(stacked(rows))), table(linear)) < 1e-12
 
 
 def test_preconditioning_by_hand():
     """D(y) = c_skip y + c_out F(c_in y) of Karras et al. (2022), table 1."""
-    rows = rows_of(8, 50, 2)
-    sigma, sigma_data = np.geomspace(0.1, 5, 8), np.linspace(0.5, 1.5, 8)
+    rows = rows_of(RIDGES, 50, 2)
+    sigma, sigma_data = np.geomspace(0.1, 5, RIDGES), np.linspace(1.5, 0.5, RIDGES)
     total = sigma**2 + sigma_data**2
     c_in, c_skip = 1 / np.sqrt(total), sigma_data**2 / total
     c_out = sigma * sigma_data / np.sqrt(total)
@@ -322,8 +327,8 @@ def test_relu_sees_the_same_at_every_scale(flow):
     """Flow matching against Ornstein-Uhlenbeck at one log_snr: y = c y_OU, and so are the
     features, so that λ c² and τ/c² give the same losses and h·score_error."""
     straight, turning, units = [], [], []
-    rows = rows_of(10, 60, 2 if flow else 1)
-    for row, log_snr in zip(rows, np.linspace(-4, 5, 10), strict=True):
+    rows = rows_of(FLOWS, 60, 2) if flow else rows_of(RIDGES, 60, 1)
+    for row, log_snr in zip(rows, np.linspace(-4, 5, len(rows)), strict=True):
         fm = rfdsm.FlowMatching.from_log_snr(log_snr)
         ou = rfdsm.OrnsteinUhlenbeck.from_log_snr(log_snr)
         assert float(fm.log_snr) == pytest.approx(log_snr, rel=1e-13)
@@ -343,7 +348,9 @@ def test_relu_sees_the_same_at_every_scale(flow):
 
 def test_infinitely_much_data():
     """The regression on the population, for every m, with an error of order 1/psi_n."""
-    rows = [row | {"psi_n": 1e9, "lam": max(row["lam"], 1e-3)} for row in rows_of(20, 70, 2)]
+    rows = [
+        row | {"psi_n": 1e9, "lam": max(row["lam"], 1e-3)} for row in rows_of(RIDGES, 70, 2)
+    ]
     errors = solved(stacked(rows)).errors
     for i, row in enumerate(rows):
         with mp.workdps(40):
@@ -360,8 +367,8 @@ def test_infinitely_much_data():
 
 def test_nothing_is_learned():
     """λ → ∞: the loss of o = 0, c_x² σx² + c_z²."""
-    rows = stacked(rows_of(20, 71, 2))
-    rows["lam"] = jnp.full(20, 1e12)
+    rows = stacked(rows_of(RIDGES, 71, 2))
+    rows["lam"] = jnp.full(RIDGES, 1e12)
     null = rows["c_z"] ** 2
     null += rows["c_x"] ** 2 * jnp.sum(rows["eigenvalues"] * rows["weights"], axis=1)
     errors = solved(rows).errors
@@ -438,74 +445,135 @@ SLOPES = {  # in these numbers: their values, the reference's regression, the mo
         lambda *numbers: rfdsm.preconditioned(*numbers).values(),
     ),
 }
-SLOW = [pytest.param(x, marks=pytest.mark.slow) for x in list(SLOPES)[2:]]
 
 
-@pytest.mark.parametrize("name", [*list(SLOPES)[:2], *SLOW])
-def test_derivatives(name):
-    """Forward and reverse, and the second ones finite and symmetric."""
-    numbers, regression, ingredients = SLOPES[name]
+def both_ways(errors):
+    """Jacobians of the errors (x, numbers) -> (errors,), forward and reverse, of a batch."""
+
+    def slopes(x, numbers):
+        return [d(partial(errors, x))(numbers) for d in (jax.jacfwd, jax.jacrev)]
+
+    return jax.jit(jax.vmap(slopes))
+
+
+def hold_against_differences(forward, reverse, truth):
+    scale = np.maximum(abs(truth), 1e-3 * abs(truth).max(axis=0))
+    for slopes in (forward, reverse):
+        assert np.max(abs(slopes - truth) / scale) < 1e-6
+
+
+def rows_for_slopes():
     rows = rows_of(4, 80, 2)
     for row, u in zip(rows, (0.0, 1.0, 0.4, 0.1), strict=True):
         row |= {"lam": max(row["lam"], 1e-4), "u": u}
+    return rows
 
-    def errors(x, numbers):
+
+def as_array(errors):
+    return jnp.stack([getattr(errors, x) for x in FIELDS])
+
+
+def test_derivatives():
+    """In a, h, c_x and c_z; a row whose target is y itself is NaN, and spoils no other."""
+    names, rows = ("a", "h", "c_x", "c_z"), rows_for_slopes()
+    rows.append(rows[0] | {"c_x": -2 * rows[0]["a"], "c_z": -2 * rows[0]["h"] ** 0.5})
+
+    @both_ways
+    def slopes(x, numbers):
+        model = model_of(x | dict(zip(names, numbers, strict=True)))
+        return as_array(model.asymptotics(inverse_m=x["u"]))
+
+    numbers = jnp.array([[row[x] for x in names] for row in rows])
+    forward, reverse = map(np.asarray, slopes(stacked(rows), numbers))
+    for i, row in enumerate(rows[:-1]):
+        regression = at(row, lambda a, h, *pair: ((a, h), pair))
+        truth = slopes_of(regression, [row[x] for x in names])
+        hold_against_differences(forward[i], reverse[i], truth)
+    assert np.all(np.isnan(forward[-1])) and np.all(np.isnan(reverse[-1]))
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_derivatives_of_the_regression(name):
+    """(a, h, c_x, c_z) in a process' and a target's own numbers."""
+    numbers, regression, ingredients = SLOPES[name]
+
+    def coefficients(numbers):
+        process, target = ingredients(*numbers)
+        found = target.denoising(process)
+        pair = jnp.zeros(()) + found.data, jnp.asarray(found.noise, float)
+        return jnp.stack([found.noising.a, found.noising.h, *pair])
+
+    truth = slopes_of(lambda *numbers: sum(map(tuple, regression(*numbers)), ()), numbers)
+    for derivative in (jax.jacfwd, jax.jacrev):
+        found = derivative(coefficients)(jnp.array(numbers))
+        np.testing.assert_allclose(found, truth, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOPES)
+def test_derivatives_as_users_take_them(name):
+    numbers, regression, ingredients = SLOPES[name]
+
+    @both_ways
+    def slopes(x, numbers):
         process, target = ingredients(*numbers)
         model = model_of(x, process=process, target=target)
-        return jnp.stack([getattr(model.asymptotics(inverse_m=x["u"]), e) for e in FIELDS])
+        return as_array(model.asymptotics(inverse_m=x["u"]))
+
+    rows = rows_for_slopes()
+    found = slopes(stacked(rows), jnp.array([numbers] * len(rows)))
+    for row, *ours in zip(rows, *map(np.asarray, found), strict=True):
+        hold_against_differences(*ours, slopes_of(at(row, regression), numbers))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", [False, True])
+def test_second_derivatives(flow):
+    """In the time of flow matching and the target's angle: finite, symmetric, and of forward
+    over reverse the differences of the first."""
+
+    def error(x, numbers):
+        changes = {"process": rfdsm.FlowMatching(numbers[0])}
+        changes |= {"target": rfdsm.AngleTarget(numbers[1])}
+        return model_of(x, flow=flow, **changes).asymptotics(inverse_m=x["u"]).score_error
 
     @jax.jit
     @partial(jax.vmap, in_axes=(0, None))
     def slopes(x, numbers):
-        function = partial(errors, x)
-        bends = jax.jacfwd(jax.grad(lambda n: function(n)[0]))(numbers)
-        return jax.jacfwd(function)(numbers), jax.jacrev(function)(numbers), bends
+        gradient = jax.grad(partial(error, x))
+        return gradient(numbers), jax.jacfwd(gradient)(numbers)
 
-    forward, reverse, bends = slopes(stacked(rows), jnp.array(numbers))
-    np.testing.assert_allclose(forward, reverse, rtol=1e-8, atol=1e-10)
+    rows, numbers, step = stacked(rows_for_slopes()), jnp.array([0.4, 0.7]), 1e-5
+    _, bends = slopes(rows, numbers)
+    assert np.all(np.isfinite(bends))
     np.testing.assert_allclose(bends, jnp.swapaxes(bends, 1, 2), rtol=1e-6, atol=1e-8)
-    assert np.all(np.isfinite(bends)) and np.all(bends != 0)
-
-    for i, row in enumerate(rows):
-        truth = slopes_of(at(row, regression), numbers)
-        scale = np.maximum(abs(truth), 1e-3 * abs(truth).max(axis=0))
-        assert np.max(abs(forward[i] - truth) / scale) < 1e-6
+    for i in range(2):
+        move = step * jnp.eye(2)[i]
+        plus, minus = (slopes(rows, numbers + sign * move)[0] for sign in (1, -1))
+        close = {"rtol": 1e-5, "atol": 1e-6}
+        np.testing.assert_allclose(bends[:, :, i], (plus - minus) / (2 * step), **close)
 
 
 # -- what is refused ---------------------------------------------------------------------------
 
 
 def test_a_target_that_is_y_is_invalid_and_spoils_no_other():
-    """Traced: a status, NaN in value and derivative, forward and reverse, of its row alone."""
-    rows = stacked(rows_of(3, 90, 2))
-    fine = rows["c_x"], rows["c_z"]
-    rows["c_x"] = rows["c_x"].at[1].set(-2 * rows["a"][1])
-    rows["c_z"] = rows["c_z"].at[1].set(-2 * jnp.sqrt(rows["h"][1]))
-
-    def error(c, x):
-        x = x | {"c_x": c[0], "c_z": c[1]}
-        solution = model_of(x).solve(inverse_m=x["u"])
-        return solution.errors.score_error, solution.status
-
-    @jax.jit
-    @jax.vmap
-    def all_of(x):
-        c = jnp.stack([x["c_x"], x["c_z"]])
-        value, status = error(c, x)
-        slopes = [d(lambda c: error(c, x)[0])(c) for d in (jax.jacfwd, jax.grad)]
-        return value, status, *slopes
-
-    value, status, *slopes = all_of(rows)
-    assert list(np.asarray(status == Status.invalid_input)) == [False, True, False]
-    assert list(np.isnan(value)) == [False, True, False]
-    for slope in slopes:
-        np.testing.assert_array_equal(np.isnan(slope), [[False] * 2, [True] * 2, [False] * 2])
-    untouched = all_of(rows | dict(zip(("c_x", "c_z"), fine, strict=True)))
-    for one, other in zip((value, *slopes), (untouched[0], *untouched[2:]), strict=True):
-        np.testing.assert_array_equal(one[::2], other[::2])
-    for bad in ("c_x", "c_z"):
-        broken = rows | {bad: rows[bad].at[1].set(jnp.nan)}
-        assert np.asarray(all_of(broken)[1] == Status.invalid_input)[1]
+    """Traced: a status and NaN, of its row alone; so is a coefficient that is not finite."""
+    rows = stacked(rows_of(RIDGES, 90, 2))
+    fine = solved(rows)
+    for c_x, c_z in (
+        (-2 * rows["a"][1], -2 * jnp.sqrt(rows["h"][1])),
+        (jnp.nan, 1.0),
+        (1.0, jnp.inf),
+    ):
+        pairs = {"c_x": rows["c_x"].at[1].set(c_x), "c_z": rows["c_z"].at[1].set(c_z)}
+        solution = solved(rows | pairs)
+        invalid = np.asarray(solution.status == Status.invalid_input)
+        assert invalid[1] and invalid.sum() == 1
+        assert np.all(np.isnan(table(solution.errors)[1]))
+        for one, other in zip(table(solution.errors), table(fine.errors), strict=True):
+            assert np.all(one == other) or np.all(np.isnan(one))
+        assert np.isnan(table(solution.errors)).sum() == len(FIELDS)
 
 
 @pytest.mark.parametrize(
