@@ -231,25 +231,25 @@ def convolution(filters: int, seed: int = 0):
     return features
 
 
-def read_out(features, X, n, m, lam, rng):
-    """The three losses of B f(y) trained on n points, by the normal equations."""
+def read_out(features, X, n, m, lam, rng, target):
+    """The three losses of B f(y) fitted to τ on n points, by the normal equations."""
     process = rfdsm.OrnsteinUhlenbeck(T)
     a, h = (float(x) for x in process.scales())
+    c_x, c_z = (float(c) for c in target.combination(process))
     order = rng.permutation(len(X))
 
     def noised(x):
         z = rng.normal(size=x.shape)
-        return features(a * x + math.sqrt(h) * z), z
+        return features(a * x + math.sqrt(h) * z), c_x * x + c_z * z
 
-    F, Z = noised(np.tile(X[order[:n]], (m, 1)))
-    B = -np.linalg.solve(F.T @ F / len(F) + lam * np.eye(F.shape[1]), F.T @ Z / len(F)).T
-    B /= math.sqrt(h)
+    F, tau = noised(np.tile(X[order[:n]], (m, 1)))
+    B = np.linalg.solve(F.T @ F / len(F) + lam * np.eye(F.shape[1]), F.T @ tau / len(F)).T
 
-    def loss(f, z):
-        return np.mean((math.sqrt(h) * f @ B.T + z) ** 2)
+    def loss(f, tau):
+        return np.mean((f @ B.T - tau) ** 2)
 
     again = np.resize(order[:n], 8000)
-    return loss(*noised(X[order[n : n + 8000]])), loss(F, Z), loss(*noised(X[again]))
+    return loss(*noised(X[order[n : n + 8000]])), loss(F, tau), loss(*noised(X[again]))
 
 
 @pytest.mark.slow
@@ -265,10 +265,11 @@ def test_convolutional_features():
     model = rfdsm.RFDSM(
         psi_n=n / d, psi_p=moments.psi_p, m=m, process=process, lam=lam, data=rfdsm.Samples(X)
     )
-    theory = model.asymptotics(moments=moments)
-    rng = np.random.default_rng(1)
-    found = np.array([read_out(features, X, n, m, lam, rng) for _ in range(24)])
-    value, bar = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(len(found))
-    expected = np.array([getattr(theory, x) for x in LOSSES])
-    print("convolution:", value, "±", bar, "theory", expected)
-    assert np.all(np.abs(expected - value) <= allowed("patches", 2, value) + 2 * bar)
+    for target in (SCORE, *OTHERS):
+        theory = model.replace(target=target).asymptotics(moments=moments)
+        rng = np.random.default_rng(1)
+        found = np.array([read_out(features, X, n, m, lam, rng, target) for _ in range(24)])
+        value, bar = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(len(found))
+        expected = np.array([getattr(theory, x) for x in LOSSES])
+        print(f"convolution, {target}:", value, "±", bar, "theory", expected)
+        assert np.all(np.abs(expected - value) <= allowed("patches", 2, value) + 2 * bar)
