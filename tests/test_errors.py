@@ -134,6 +134,7 @@ def test_losses_are_the_least_and_the_score_error_in_the_targets_units():
     assert 0 < np.sum(memorises) < 4
 
 
+@pytest.mark.slow
 def test_the_largest_stable_rate_goes_with_the_targets_own():
     """κ = 2w²/ψ_p with w² = h for the score: networks of the noise are 1/h as fast."""
 

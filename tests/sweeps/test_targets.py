@@ -121,7 +121,7 @@ def test_a_curve_along_targets_has_the_best_linear_loss_of_each():
 def test_several_models_are_tuned_over_their_targets():
     free = {"lam": (1e-6, 10.0), "angle": (0.0, 1.57)}
     found = rfdsm.tune_sweep(MODEL, {"alpha_bar": [0.3, 0.7], "psi_p": [0.5, 2.0]}, free)
-    assert (found.status == 0).all() and np.ptp(found.optimal_angle) > 0.01
+    assert (found.status == 0).all() and np.ptp(found.optimal_angle.values) > 0.01
     model = MODEL.replace(alpha_bar=0.7, psi_p=0.5)
     best = rfdsm.tune(model, free, starts=16)
     assert float(found.value[1, 0]) == pytest.approx(best.value, rel=1e-9)
@@ -141,7 +141,7 @@ def test_training_along_targets():
     np.testing.assert_allclose(found.test_loss[1], errors.test_loss, rtol=1e-11)
     np.testing.assert_allclose(found.test_loss[0], 1e-4 * errors.test_loss, rtol=1e-9)
     for name in ("tau_gen_by_curves", "tau_mem_by_curves", "tau_below_best"):
-        assert float(found[name][0]) == pytest.approx(float(found[name][1]), rel=1e-6)
+        np.testing.assert_allclose(found[name][0], found[name][1], rtol=1e-6)
     assert float(found.tau_gen_by_curves[1]) == pytest.approx(
         taus[np.argmin(errors.test_loss)], rel=0.4
     )

@@ -127,7 +127,7 @@ def test_times_of_another_process():
 def test_a_front_ends_at_the_null_loss_of_the_target():
     """Of data of variance 4 that is 4: a larger memorization loss protects nobody better."""
     model = rfdsm.RFDSM(
-        2.0, 4.0, 4, t=0.2, lam=1e-2, target=rfdsm.DataTarget(), data=rfdsm.Gaussian(4.0)
+        2.0, 4.0, 4, t=0.2, lam=1e-2, target=rfdsm.DataTarget(), data=rfdsm.Gaussian((4.0,))
     )
     free = {"lam": (1e-6, 1e4)}
     front = rfdsm.pareto(model, free, "score_error", "memorization_loss", 4, starts=16)
