@@ -101,7 +101,7 @@ def compare(
         >>> model = rfdsm.RFDSM(psi_n=4, psi_p=1, m=8, t=0.5, lam=1e-2, data=data)
         >>> found = rfdsm.compare(model, ["noise", "data"], {"psi_p": [0.3, 3]})
         >>> print(found.noise_error.values.round(3))
-        [[0.713 0.059]
+        [[0.712 0.058]
          [0.172 0.008]]
     """
     asked = comparison(model, targets, over, best, simulate, seed)

@@ -70,7 +70,7 @@ def ranking(dataset: Any) -> Ranking:
         >>> model = rfdsm.RFDSM(psi_n=4, psi_p=1, m=8, t=0.5, lam=1e-2)
         >>> found = rfdsm.compare(model, ["noise", "data"], {"psi_p": [0.3, 3, 30]})
         >>> [each.best for each in rfdsm.sweeps.ranking(found).ranges]
-        ['data']
+        ['data', 'noise']
     """
     along, compared = dataset.attrs["axis"], dataset.attrs["compared"]
     x = dataset[along].values
