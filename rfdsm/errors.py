@@ -32,9 +32,9 @@ LABELS = {
 }
 FORMULAS = {
     "score_error": "E_y |s(y) - grad log P_t(y)|^2 / d",
-    "test_loss": "E |sqrt(h) s(y) + z|^2 / d on fresh data and noises",
-    "train_loss": "E |sqrt(h) s(y) + z|^2 / d over the n m training pairs, without the penalty",
-    "memorization_loss": "E |sqrt(h) s(y) + z|^2 / d on training points with fresh noises",
+    "test_loss": "E |o - tau|^2 / d of output and target, on fresh data and noises",
+    "train_loss": "E |o - tau|^2 / d over the n m training pairs, without the penalty",
+    "memorization_loss": "E |o - tau|^2 / d on training points with fresh noises",
     "bias2": "E_y |E s(y) - grad log P_t(y)|^2 / d, inner mean over data, noises and W",
     "variance": "E_y E |s(y) - E s(y)|^2 / d over data, noises and W",
 }
@@ -73,14 +73,17 @@ class Errors(eqx.Module):
     r"""The errors of a trained score, all per dimension (docs/theory.md section 2).
 
     Every field has the same shape: () from theory, (trials,) from simulation, and
-    whatever vmap puts in front. P_t is the law of y = a x + √h z; C_t = 1 - h∫ρ/σ_t.
+    whatever vmap puts in front. P_t is the law of y = a x + √h z. Losses are those of the
+    output o and its target τ = c_x x + c_z z, in the target's units; by default o = √h s and
+    τ = -z. The others are of the score s that o implies, and compare across targets.
 
     Attributes:
-        score_error: (1/d) E_y |s_A(y) - ∇log P_t(y)|².
-        test_loss: (1/d) E |√h s_A(y) + z|² on fresh x and z, = C_t + h·score_error.
+        score_error: (1/d) E_y |s(y) - ∇log P_t(y)|².
+        test_loss: (1/d) E |o(y) - τ|² on fresh x and z, the least possible one (`Baselines`)
+            and (h/r²)·score_error, r = a/(a c_z - √h c_x); r² = 1 of the noise.
         train_loss: the same over the n·m training pairs, without the penalty.
         memorization_loss: training points, fresh noise; = train_loss at m = ∞.
-        bias2, variance: of s_A around ∇log P_t over data, noise and W;
+        bias2, variance: of s around ∇log P_t over data, noise and W;
             score_error = bias2 + variance.
         sizes: the integers of a simulation (static); None from theory and after `mean()`.
 
@@ -160,13 +163,15 @@ class Errors(eqx.Module):
 
 
 class Baselines(eqx.Module):
-    """Losses of scores that need no network, all per dimension.
+    """Losses of outputs that need no network, per dimension and in the target's units.
+
+    With τ*(σ) = a c_x σ + √h c_z, and in brackets those of the noise:
 
     Attributes:
-        null: of s = 0, which is 1.
-        isotropic: of the best s = -c y, 1 - h/Γ² with Γ² = a²σx² + h.
-        linear: of the best linear score, C_t = 1 - h∫ρ/σ_t.
-        best: of the true score: C_t for Gaussian laws, NaN for `Samples` (unknown).
+        null: of o = 0, c_x² σx² + c_z² (1).
+        isotropic: of the best o = c y, null - (∫ρτ*)²/Γ² with Γ² = a²σx² + h (1 - h/Γ²).
+        linear: of the best o that is linear in y, null - ∫ρ τ*²/σ_t (C_t = 1 - h∫ρ/σ_t).
+        best: of the true score: `linear` for Gaussian laws, NaN for `Samples` (unknown).
     """
 
     null: Float[Array, ""]
@@ -177,10 +182,10 @@ class Baselines(eqx.Module):
     __repr__ = described
 
     def memorises(self, errors: Errors) -> Bool[Array, " *shape"]:
-        """Whether the score beats on its training points what a generalising one can do.
+        """Whether a network beats on its training points what a generalising one can do.
 
-        That is memorization_loss < C_t. On real data C_t is what the best *linear* score
-        can do: a network may also beat it by using structure that is not Gaussian.
+        That is memorization_loss < linear, both of one target. On real data that is what the
+        best *linear* one can do: a network may also beat it by structure that is not Gaussian.
         """
         return errors.memorization_loss < self.linear
 
@@ -188,7 +193,8 @@ class Baselines(eqx.Module):
 WORDS = {
     "success": "the equations are solved.",
     "invalid_input": (
-        "a number of the model is outside of its domain (psi > 0, m >= 1, t > 0, lam, tau, "
+        "a number of the model is outside of its domain (psi > 0, m >= 1, t > 0, sigma > 0, "
+        "alpha_bar and flow's t in (0, 1), a target that is not y itself, lam, tau and "
         "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
     ),
     "other_moments": (
@@ -200,8 +206,8 @@ WORDS = {
         "variance a²σx² + h: rescale the data or the activation."
     ),
     "unstable_rate": (
-        "the learning rate is above the largest stable one, 2/(κ(λ_max + λ)) with κ = 2h/ψ_p: "
-        "lower it."
+        "the learning rate is above the largest stable one, 2/(κ(λ_max + λ)) with κ = 2w²/ψ_p, "
+        "w² = h of the score and 1 of other targets: lower it."
     ),
     "outlier": (
         "the activation has a mean μ0 ≠ 0, hence an eigenvalue of about μ0² p that leaves "

@@ -16,7 +16,7 @@ from ..model import RFDSM
 ENOUGH = 0.01  # a relative error that is good enough
 CONFIDENCE = 0.95  # of the error bar
 LEFT = 0.5  # share of the bias that the extrapolation may leave; a third is much at N = 3 d
-SMALL = 0.01  # N²/d² times the error of train losses near interpolation
+SMALL = 0.01  # N²/d² times the error of train losses near interpolation, in null losses
 
 
 class SamplingError(NamedTuple):
@@ -82,7 +82,8 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     shares = (corrected / losses)[[name != "train_loss" for name in LOSSES]]
     bias = LEFT * np.maximum(corrected, losses * np.max(shares))
     d, N = moments.d, float(moments.population)
-    bias += np.where([name == "train_loss" for name in LOSSES], SMALL * (d / N) ** 2, 0.0)
+    small = SMALL * _null(model, moments) * (d / N) ** 2
+    bias += np.where([name == "train_loss" for name in LOSSES], small, 0.0)
     by_spread = t.ppf((1 + CONFIDENCE) / 2, K - 1) * math.sqrt(2) * spread
     total = bias + by_spread
     # Of N' points the bar is bias N/N' + by_spread sqrt(N/N'): solved for sqrt(N'/N).
@@ -111,17 +112,21 @@ def _influences(moments: Moments, gradient) -> np.ndarray:
     basis = eigenbasis(*whole, np.asarray(moments.rotated.weights))
     # The parts are in the basis of the features.
     of_shared, of_fresh = (basis @ g @ basis.T for g in (gradient.shared, gradient.fresh))
-    along = sum(
-        np.einsum("lcxy,kcxy->lkc", g, S)
-        for g, S in (
-            (of_shared, parts.S_g),
-            (of_fresh, parts.S_s),
-            (basis @ gradient.cross, parts.T),
-        )
-    )
+    pairs = [(of_shared, parts.S_g), (of_fresh, parts.S_s), (basis @ gradient.cross, parts.T)]
+    if parts.T_x is not None:
+        pairs.append((basis @ gradient.cross_data, parts.T_x))
+        pairs.append(tuple(x[..., None, None] for x in (gradient.square_data, parts.X2)))
+    along = sum(np.einsum("lcxy,kcxy->lkc", g, S) for g, S in pairs)
     shares, mean = parts.weights, parts.weights.mean(0)
     along = (along - (shares * along).mean(1, keepdims=True) / mean) * shares / mean
     return along.sum(-1) + np.asarray(gradient.weights) @ (shares - mean).T
+
+
+def _null(model: RFDSM, moments: Moments) -> float:
+    """The loss of o = 0 on the measured points."""
+    of = moments.rotated
+    known = of.square_data is not None
+    return float(model.denoising.null(np.sum(of.weights * of.square_data) if known else None))
 
 
 def _errors(losses: np.ndarray) -> Errors:

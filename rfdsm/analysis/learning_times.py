@@ -9,7 +9,6 @@ import numpy as np
 from .._numerics import contour
 from ..errors import codes
 from ..ingredients.moments import Moments
-from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..parameters.checks import is_traced
 
@@ -46,8 +45,8 @@ class Timescales(NamedTuple):
         bulks: by the spectrum of U, when modes are learned.
         curves: by the losses, which `tau_gen` and `tau_mem` are too: the best time to stop,
             and when training points' loss has left it by a tenth.
-        below_best: when memorization_loss falls under C_t, the loss of the best possible score
-            on fresh data. A low bar: fitting the sample covariance is enough, before tau_gen.
+        below_best: when memorization_loss falls under the loss of the best possible score on
+            fresh data. A low bar: fitting the sample covariance is enough, before tau_gen.
         test_loss: at `tau_gen`, the least.
     """
 
@@ -76,7 +75,7 @@ def timescales(model: RFDSM, moments: Moments | None = None) -> Timescales:
     With moments both are those of the data that these were measured on.
 
     Beside them, as `bulks`, the times by the spectrum of U (arXiv 2505.17638), whose modes are
-    learned at the rates κ(x + λ), κ = 2h/ψ_p: tau_gen = 1/(κ(x + λ)) at the lower end x of the
+    learned at the rates κ(x + λ), κ = 2w²/ψ_p: tau_gen = 1/(κ(x + λ)) at the lower end x of the
     population's bulks, which hold the d largest eigenvalues (its slowest mode), and tau_mem at
     the upper end of what lies below (the fastest mode that fits single points). NaN where no
     gap separates them, and with moments. For p >> n >> d at m = ∞ their ratio grows like psi_n.
@@ -121,7 +120,7 @@ def from_bulks(model: RFDSM, ends: np.ndarray, masses: np.ndarray) -> Times:
 
 def learning_time(model: RFDSM, x: float) -> float:
     """1/(κ(x + λ)), when gradient flow learns the modes of eigenvalue x; ∞ at x + λ = 0."""
-    kappa = float(mode_rate(model.process.noising().h, model.psi_p))
+    kappa = float(model.denoising.rate(model.psi_p))
     rate = kappa * (x + float(model.training.lam))
     return 1 / rate if rate > 0 else math.inf
 
@@ -136,12 +135,17 @@ def _from_curves(model: RFDSM, low: float, top: float, moments=None) -> tuple:
     losses = solution.errors.test_loss, solution.errors.memorization_loss
     if moments is not None and moments.draws is not None:
         solved, losses = solved.all(axis=0), [np.mean(x, axis=0) for x in losses]
-    best = float(model.baselines().best)
-    return _of_losses(taus[solved], *(np.asarray(x)[solved] for x in losses), best)
+    without = model.baselines()
+    bars = float(without.null), float(without.best)
+    return _of_losses(taus[solved], *(np.asarray(x)[solved] for x in losses), *bars)
 
 
-def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float, float]:
-    """`_from_curves`, of the losses at these times, shape (times,)."""
+def _of_losses(taus, test, memorization, null, best) -> tuple[Times, float, float]:
+    """`_from_curves`, of the losses at these times, shape (times,).
+
+    Args:
+        null: the loss before training. best: the least possible one.
+    """
     from scipy.interpolate import CubicSpline  # takes longer to import than all of the package
 
     if len(taus) < 4:
@@ -157,8 +161,8 @@ def _of_losses(taus, test, memorization, best: float) -> tuple[Times, float, flo
         return min(places[places >= after], default=math.nan)
 
     least = min(test([*test.derivative().roots(extrapolate=False), x[0], x[-1]]))
-    gain = 1 - least  # 1 is the loss before training
-    gen = first(test, least + FLAT * gain) if gain > FLAT else math.nan
+    gain = null - least
+    gen = first(test, least + FLAT * gain) if gain > FLAT * null else math.nan
     stop = x[0] if math.isnan(gen) else gen
     mem = first(memorization, (1 - FALLEN) * memorization(stop), stop)
     below = first(memorization, best)

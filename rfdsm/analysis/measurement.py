@@ -17,7 +17,7 @@ from ..ingredients.data import Samples, sample_matrix
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
 from ..ingredients.rotated import Parts
-from ..ingredients.training import AbstractTraining, Ridge, mode_rate
+from ..ingredients.training import AbstractTraining, Ridge
 from ..model import RFDSM
 from ..parameters.checks import float_array, is_traced, positive_integer
 from ..parameters.numbers import counted
@@ -56,7 +56,8 @@ def measure(
 
     Draws W (p = round(psi_p d) rows) and streams once over the points. S_g and S_s are without
     bias at any number of noises. With classes, the points are first sorted by their leverage
-    g(x)^T Q̄ g(x) in the one-class solution at the model's own psi_n, m and training.
+    g(x)^T Q̄ g(x) in the one-class solution at the model's own psi_n, m and training. One
+    measurement serves all targets.
 
     Args:
         model: a model whose data is `Samples(X)`.
@@ -93,7 +94,7 @@ def measure(
     if p < 1:
         raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
     require_memory(
-        8 * p * (3 * p * (draws or 1) + X.shape[1]),
+        8 * p * (3 * p * (draws or 1) + 2 * X.shape[1]),
         f"the moments of p = {p} features need",
         "take a smaller psi_p",
     )
@@ -140,9 +141,10 @@ def measure_features(
 ) -> Moments:
     r"""The second moments of any fixed features: a network's last hidden layer, say.
 
-    The theory is then that of a linear read-out B f(y) of these features trained by DSM,
+    The theory is then that of a linear read-out o = w B f(y) of these features, fitted to any
+    target τ = c_x x + c_z z (w = √h, τ = -z for the score; else w = 1),
 
-        L(B) = 1/(d N) Σ_ij |√h B f(y_ij) + z_ij|² + (h λ/d) |B|²_F,
+        L(B) = 1/(d N) Σ_ij |w B f(y_ij) - τ_ij|² + (w² λ/d) |B|²_F,
 
     for every number n of training points, m of noises and training rule. (With B = A/√p the
     penalty is that of `RFDSM`.) Solve it by a model with the same process and ratio p/d:
@@ -199,18 +201,18 @@ class _Seen(NamedTuple):
         """Of every point, in the one-class solution of the first points of an order."""
         pilot = [order[: max(PILOT, 4 * self.features.p)]]
         (sums,) = self.sums(key_sums, pilot, LEVERAGE_NOISES, "first estimate")
-        resolvent = _resolvent(Moments(*sums.moments(LEVERAGE_NOISES)), self.model)
+        resolvent = _resolvent(Moments(**sums.moments(LEVERAGE_NOISES)), self.model)
         advance = over_time(self.report, "leverage", len(self.X), "points")
         about = self.model.process.noising(), LEVERAGE_NOISES, advance
         return _stream.leverage(key, self.features, self.X, resolvent, *about)
 
     def moments(self, sums, noises, population, parts=None) -> Moments:
         """The moments of sums over each class of so many points."""
-        S_g, S_s, T, weights = _of_classes(sums, noises, sum(each.count for each in sums))
+        arrays = _of_classes(sums, noises, sum(each.count for each in sums))
         if len(sums) == 1:
-            S_g, S_s, T, weights = S_g[0], S_s[0], T[0], None
-        about = self.model.process, self.model.activation, weights, population
-        return Moments(S_g, S_s, T, *about, parts=parts)
+            arrays = {name: x[0] for name, x in arrays.items()} | {"weights": None}
+        about = {"process": self.model.process, "activation": self.model.activation}
+        return Moments(**arrays, **about, population=population, parts=parts)
 
 
 def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
@@ -233,18 +235,16 @@ def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
     by_class = [sums[i : i + count] for i in range(0, len(sums), count)]
     whole = [jax.tree.map(lambda *x: sum(x[1:], x[0]), *each) for each in by_class]
     each = [_of_classes(part, noises, N / count) for part in zip(*by_class, strict=True)]
-    parts = Parts(*(np.stack(x) for x in zip(*each, strict=True)))
-    moments = seen.moments(whole, noises, N, parts)
+    moments = seen.moments(whole, noises, N, Parts(**stacked(each)))
     if warned:
         warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
     return moments
 
 
-def _of_classes(sums, noises, points) -> tuple[np.ndarray, ...]:
-    """(S_g, S_s, T, weights) of the sums over each class, its weight a share of the points."""
-    S_g, S_s, T = map(np.stack, zip(*(each.moments(noises) for each in sums), strict=True))
-    counts = np.array([each.count for each in sums], S_g.dtype)
-    return S_g, S_s, T, counts / points
+def _of_classes(sums, noises, points) -> dict[str, np.ndarray]:
+    """The moments of the sums over each class, its weight a share of the points."""
+    counts = np.array([each.count for each in sums], float)
+    return stacked([each.moments(noises) for each in sums]) | {"weights": counts / points}
 
 
 def _parts(p: int, classes: int, points: int) -> int:
@@ -289,8 +289,7 @@ def _by_leverage(order, leverage, classes: int | None, report: Report) -> list[n
 def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
     """Q̄ of the one-class solution at the model's numbers, in the basis of the features."""
     # The filter's node nearest to the spectrum is the scale at which the rule smooths.
-    rate = mode_rate(model.process.noising().h, model.psi_p)
-    resolvents = model.training.nodes(rate).resolvents
+    resolvents = model.training.nodes(model.denoising.rate(model.psi_p)).resolvents
     lam = float(np.min(np.abs(np.asarray(resolvents))))
     numbers = (jnp.asarray(x, moments.T.dtype) for x in (model.psi_n, 1 / model.m, lam))
     x, y = _theory.mean_resolvent(*numbers, moments)
@@ -300,7 +299,7 @@ def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
 
 def _stack(each: list[Moments]) -> Moments:
     """Moments with an axis in front."""
-    first, names = each[0], ("S_g", "S_s", "T", "weights")
+    first, names = each[0], ("S_g", "S_s", "T", "weights", "T_x", "X2")
     arrays = {name: np.stack([getattr(m, name) for m in each])
                for name in names if getattr(first, name) is not None}  # fmt: skip
     if first.parts is not None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from ..progress import Progress, Report, Steps, silent
 from ..simulation import key_of
@@ -69,7 +68,7 @@ def spectrum_of(model: RFDSM, report: Report = silent) -> Any:
         "atom_position": position,
         "atom_mass": float(place.mass),
         "atom_tau": learning_time(model, position),
-        "rate": float(mode_rate(model.process.noising().h, model.psi_p)),
+        "rate": float(model.denoising.rate(model.psi_p)),
     }
     coordinates = {"x": x, "bulk": np.arange(1, 1 + len(ends))}
     return xr.Dataset(variables, coordinates, attributes | times._asdict())

@@ -132,23 +132,16 @@ class MeasuredEquations(OnePointEquations):
         return self.moments.weights
 
     @property
-    def cross_data(self) -> Any:
-        """T_x,c; `ABSENT` for targets of the noise alone."""
-        return ABSENT if self._noise_alone else self.moments.cross_data
-
-    @property
-    def power_data(self) -> Any:
-        """c_x² X_c."""
-        square = ABSENT if self._noise_alone else self.moments.square_data
-        return self.denoising.data**2 * square
-
-    @property
-    def _noise_alone(self) -> bool:
-        return isinstance(self.denoising.data, Absent)
+    def data(self) -> tuple[Any, Any]:
+        """T_x,c and c_x² X_c; `ABSENT` for targets of the noise alone."""
+        c_x, of = self.denoising.data, self.moments
+        if isinstance(c_x, Absent):
+            return ABSENT, ABSENT
+        return of.cross_data, c_x**2 * of.square_data
 
     @property
     def null(self) -> Any:
-        return self.denoising.noise**2 + _total(self.weights * self.power_data)
+        return self.denoising.noise**2 + _total(self.weights * self.data[1])
 
     def diagonals(self) -> Float[Array, "2C p"]:
         """The diagonals of S_g,c and S_s,c; positive, for what has noise has logarithms."""
@@ -218,14 +211,15 @@ class MeasuredEquations(OnePointEquations):
         )
         E0_map, E1_map = self._maps(of_shared, of_fresh, u)
         c_z, c_x, w = self.denoising.noise, self.denoising.data, self.weights
+        cross_data, power = self.data
         target = _times(w * (c_z * alpha), self.moments.cross)
-        target += _times(w * (c_x * i0), self.cross_data)
+        target += _times(w * (c_x * i0), cross_data)
         read_out = product(resolvent, target)
         of_noise, of_data = (
-            _overlap(T, read_out) / d for T in (self.moments.cross, self.cross_data)
+            _overlap(T, read_out) / d for T in (self.moments.cross, cross_data)
         )
         eta = of_shared / self.n
-        power, seen = self.power_data, i0 * eta
+        seen = i0 * eta
         return State(
             E0=E0,
             E1=E1,
@@ -319,7 +313,7 @@ class MeasuredEquations(OnePointEquations):
         through += w * (
             (of_data - source.left) * R.of_data
             + (of_data - source.right) * L.of_data
-            - self.power_data * M
+            - self.data[1] * M
         )
         return jnp.sum(through) - deformed / self.moments.cross.shape[2]
 

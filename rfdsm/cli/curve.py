@@ -39,11 +39,13 @@ def curve(
             "psi_p=0.1:100:200."
         )
     grid = axes.grid(name, numbers, log=not linear)
-    if name in given:
-        option = options.spelled(name)
+    full = options.names()
+    if again := [each for each in given if full.get(each) == full.get(name, name)]:
+        option = options.spelled(again[0])
         raise ValueError(f"{name} is swept, {option} gives it again: leave one out.")
     given, lines = options.lines(given)
     model = options.model(
-        given | {name: grid[0]}, lambda option: f"{option} is missing: {name} alone is swept."
+        given | {name: grid[0]},
+        lambda option, _: f"{option} is missing: {name} alone is swept.",
     )
     words.answer(sweeps.curve, model, {name: grid}, lines, beside, NETWORKS, words.least_losses)

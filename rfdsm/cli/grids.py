@@ -153,7 +153,8 @@ def question(asked: Words) -> tuple[RFDSM, dict[str, Any]]:
         if "[" not in name
     }
     model = options.model(
-        {**asked.given, **middle}, lambda option: f"{option} is missing: give it, or sweep it."
+        {**asked.given, **middle},
+        lambda option, _: f"{option} is missing: give it, or sweep it.",
     )
     together = _zipped(found, asked.settings.get("zip") or ())
     for name, values in together.items():

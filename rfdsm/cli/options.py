@@ -1,7 +1,6 @@
-"""Options that several commands share, and the model that they describe.
+"""Options that several commands share, those of a model among them.
 
-The options of a model's numbers are made from the numbers themselves. All raise a ValueError of
-one line that names the option.
+All raise a ValueError of one line that names the option.
 """
 
 import functools
@@ -14,12 +13,18 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from ..errors import FIELDS
-from ..ingredients.data import Gaussian
-from ..ingredients.processes import OrnsteinUhlenbeck
-from ..ingredients.training import Ridge
-from ..model import RFDSM
-from ..parameters.numbers import arguments, declared, ingredients, kinds, own_numbers
-from ..parameters.plain import read, read_numbers, usage
+from ..parameters.plain import read_numbers
+from .models import (
+    KINDS as KINDS,
+    LISTS as LISTS,
+    chosen as chosen,
+    help_of_kind,
+    help_of_number,
+    model as model,
+    names as names,
+    own as own,
+    spelled as spelled,
+)
 
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Figure: .png, .svg or .pdf.")]
 DataFile = Annotated[Path | None, typer.Option("--data", help="The whole result: .nc or .csv.")]
@@ -58,26 +63,6 @@ def seed(value: Any, option: str = "--seed") -> int:
 Seed = Annotated[
     int, typer.Option(callback=lambda value: seed(value), help="Seed of everything random.")
 ]
-
-USUAL = {"process": OrnsteinUhlenbeck, "training": Ridge}  # unless a number asks for another
-KINDS = {"process": "process", "training": "training", "activation": "activation",
-         "data": "law"}  # fmt: skip
-LISTS = {
-    "eigenvalues": "Eigenvalues of the data's covariance",
-    "weights": "Their shares, summing to 1",
-}
-
-
-def spelled(name: str) -> str:
-    """An option by the name of its argument: --psi-n."""
-    return f"--{name.replace('_', '-')}"
-
-
-def names() -> dict[str, str]:
-    """The dotted names of all single numbers by the short ones, which options have."""
-    single = (name for name, each in declared(RFDSM).items() if not each.many)
-    return {name.rpartition(".")[2]: name for name in single}
-
 
 MOST = 2**31  # an array's length
 
@@ -172,20 +157,19 @@ def of_model(
         beside: (annotation, default) of options that are not its parameters but that it takes
             by name, as `beside`.
     """
-    kinds: dict[str, Any] = {}
-    for short, name in names().items():
-        help = declared(RFDSM)[name].help
-        kinds[short] = Annotated[float | None, typer.Option(help=f"{help}.")]
+    made: dict[str, Any] = {}
+    for short, name in own().items():
+        help = help_of_number(name)
+        made[short] = Annotated[float | None, typer.Option(help=help)]
         if several is None or short in several:
-            told = typer.Option(help=f"{help}. Several: {means}.", metavar="A,B,...")
-            kinds[short] = Annotated[list[str] | None, told]
+            told = typer.Option(help=f"{help} Several: {means}.", metavar="A,B,...")
+            made[short] = Annotated[list[str] | None, told]
     for owner, name in KINDS.items():
-        told = f"One of {usage(ingredients(RFDSM)[owner])}."
-        option = typer.Option(metavar="KIND[:NUMBERS]", help=told)
-        kinds[name] = Annotated[str | None, option]
+        option = typer.Option(metavar="KIND[:NUMBERS]", help=help_of_kind(owner))
+        made[name] = Annotated[str | None, option]
     for name, words in LISTS.items():
-        kinds[name] = Annotated[str | None, typer.Option(help=f"{words}: a,b,...")]
-    of_model = {name: (kind, None) for name, kind in kinds.items() if name not in without}
+        made[name] = Annotated[str | None, typer.Option(help=f"{words}: a,b,...")]
+    of_model = {name: (kind, None) for name, kind in made.items() if name not in without}
 
     def decorate(command: Callable) -> Callable:
         own = inspect.signature(command).parameters
@@ -211,68 +195,6 @@ def of_model(
         return with_options
 
     return decorate
-
-
-def model(
-    given: Mapping[str, Any],
-    missing: Callable[[str], str] = lambda option: f"{option} is missing.",
-    **usual: Any,
-) -> RFDSM:
-    """The model of options: of `of_model`, by their names, and numbers by dotted ones too.
-
-    An ingredient is of the kind that was named, else of the first that has all of its numbers.
-
-    Args:
-        given: what was given. usual: numbers and `data` where they were not.
-        missing: the message where a number was not given and has no usual value.
-
-    Raises:
-        ValueError: a number is missing or out of its domain, or an ingredient lacks it.
-    """
-    short = names()
-    numbers = {short.get(name, name): value for name, value in given.items()}
-    known = {short.get(name, name): value for name, value in usual.items()}
-
-    def value(name: str) -> Any:
-        found = numbers.get(name, known.get(name))
-        if found is None:
-            raise ValueError(missing(spelled(name.rpartition(".")[2])))
-        return found
-
-    fields = {name: value(name) for name in own_numbers(RFDSM)}
-    for owner, base in ingredients(RFDSM).items():
-        parts = {name.partition("."): x for name, x in numbers.items()}
-        inside = {name: x for (of, _, name), x in parts.items() if of == owner and name}
-        if KINDS[owner] in given:
-            made = read(base, given[KINDS[owner]], spelled(KINDS[owner]))
-            kind = type(made)
-            inside = {name: getattr(made, name) for name in arguments(kind)} | inside
-        elif kind := _kind(base, {*inside}, USUAL.get(owner)):
-            parameters = inspect.signature(kind).parameters.items()
-            needed = (name for name, each in parameters if each.default is each.empty)
-            inside |= {n: value(f"{owner}.{n}") for n in needed if n not in inside}
-        fields[owner] = kind and kind(**inside)
-    if fields["data"] is None:
-        fields["data"] = usual.get("data")
-    if {*LISTS} & {*given}:
-        if fields["data"] is not None:
-            raise ValueError("--eigenvalues and --weights are of Gaussian data, not of --law.")
-        eigenvalues, weights = (
-            read_numbers(x, spelled(name)) if isinstance(x := given.get(name), str) else x
-            for name in LISTS
-        )
-        fields["data"] = Gaussian(eigenvalues or (1.0,), weights)
-    return RFDSM(**{name: x for name, x in fields.items() if x is not None})
-
-
-def _kind(base: type, names: set[str], usual: type | None) -> type | None:
-    """The first kind that has numbers of these names, the usual one first and last."""
-    tried = (usual, *kinds(base).values()) if names else ()
-    found = next((each for each in tried if each and names <= {*arguments(each)}), None)
-    if names and found is None:
-        given = " and ".join(map(spelled, sorted(names)))
-        raise ValueError(f"{given} do not belong together, {usage(base)} do: leave one out.")
-    return found or usual
 
 
 def error_names(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from ..ingredients.data import Samples
 from ..model import RFDSM
 from ..parameters.checks import positive_integer
 from ..parameters.numbers import counted, declared, text
+from ..parameters.scales import LINEAR
 from ..sweeps import axes, prediction
 from . import options, words
 from .console import note, out, require_writable, stages, table
@@ -38,7 +39,10 @@ def predict(
     *,
     given: dict[str, Any],
     against: Annotated[
-        str, typer.Option(help="n, m, lam or psi_p, with a log grid if asked: n=32:512:24.")
+        str,
+        typer.Option(
+            help="n, m, lam, psi_p or a target's angle, with a grid if asked: n=32:512:24."
+        ),
     ] = "n",
     widths: Annotated[
         int | None, typer.Option(help="Widths to measure at along psi_p; 5 unless told.")
@@ -153,14 +157,18 @@ def _swept(against: str, N: int, d: int) -> tuple[str, np.ndarray]:
         raise ValueError(
             f"--against takes {', '.join(known)}, alone or as in n=32:512:24, got {against!r}."
         )
+    spacing = ""
     if name == axes.POINTS:
         low, high = max(1.0, min(d / 2, N / 8)), min(8.0 * d, N)
     elif name == WIDTH:
         low, high = max(PSI_P[0], 1 / d), max(PSI_P[1], 2 / d)
     else:
         low, high = free[name].bounds or (1e-3, 1.0)
-        low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
-    x = axes.grid(name, text if equals else f"{low}:{high}:{COUNT}")
+        if free[name].scale == LINEAR:
+            spacing = axes.LINEAR
+        else:
+            low, high = (low, 32 * low) if math.isinf(high) else (max(low, 1e-6 * high), high)
+    x = axes.grid(name, text if equals else f"{low}:{high}:{COUNT}{spacing}")
     if name != WIDTH:
         return name, x
     ends = np.maximum(np.round(x[[0, -1]] * d), 1) / d  # whole features

@@ -1,13 +1,17 @@
 r"""Measured second moments of any features on any data (docs/theory.md section 12).
 
-The theory knows features by three moments alone. With the weights fixed, x a data point, z the
+The theory knows features by a few moments alone. With the weights fixed, x a data point, z the
 noises, f = f(a x + √h z) the features (p of them) and d the dimension of the data,
 
     S_g = E_x [E_z f (E_z f)^T],     S_s = E_x Cov_z f,     T = E f z^T,
 
-uncentred, entries O(1). Where the leverage g(x)^T Q̄ g(x) of a point, g = E_z f, varies much
-from point to point (natural images), a set of moments for each of a few classes of points of
-like leverage keeps the equations exact.
+uncentred, entries O(1); and where the data are part of the target (section 14) by
+
+    T_x = E f x^T,     X2 = E|x|²/d
+
+too: one measurement serves all targets. Where the leverage g(x)^T Q̄ g(x) of a point, g = E_z f,
+varies much from point to point (natural images), a set of moments for each of a few classes of
+points of like leverage keeps the equations exact.
 """
 
 import json
@@ -21,22 +25,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._files.whole import whole_file
-from .._numerics.linalg import one_thread
-from ..parameters.checks import (
-    WEIGHT_TOLERANCE,
-    Condition,
-    float_array,
-    is_traced,
-    require,
-    scalar,
-)
+from .._numerics.absent import Absent
+from ..parameters.checks import Condition, float_array, is_traced, scalar
 from ..parameters.plain import from_description, restored, to_description
 from .activations import AbstractActivation
+from .moment_checks import require_data, require_shapes, require_values
 from .processes import AbstractProcess
 from .rotated import Parts, Rotated, rotate
+from .targets import Denoising
 
-SYMMETRY = 1e-8  # of the largest entry
-POSITIVE = 1e-8  # of the trace: how far below 0 an eigenvalue may lie
+FORMAT = 2  # of files; 1 has no T_x
 
 
 class Moments(eqx.Module):
@@ -60,10 +58,12 @@ class Moments(eqx.Module):
         parts: the moments of equal parts of the points, an even number of them. All losses
             are then those of infinitely many points, to first order in 1/N_pop: that of a new
             point and of one left out are the same, and n may be N_pop and more.
+        T_x: E f x^T, the shape of T. X2: E|x|²/d, shape (), with classes that of `weights`; may
+            have an axis of draws in front. None, both: known are targets of the noise alone.
 
     Raises:
         ValueError: shapes that do not fit, a matrix that is not symmetric or not positive,
-            entries that are not finite, weights that do not sum to 1.
+            entries that are not finite, weights that do not sum to 1, one of T_x and X2.
         TypeError: not numbers; not a process or activation of rfdsm.
     """
 
@@ -75,6 +75,8 @@ class Moments(eqx.Module):
     weights: Float[Array, "*draws C"] | None
     population: Float[Array, ""] | None
     parts: Parts | None
+    T_x: Float[Array, "*draws C p d"] | None
+    X2: Float[Array, "*draws C"] | None
     rotated: Rotated
     rotated_halves: Rotated | None
 
@@ -89,6 +91,8 @@ class Moments(eqx.Module):
         population: Any = None,
         *,
         parts: Parts | None = None,
+        T_x: Any = None,
+        X2: Any = None,
     ):
         for name, given, kind in (
             ("process", process, AbstractProcess),
@@ -99,17 +103,21 @@ class Moments(eqx.Module):
         self.process, self.activation, self.parts = process, activation, parts
         self.population = None if population is None else scalar(population, "population")
         S_g, S_s, T = (float_array(x, n) for x, n in ((S_g, "S_g"), (S_s, "S_s"), (T, "T")))
-        self.weights = None if weights is None else float_array(weights, "weights")
-        _require_shapes(S_g, S_s, T, self.weights)
-        _require_values(S_g, S_s, T, self.weights, self.population)
+        self.weights, self.T_x, self.X2 = (
+            None if x is None else float_array(x, n)
+            for x, n in ((weights, "weights"), (T_x, "T_x"), (X2, "X2"))
+        )
+        require_shapes(S_g, S_s, T, self.weights)
+        require_values(S_g, S_s, T, self.weights, self.population)
+        require_data(self.T_x, self.X2, S_g, S_s, T, self.weights, parts)
         self.S_g, self.S_s = ((S + S.swapaxes(-1, -2)) / 2 for S in (S_g, S_s))
         self.T = T
-        self.rotated = _rotate(self.S_g, self.S_s, T, self.weights)
+        self.rotated = _rotate(self.S_g, self.S_s, T, self.weights, self.T_x, self.X2)
         if parts is not None and parts.count % 2:
             raise ValueError(
                 f"the parts make two halves: keep an even number, not {parts.count}."
             )
-        self.rotated_halves = None if parts is None else rotate(*parts.halves())
+        self.rotated_halves = None if parts is None else rotate(**vars(parts.halves()))
 
     @property
     def p(self) -> int:
@@ -142,11 +150,11 @@ class Moments(eqx.Module):
         """Those of the two halves of the points, as two draws; None without parts."""
         if self.parts is None:
             return None
-        S_g, S_s, T, weights = self.parts.halves()
+        halves = vars(self.parts.halves())
         if self.weights is None:
-            S_g, S_s, T, weights = S_g[:, 0], S_s[:, 0], T[:, 0], None
-        about = self.process, self.activation, weights, self.population / 2
-        return Moments(S_g, S_s, T, *about)
+            halves = jax.tree.map(lambda x: x[:, 0], halves) | {"weights": None}
+        about = {"process": self.process, "activation": self.activation}
+        return Moments(**halves, **about, population=self.population / 2)
 
     def with_population(self, population: Any) -> "Moments":
         """The whole data's moments for points drawn from so many (None: infinitely many).
@@ -182,19 +190,37 @@ class Moments(eqx.Module):
         """The fields with an axis of draws."""
         names = ["S_g", "S_s", "T", "rotated"]
         names += [] if self.parts is None else ["parts", "rotated_halves"]
-        return names + ["weights"] * (self.weights is not None and self.weights.ndim == 2)
+        names += [] if self.T_x is None else ["T_x"]
+        axes = self.S_g.ndim - 2
+        return names + [
+            name
+            for name in ("weights", "X2")
+            if getattr(self, name) is not None and getattr(self, name).ndim == axes
+        ]
 
     def __repr__(self) -> str:
         points = "" if self.population is None else f", population={self.population:g}"
         draws = "" if self.draws is None else f", draws={self.draws}"
         return f"Moments(p={self.p}, d={self.d}, classes={self.classes}{draws}{points})"
 
-    def conditions(self, psi_n, psi_p, process, activation, denoising=None) -> list[Condition]:
+    def conditions(
+        self, psi_n, psi_p, process, activation, denoising: Denoising | None = None
+    ) -> list[Condition]:
         """When a model of these numbers and ingredients may be solved with the moments.
 
+        Args:
+            denoising: of the model; the target is no part of what was measured, but one with
+                data needs T_x.
+
         Raises:
-            ValueError: another kind of process or activation: that is never traced.
+            ValueError: another kind of process or activation, or data in the target of which
+                the moments know nothing: these are never traced.
         """
+        noise_alone = denoising is None or isinstance(denoising.data, Absent)
+        if self.T_x is None and not noise_alone:
+            raise ValueError(
+                "these moments know targets of the noise alone (no T_x): measure again."
+            )
         conditions = [
             (
                 abs(psi_p * self.d - self.p) <= 0.5,
@@ -242,8 +268,9 @@ class Moments(eqx.Module):
             raise ValueError("save needs concrete moments: call it outside of jit.")
         arrays = _arrays(self)
         if self.parts is not None:
-            arrays |= {f"parts.{name}": x for name, x in vars(self.parts).items()}
-        about: dict[str, Any] = {"format": 1}
+            known = {name: x for name, x in vars(self.parts).items() if x is not None}
+            arrays |= {f"parts.{name}": x for name, x in known.items()}
+        about: dict[str, Any] = {"format": FORMAT}
         for name in ("process", "activation"):
             given = getattr(self, name)
             about[name] = None if given is None else to_description(given, whole=False)
@@ -258,8 +285,13 @@ class Moments(eqx.Module):
             path: the .npz file.
             activation: the one of the measurement, needed where it is a user's own function.
 
+        Returns:
+            The moments; those that were saved before T_x was measured know targets of the
+            noise alone.
+
         Raises:
-            ValueError: not a file of moments, or its activation is a function and not given.
+            ValueError: not a file of moments, one of a later rfdsm, or its activation is a
+                function and not given.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -267,6 +299,11 @@ class Moments(eqx.Module):
             about = json.loads(str(arrays.pop("about")))
         except (KeyError, ValueError, EOFError) as error:
             raise ValueError(f"{path} is not a file of moments: {error}.") from None
+        if about["format"] > FORMAT:
+            raise ValueError(
+                f"{path} is of a later rfdsm (format {about['format']}, known up to {FORMAT}): "
+                "update rfdsm."
+            )
         process, described = about["process"], about["activation"]
         if process is not None:
             process = from_description("process", AbstractProcess, process)
@@ -280,7 +317,7 @@ class Moments(eqx.Module):
 
 
 def _arrays(moments: Moments) -> dict[str, Any]:
-    names = ("S_g", "S_s", "T", "weights", "population")
+    names = ("S_g", "S_s", "T", "T_x", "X2", "weights", "population")
     return {n: getattr(moments, n) for n in names if getattr(moments, n) is not None}
 
 
@@ -294,81 +331,11 @@ def _changed(moments: Moments, **fields: Any) -> Moments:
     )
 
 
-def _require_shapes(S_g, S_s, T, weights):
-    if S_g.ndim < 2 or S_g.shape[-1] != S_g.shape[-2] or S_g.shape != S_s.shape:
-        raise ValueError(
-            f"S_g and S_s must be square and of one shape, got {S_g.shape} and {S_s.shape}."
-        )
-    if T.ndim != S_g.ndim or T.shape[:-1] != S_g.shape[:-1]:
-        raise ValueError(
-            f"T must have a row for each of the {S_g.shape[-1]} features and a column for each "
-            f"dimension of the data, (..., p, d), got {T.shape} beside S_g of {S_g.shape}."
-        )
-    least = 2 if weights is None else 3
-    if not least <= S_g.ndim <= least + 1:
-        raise ValueError(
-            f"S_g must have {least} axes, {'(p, p)' if least == 2 else '(classes, p, p)'}, and "
-            f"one more in front for several draws, got {S_g.shape}"
-            + (": give the classes' shares as weights=..." if S_g.ndim > least else ".")
-        )
-    if weights is not None and weights.shape not in (S_g.shape[-3:-2], S_g.shape[:-2]):
-        raise ValueError(
-            f"weights must be one share for each of the {S_g.shape[-3]} classes, got shape "
-            f"{weights.shape}."
-        )
-
-
-def _require_values(S_g, S_s, T, weights, population):
-    for name, array in (("S_g", S_g), ("S_s", S_s), ("T", T)):
-        if not is_traced(array) and not np.all(np.isfinite(array)):
-            raise ValueError(f"{name} has entries that are NaN or infinite.")
-    if not is_traced(S_g, S_s):
-        for name, S in (("S_g", S_g), ("S_s", S_s)):
-            difference = np.max(np.abs(S - np.swapaxes(S, -1, -2)))
-            if difference > SYMMETRY * np.max(np.abs(S)):
-                raise ValueError(
-                    f"{name} is not symmetric: its entries differ from the transposed ones by "
-                    f"up to {difference:.2g}; a second moment E f f^T is."
-                )
-        _require_positive("S_s", S_s)
-        # What K noises leave, S_s/K, was taken out of an estimated S_g: for K >= 2 this much
-        # of it is positive for certain, and enough for the equations.
-        _require_positive("S_g", S_g, S_s / 2)
-    if weights is not None and not is_traced(weights):
-        require(
-            [
-                (np.all(weights > 0), f"weights must be positive, got {weights}."),
-                (
-                    np.all(np.abs(np.sum(weights, -1) - 1) <= WEIGHT_TOLERANCE),
-                    f"the weights of the classes must sum to 1, got {np.sum(weights, -1)}.",
-                ),
-            ]
-        )
-    if population is not None:
-        require([(population >= 2, f"population must be at least 2, got {population}.")])
-
-
-def _require_positive(name, S, allowance=0.0):
-    """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues."""
-    size = np.max(np.trace(np.abs(S), axis1=-2, axis2=-1))  # bounds the eigenvalues
-    if size == 0:
-        return
-    try:
-        with one_thread():
-            np.linalg.cholesky(S + allowance + POSITIVE * size * np.eye(S.shape[-1]))
-    except np.linalg.LinAlgError:
-        least = np.min(np.linalg.eigvalsh(S))
-        raise ValueError(
-            f"{name} is not positive: its smallest eigenvalue is {least:.2g}; a second moment "
-            "E f f^T has none below 0."
-        ) from None
-
-
-def _rotate(S_g, S_s, T, weights) -> Rotated:
+def _rotate(S_g, S_s, T, weights, T_x, X2) -> Rotated:
     if weights is None:
-        S_g, S_s, T = S_g[..., None, :, :], S_s[..., None, :, :], T[..., None, :, :]
-        weights = np.ones(T.shape[:-2], T.dtype)
-    else:
-        xp = jnp if is_traced(weights, T) else np
-        weights = xp.broadcast_to(weights, T.shape[:-2])
-    return rotate(S_g, S_s, T, weights)
+        S_g, S_s, T, T_x = jax.tree.map(lambda S: S[..., None, :, :], (S_g, S_s, T, T_x))
+        X2 = None if X2 is None else X2[..., None]
+        weights = np.ones(1, T.dtype)
+    xp = jnp if is_traced(weights, T, X2) else np
+    weights, X2 = jax.tree.map(lambda x: xp.broadcast_to(x, T.shape[:-2]), (weights, X2))
+    return rotate(S_g, S_s, T, weights, T_x, X2)

@@ -21,19 +21,22 @@ class Rotated(eqx.Module):
     Attributes:
         shared, fresh, cross: S_g, S_s and T, always with the axis of classes.
         weights: π_c.
+        cross_data, square_data: T_x and X2; None where they are not known.
     """
 
     shared: Float[Array, "*draws C p p"]
     fresh: Float[Array, "*draws C p p"]
     cross: Float[Array, "*draws C p d"]
     weights: Float[Array, "*draws C"]
+    cross_data: Float[Array, "*draws C p d"] | None = None
+    square_data: Float[Array, "*draws C"] | None = None
 
 
 class Parts(eqx.Module):
     r"""The moments of K equal parts of the points, always with the axis of classes.
 
     Attributes:
-        S_g, S_s, T: as of `Moments`, in the basis of the features.
+        S_g, S_s, T, T_x, X2: as of `Moments`, in the basis of the features.
         weights: each part's points of a class, over the points of a part: π_c in the mean.
     """
 
@@ -41,25 +44,29 @@ class Parts(eqx.Module):
     S_s: Float[Array, "*draws K C p p"]
     T: Float[Array, "*draws K C p d"]
     weights: Float[Array, "*draws K C"]
+    T_x: Float[Array, "*draws K C p d"] | None = None
+    X2: Float[Array, "*draws K C"] | None = None
 
     @property
     def count(self) -> int:
         """K."""
         return self.weights.shape[-2]
 
-    def halves(self) -> tuple[Any, Any, Any, Any]:
-        """(S_g, S_s, T, weights) of the two halves, on an axis of 2 behind that of draws."""
+    def halves(self) -> "Parts":
+        """The two halves of the points, as two parts."""
         split = self.count // 2, 2  # every other part: of sizes as equal as they can be
         weights = self.weights.reshape(*self.weights.shape[:-2], *split, -1)
         total = weights.sum(-3)
 
         def mean(S):
             """Over a half's parts, each class weighted by its points there."""
-            S = S.reshape(*S.shape[:-4], *split, *S.shape[-3:])
-            return (weights[..., None, None] * S).sum(-5) / total[..., None, None]
+            S = S.reshape(*weights.shape, *S.shape[self.weights.ndim :])
+            share, all_ = (x.reshape(*x.shape, *[1] * (S.ndim - weights.ndim))
+                           for x in (weights, total))  # fmt: skip
+            return (share * S).sum(weights.ndim - 3) / all_
 
-        shares = total / total.sum(-1, keepdims=True)
-        return mean(self.S_g), mean(self.S_s), mean(self.T), shares
+        means = jax.tree.map(mean, {n: x for n, x in vars(self).items() if n != "weights"})
+        return Parts(**means, weights=total / total.sum(-1, keepdims=True))
 
 
 def eigenbasis(S_g: Any, S_s: Any, weights: Any) -> Any:
@@ -71,9 +78,11 @@ def eigenbasis(S_g: Any, S_s: Any, weights: Any) -> Any:
         return np.linalg.eigh(total)[1]
 
 
-def rotate(S_g: Any, S_s: Any, T: Any, weights: Any, basis: Any = None) -> Rotated:
-    """Moments with the axis of classes in a basis, their own eigenbasis unless told."""
-    basis = eigenbasis(S_g, S_s, weights) if basis is None else basis
-    basis = basis[..., None, :, :]
+def rotate(
+    S_g: Any, S_s: Any, T: Any, weights: Any, T_x: Any = None, X2: Any = None
+) -> Rotated:
+    """Moments with the axis of classes in their own eigenbasis."""
+    basis = eigenbasis(S_g, S_s, weights)[..., None, :, :]
     back = basis.swapaxes(-1, -2)
-    return Rotated(back @ S_g @ basis, back @ S_s @ basis, back @ T, weights)
+    known = None if T_x is None else back @ T_x
+    return Rotated(back @ S_g @ basis, back @ S_s @ basis, back @ T, weights, known, X2)

@@ -9,14 +9,15 @@ From y = a x + √h z a prediction o of τ implies one of the noise, and with it
 
 import abc
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.absent import or_absent
-from ..parameters.checks import Condition, finite, is_traced, require, scalar
+from ..parameters.checks import Condition, finite, float_array, is_traced, require, scalar
 from ..parameters.numbers import number
 from ..parameters.scales import LINEAR
 from ..parameters.words import described
@@ -61,6 +62,14 @@ class Denoising(eqx.Module):
         """Of the implied score in y, `ABSENT` where c_x is."""
         return self.data * self.gain / (self.noising.a * jnp.sqrt(self.noising.h))
 
+    def score(self, y: Float[Array, "*rows d"], output: Float[Array, "*rows d"]):
+        """The score that an output o at noised points implies."""
+        return self.slope / self.scale * output + self.tilt * y
+
+    def output(self, y: Float[Array, "*rows d"], score: Float[Array, "*rows d"]):
+        """The output that implies this score."""
+        return (score - self.tilt * y) * (self.scale / self.slope)
+
     def target(self, x: Float[Array, "*rows d"], z: Float[Array, "*rows d"]):
         """τ of points and their noises."""
         return self.noise * z + self.data * x
@@ -92,7 +101,7 @@ class AbstractTarget(eqx.Module):
         ...         return 0, -(h**0.5) / a
         >>> model = rfdsm.RFDSM(8, 16, 4, t=0.3, lam=1e-3, target=Displacement())
         >>> print(f"{model.asymptotics().score_error:.4f}")
-        PLACEHOLDER
+        1.0324
     """
 
     __repr__ = described
@@ -112,14 +121,16 @@ class AbstractTarget(eqx.Module):
 
     def domain(self, process: AbstractProcess) -> list[Condition]:
         """That the target is finite, and not y itself."""
-        data, noise = self.combination(process)
-        a, h = process.scales()
-        across = jnp.abs(a * noise - jnp.sqrt(h) * data)
-        size = jnp.sqrt((a**2 + h) * (data**2 + noise**2))
+        numbers = *self.combination(process), *process.scales()
+        # By NumPy where they can be read: a model is made often.
+        xp = jnp if is_traced(numbers) else np
+        data, noise, a, h = numbers if xp is jnp else map(np.asarray, numbers)
+        across = xp.abs(a * noise - xp.sqrt(h) * data)
+        size = xp.sqrt((a**2 + h) * (data**2 + noise**2))
         told = f"target {self} of c_x = {_told(data)}, c_z = {_told(noise)}"
         why = (
             f"{told} is proportional to y = a x + sqrt(h) z at a = {_told(a)}, "
-            f"sqrt(h) = {_told(jnp.sqrt(h))} (to {DEGENERATE:g}), and predicts nothing: "
+            f"sqrt(h) = {_told(xp.sqrt(h))} (to {DEGENERATE:g}), and predicts nothing: "
             "move the noise level, or take another target."
         )
         return [
@@ -187,6 +198,7 @@ class LinearTarget(AbstractTarget):
         TypeError: one is not a number.
     """
 
+    short: ClassVar[str] = ""  # on the command line its numbers are enough: --target 1,-1
     data: Float[Array, ""] = number(
         "c_x",
         "data in the target",
@@ -260,9 +272,46 @@ def preconditioned(sigma: Any, sigma_data: Any = 1.0) -> dict[str, Any]:
         >>> import rfdsm
         >>> model = rfdsm.RFDSM(8, 16, 4, lam=1e-3, **rfdsm.preconditioned(0.5, 1.0))
         >>> print(f"{model.asymptotics().score_error:.4f}")
-        PLACEHOLDER
+        4.6832
     """
     return {"process": Preconditioned(sigma, sigma_data), "target": PreconditionedTarget()}
+
+
+def implied_score(model: Any, y: Any, output: Any) -> Float[Array, "*rows d"]:
+    r"""The score s = (c_x y - a o)/(√h (a c_z - √h c_x)) that an output implies.
+
+    Args:
+        model: an `RFDSM`, or anything with a `denoising`: its process and target.
+        y: noised points, shape (d,) or (rows, d).
+        output: what a network predicts of the target there, of the same shape: a denoiser's
+            x, a noise, a velocity.
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: not real numbers.
+    """
+    return model.denoising.score(*_alike(y, output, "output"))
+
+
+def implied_output(model: Any, y: Any, score: Any) -> Float[Array, "*rows d"]:
+    """What a network of this target would predict if its score were this one.
+
+    Args:
+        model, y: as of `implied_score`. score: shape (d,) or (rows, d).
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: not real numbers.
+    """
+    return model.denoising.output(*_alike(y, score, "score"))
+
+
+def _alike(y: Any, other: Any, name: str) -> tuple[Any, Any]:
+    """Two float arrays of one shape."""
+    y, other = float_array(y, "y"), float_array(other, name)
+    if y.shape != other.shape:
+        raise ValueError(f"{name} and y must have one shape, got {other.shape} and {y.shape}.")
+    return y, other
 
 
 def _finite(value: Any, name: str) -> list[Condition]:

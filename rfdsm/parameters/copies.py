@@ -32,7 +32,7 @@ def replaced(model: Any, changes: Mapping[str, Any]) -> Any:
     for name, value in with_lists(model, changes).items():
         owner, _, field = full_name(model, name).partition(".")
         if owner not in fields or (field and owner not in owners):
-            short = (x for n, x in short_names(numbers(model)).items() if "." in n)
+            short = (x for n, x in short_names(kind, numbers(model)).items() if "." in n)
             known = ", ".join((*fields, *short))
             raise ValueError(
                 f"{kind.__name__} has no {name!r}: the names are {known}, and dotted ones such "

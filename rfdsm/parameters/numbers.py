@@ -10,7 +10,8 @@ import dataclasses
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import equinox as eqx
@@ -65,9 +66,16 @@ def number(symbol: str, words: str, **about: Any) -> Any:
     return eqx.field(metadata={"number": Number(symbol, words, **about)})
 
 
-def ingredient(base: type, *, measured: bool = False) -> Any:
-    """The field of an ingredient derived from `base`; `measured`: moments fix its numbers."""
-    return eqx.field(metadata={"ingredient": base, "measured": measured})
+def ingredient(base: type, *, measured: bool = False, usual: type | None = None) -> Any:
+    """The field of an ingredient derived from `base`.
+
+    Args:
+        measured: whether moments fix its numbers.
+        usual: the kind that descriptions mean which do not name this ingredient, those of
+            versions before it.
+    """
+    about = {"ingredient": base, "measured": measured, "usual": usual}
+    return eqx.field(metadata=about)
 
 
 def numbers(model: eqx.Module) -> dict[str, Number]:
@@ -106,11 +114,19 @@ def own_numbers(kind: type) -> dict[str, Number]:
     return {f.name: f.metadata["number"] for f in fields if "number" in f.metadata}
 
 
-def declared(kind: type) -> dict[str, Number]:
-    """The numbers that a model of this kind can have, by their dotted names."""
-    return _walked(
-        kind, lambda field: map(declared, kinds(field.metadata["ingredient"]).values())
-    )
+def declared(kind: type, of: Mapping[str, type] = MappingProxyType({})) -> dict[str, Number]:
+    """The numbers that a model of this kind can have, by their dotted names.
+
+    Args:
+        of: the kinds of ingredients that it has, by name; of others all kinds count, and of a
+            number that several have the first one's.
+    """
+
+    def inside(field: Any) -> Iterable[dict[str, Number]]:
+        one = of.get(field.name)
+        return map(declared, [one] if one else kinds(field.metadata["ingredient"]).values())
+
+    return _walked(kind, inside)
 
 
 def _walked(kind: type, inside: Callable[[Any], Iterable[dict[str, Number]]]):
@@ -139,7 +155,7 @@ def full_name(model: eqx.Module, name: str) -> str:
     Raises:
         ValueError: several numbers of the model end in it.
     """
-    if "." in name or hasattr(model, name):
+    if "." in name or name in _fields(type(model)):
         return name
     for names in (numbers(model), declared(type(model))):
         found = [full for full in names if full.rpartition(".")[2] == name]
@@ -150,11 +166,18 @@ def full_name(model: eqx.Module, name: str) -> str:
     return name
 
 
-def short_names(names: Iterable[str]) -> dict[str, str]:
-    """The last part of each dotted name, or all of it where that is not unique."""
-    names = list(names)
-    last = [name.rpartition(".")[2] for name in names]
-    return {n: x if last.count(x) == 1 else n for n, x in zip(names, last, strict=True)}
+def short_names(kind: type, names: Iterable[str]) -> dict[str, str]:
+    """The last part of each dotted name, or all of it where that is not unique.
+
+    Nor is it where a field of the kind of model has it: `data` is the data, "target.data" not.
+    """
+    last = {name: name.rpartition(".")[2] for name in names}
+    taken = [*last.values(), *(_fields(kind) - {*last})]
+    return {name: x if taken.count(x) == 1 else name for name, x in last.items()}
+
+
+def _fields(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 def split_element(name: str) -> tuple[str, int | None]:
@@ -187,8 +210,8 @@ def number_called(model: eqx.Module, name: str) -> tuple[str, Number]:
             return f"{full}[{index}]", one
         raise ValueError(f"{name}: {full} has {length} elements, from {full}[0] on.")
     if full not in about or about[full].many or index is not None:
-        single = [n.rpartition(".")[2] if not x.many else f"{n}[0]" for n, x in about.items()]
-        known = ", ".join(dict.fromkeys(single))
+        short = short_names(type(model), about)
+        known = ", ".join(f"{n}[0]" if x.many else short[n] for n, x in about.items())
         raise ValueError(f"{name!r} is no number of this model: these are {known}.")
     return full, about[full]
 

@@ -1,5 +1,6 @@
 """Models and ingredients as plain JSON and as text: their kinds and the numbers inside."""
 
+import dataclasses
 import inspect
 import math
 from typing import Any
@@ -31,13 +32,14 @@ def to_plain(model: Any, *, whole: bool = True) -> dict[str, Any]:
 
 
 def from_plain(kind: type, description: dict[str, Any]) -> Any:
-    """The model that `to_plain` described.
+    """The model that `to_plain` described, of today's version or an earlier one.
 
     Raises:
         ValueError: a missing or unknown name or kind.
     """
     owners = ingredients(kind)
     expected = {*own_numbers(kind), *owners}
+    description = usual(kind) | description
     if set(description) != expected:
         raise ValueError(
             f"a model's description has the names {', '.join(sorted(expected))}; "
@@ -47,6 +49,12 @@ def from_plain(kind: type, description: dict[str, Any]) -> Any:
     for name, base in owners.items():
         fields[name] = from_description(name, base, description[name])
     return kind(**fields)
+
+
+def usual(kind: type) -> dict[str, dict[str, str]]:
+    """What a description means by ingredients that it does not name, as of `ingredient`."""
+    fields = {f.name: f.metadata.get("usual") for f in dataclasses.fields(kind)}
+    return {name: {"kind": each.__name__} for name, each in fields.items() if each}
 
 
 def to_description(ingredient: Any, *, whole: bool = True) -> dict[str, Any]:
@@ -127,47 +135,101 @@ def from_json(value: Any) -> Any:
 
 
 def read(base: type, given: str, option: str) -> Any:
-    """The ingredient of "kind" or "kind:number,number": every kind that numbers alone make.
+    """The ingredient of "kind" or "kind:number,number", as `named` reads it.
+
+    Raises:
+        ValueError: as `named`, or numbers are missing.
+    """
+    kind, numbers = named(base, given, option)
+    if not {*needed(kind)} <= {*numbers}:
+        raise ValueError(f"{option} {given} lacks its numbers: take {spelling(base, kind)}.")
+    return kind(**numbers)
+
+
+def named(base: type, given: str, option: str) -> tuple[type, dict[str, Any]]:
+    """The kind of "kind" or "kind:number,number", and its numbers by argument.
 
     Args:
         base: what kinds derive from.
-        given: the kind's name in any case, and its arguments in order; of one that takes a
-            list, its elements.
+        given: what the kind is `called` in any case, and its arguments in order; of one that
+            takes a list, its elements.
         option: what the text was given to, for the message.
 
     Raises:
         ValueError: an unknown kind, too few or too many numbers, or not numbers.
     """
     name, colon, rest = given.strip().lower().partition(":")
-    kind = readable(base).get(name)
-    if kind is not None:
-        values = read_numbers(rest, f"{option} {name}") if colon else []
-        parameters = inspect.signature(kind).parameters.values()
-        if values and any(each.many for each in declared(kind).values()):
-            return kind(values)  # of a list, its first argument
-        needed = sum(p.default is p.empty for p in parameters)
-        if needed <= len(values) <= len(parameters):
-            return kind(*values)
-    wrong = "is unknown" if kind is None else "is unknown with that many numbers"
-    raise ValueError(f"{option} {given} {wrong}: take one of {usage(base)}.")
+    kind = _by_name(base).get(name)
+    if kind is None and _are_numbers(given):
+        kind, colon, rest = _of_numbers_alone(base), ":", given
+    if kind is None:
+        raise ValueError(f"{option} {given} is unknown: take one of {usage(base)}.")
+    values = read_numbers(rest, f"{option} {name}") if colon else []
+    if values and any(each.many for each in declared(kind).values()):
+        return kind, {arguments(kind)[0]: values}  # a list is the first argument
+    if values and not len(needed(kind)) <= len(values) <= len(arguments(kind)):
+        many = "many" if len(values) > len(needed(kind)) else "few"
+        raise ValueError(
+            f"{option} {given} has too {many} numbers: take {spelling(base, kind)}."
+        )
+    return kind, dict(zip(arguments(kind), values, strict=False))
 
 
-def readable(base: type) -> dict[str, type]:
-    """The kinds that `read` can make, by their names in lower case."""
-    able = (k for k in kinds(base).values() if set(arguments(k)) <= set(declared(k)))
-    return {kind.__name__.lower(): kind for kind in able}
+def called(base: type, kind: type) -> list[str]:
+    """What a kind is called in a text: its class variable `short`, and its class.
+
+    "vp" and "variancepreserving"; of `DataTarget`, which has no `short`, "data" and
+    "datatarget". One whose `short` is "" may be left unnamed: its numbers are enough.
+    """
+    whole = kind.__name__.lower()
+    plain = whole.removesuffix(base.__name__.removeprefix("Abstract").lower())
+    told = vars(kind).get("short"), plain, whole
+    return list(dict.fromkeys(name for name in told if name))
+
+
+def readable(base: type) -> list[type]:
+    """The kinds that numbers alone make."""
+    return [kind for kind in kinds(base).values() if {*arguments(kind)} <= {*declared(kind)}]
+
+
+def needed(kind: type) -> list[str]:
+    """The arguments of a kind that have no usual value."""
+    parameters = inspect.signature(kind).parameters.values()
+    return [each.name for each in parameters if each.default is each.empty]
 
 
 def usage(base: type) -> str:
-    """What `read` takes: "tanh, relu, leakyrelu:SLOPE, gaussian[:EIGENVALUES]"."""
-    told = []
-    for name, kind in readable(base).items():
-        parameters = inspect.signature(kind).parameters.values()
-        needed = [p.name.upper() for p in parameters if p.default is p.empty]
-        others = [p.name.upper() for p in parameters if p.default is not p.empty]
-        text = f":{','.join(needed)}" if needed else ""
-        told.append(name + text + "".join(f"[{',' if needed else ':'}{x}]" for x in others[:1]))
-    return ", ".join(told)
+    """What `named` takes: "tanh, relu, leakyrelu:SLOPE, gaussian[:EIGENVALUES]"."""
+    return ", ".join(spelling(base, kind) for kind in readable(base))
+
+
+def spelling(base: type, kind: type) -> str:
+    """How a kind is given, "leakyrelu:SLOPE"; where it may be unnamed, "[linear:]A,B"."""
+    least = [each.upper() for each in needed(kind)]
+    more = [each.upper() for each in arguments(kind)[len(least) :]]
+    name = called(base, kind)[0] + (":" if least else "")
+    if kind is _of_numbers_alone(base):
+        name = f"[{name}]"
+    others = "".join(f"[{',' if least else ':'}{each}]" for each in more[:1])
+    return name + ",".join(least) + others
+
+
+def _of_numbers_alone(base: type) -> type | None:
+    return next((kind for kind in readable(base) if vars(kind).get("short") == ""), None)
+
+
+def _by_name(base: type) -> dict[str, type]:
+    """The readable kinds by all their names: first that of the class, then the older kind."""
+    able = readable(base)
+    whole = {kind.__name__.lower(): kind for kind in able}
+    return {name: kind for kind in reversed(able) for name in called(base, kind)} | whole
+
+
+def _are_numbers(given: str) -> bool:
+    try:
+        return bool(read_numbers(given, ""))
+    except ValueError:
+        return False
 
 
 def read_numbers(given: str, option: str) -> list[float]:

@@ -1,12 +1,15 @@
 """Models and numbers in words, for titles and legends."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from ..model import RFDSM
 from ..parameters.numbers import declared
 from ..parameters.plain import from_json, to_plain
+
+USUAL = "OrnsteinUhlenbeck", "ScoreTarget"
 
 
 def describe(
@@ -26,11 +29,19 @@ def describe(
     told = []
     for name, number in declared(RFDSM).items():
         owner, _, field = name.partition(".")
-        value = plain[owner].get(field) if field else plain[owner]
+        value = plain.get(owner, {}).get(field) if field else plain[owner]
         if value is None or number.many or {name, field or name} & {*without}:
             continue
         told.append(f"${number.symbol} = {tex(from_json(value))}$")
-    return ", ".join((data or _data(plain["data"]), kind, *told))
+    return ", ".join((data or _data(plain["data"]), kind, *_unusual(plain), *told))
+
+
+def _unusual(plain: dict[str, Any]) -> list[str]:
+    """The kinds of process and target that are not the usual ones: "flow matching"."""
+    kinds = (plain[name]["kind"] for name in ("process", "target") if name in plain)
+    return [
+        re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower() for kind in kinds if kind not in USUAL
+    ]
 
 
 def _data(law: dict[str, Any]) -> str:

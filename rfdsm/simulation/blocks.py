@@ -8,8 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._numerics.linalg import product
+from ..ingredients.targets import Denoising
 
 BLOCK_ROWS = 4096  # points whose features are held at a time
+
+
+def noised(key: Array, x: Float[Array, "rows d"], denoising: Denoising):
+    """(y, τ) with one fresh noise for each row of x."""
+    y, z = denoising.noising(key, x)
+    return y, denoising.target(x, z)
 
 
 def preactivations(W: Float[Array, "p d"], y: Float[Array, "rows d"]) -> Float[Array, "p rows"]:

@@ -13,7 +13,8 @@ class Measured(NamedTuple):
     """The errors of one network; the first four as of `Errors`.
 
     Attributes:
-        deviation: s - s* at the test points that trials share, shape (points, d).
+        deviation: s - s* at the test points that trials share, shape (points, d), of the
+            score that the output implies.
     """
 
     score_error: Float[Array, ""]
@@ -27,10 +28,11 @@ def measured(
     network: Network, train_loss: Float[Array, ""], drawn: Draw, sampler: Any
 ) -> Measured:
     """The errors of a network, trained to this loss, on what was drawn for it."""
-    scores = network.score(drawn.keys, drawn.y, drawn.points)
+    read = network.read(drawn.keys, drawn.y, drawn.points)
+    scores = network.implied(read, drawn.y)
     deviations = scores - sampler.score(drawn.y, network.noising)
     tests, own = drawn.tests, drawn.tests + drawn.memories
-    residuals = jnp.sqrt(network.noising.h) * scores[:own] + drawn.z
+    residuals = network.denoising.scale * read[:own] - drawn.targets
     return Measured(
         score_error=jnp.mean(deviations[:tests] ** 2),
         test_loss=jnp.mean(residuals[:tests] ** 2),

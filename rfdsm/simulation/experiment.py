@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, Int
 from .._numerics.memory import require_memory
 from ..errors import Sizes
 from ..ingredients.processes import Noising
-from ..ingredients.training import mode_rate
+from ..ingredients.targets import Denoising
 from ..parameters.checks import is_traced, positive_integer
-from .blocks import BLOCK_ROWS
+from .blocks import BLOCK_ROWS, noised
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FEATURES = ("network", "gaussian")
@@ -31,7 +31,7 @@ class Draw(NamedTuple):
         features: of its network. x: the training points; key: of their noises.
         y: noised points to measure on, shape (rows, d): `tests` copies of points left out,
             `memories` of training points (at m = ∞ none), then what all trials share.
-        z: the noises of the first two kinds. keys: of what features draw at each y.
+        targets: τ of the first two kinds. keys: of what features draw at each y.
         points: the numbers of the training points in y, -1 of others.
     """
 
@@ -39,7 +39,7 @@ class Draw(NamedTuple):
     x: Float[Array, "n d"]
     key: Array
     y: Float[Array, "rows d"]
-    z: Float[Array, "own d"]
+    targets: Float[Array, "own d"]
     keys: Array
     points: Int[Array, " rows"]
     tests: int
@@ -50,13 +50,13 @@ class Experiment(eqx.Module):
     """What is simulated: the ingredients, and what is static of a run.
 
     Attributes:
-        noising: y = a x + √h z.
+        denoising: what the output is fitted to, at y = a x + √h z.
         activation, sampler, training: ingredients; all numbers may be traced.
         sigma_x2: the mean variance of the data.
         sizes: the integers; features: "network" or "gaussian".
     """
 
-    noising: Noising
+    denoising: Denoising
     activation: Any
     sampler: Any
     training: Any
@@ -65,9 +65,14 @@ class Experiment(eqx.Module):
     features: str = eqx.field(static=True)
 
     @property
+    def noising(self) -> Noising:
+        """y = a x + √h z."""
+        return self.denoising.noising
+
+    @property
     def rate(self) -> Float[Array, ""]:
-        """κ = 2h/ψ_p."""
-        return mode_rate(self.noising.h, self.sizes.psi_p)
+        """κ = 2w²/ψ_p."""
+        return self.denoising.rate(self.sizes.psi_p)
 
     def shared_points(self, key: Array) -> Float[Array, "points d"] | None:
         """Noised test points y for bias2, with exactly the right second moment per coordinate.
@@ -92,8 +97,8 @@ class Experiment(eqx.Module):
         W = jax.random.normal(of_W, (sizes.p, sizes.d), self.noising.h.dtype)
         x, others = self.sampler.split(of_data, sizes.n, self.sampler.tests(sizes.n, enough))
         times = 0 if math.isinf(sizes.m) else -(-enough // sizes.n)  # of each training point
-        test, z_test = self.noising(of_test, others)
-        memory, z_memory = self.noising(of_memory, jnp.tile(x, (times, 1)))
+        test, of_tests = noised(of_test, others, self.denoising)
+        memory, of_memories = noised(of_memory, jnp.tile(x, (times, 1)), self.denoising)
         shared = test[:0] if shared is None else shared
         y = test, memory, shared
         of_y = (jax.random.fold_in(each, 0) for each in (of_test, of_memory, key))
@@ -104,7 +109,7 @@ class Experiment(eqx.Module):
             x,
             of_noise,
             jnp.concatenate(y),
-            jnp.concatenate([z_test, z_memory]),
+            jnp.concatenate([of_tests, of_memories]),
             jnp.concatenate([row_keys(k, len(rows)) for k, rows in zip(of_y, y, strict=True)]),
             jnp.concatenate(points),
             len(test),
@@ -128,6 +133,7 @@ def experiment(
     psi_p: Any,
     m: Any,
     process: Any,
+    target: Any,
     activation: Any,
     data: Any,
     training: Any,
@@ -148,8 +154,10 @@ def experiment(
     law = data.law()
     weights = law.weights if sizes.counts is None else np.asarray(sizes.counts) / sizes.d
     sigma_x2 = jnp.sum(weights * law.eigenvalues)
-    ingredients = process.noising(), activation, sampler, training
-    return Experiment(*ingredients, sigma_x2, sizes, features)
+    denoising = target.denoising(process)
+    dtype = denoising.noising.h.dtype  # of its whole numbers as well
+    denoising = jax.tree.map(lambda number: jnp.asarray(number, dtype), denoising)
+    return Experiment(denoising, activation, sampler, training, sigma_x2, sizes, features)
 
 
 def _sizes(d, psi_n, psi_p, m, data) -> Sizes:

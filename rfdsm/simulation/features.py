@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._numerics.linalg import lower_product
+from .._numerics.linalg import lower_product, product
 from ..ingredients.processes import Noising
 from .blocks import preactivations
-from .mehler import noise_averages
+from .mehler import Averages, noise_averages
 
 
 @partial(jax.jit, static_argnames="rows")
@@ -45,12 +45,17 @@ class AbstractFeatures(eqx.Module):
         """
 
     def averages(
-        self, x: Float[Array, "n d"], noising: Noising, weight: Float[Array, " n"] | None = None
-    ) -> tuple[Float[Array, "p p"], Float[Array, "p p"], Float[Array, "p d"]]:
-        """Σ_i E_z f (E_z f)^T, Σ_i Cov_z f (lower triangles) and Σ_i E_z f z^T, exactly.
+        self,
+        x: Float[Array, "n d"],
+        noising: Noising,
+        weight: Float[Array, " n"] | None = None,
+        data: bool = False,
+    ) -> Averages:
+        """The averages over infinitely many noises, exactly.
 
         Args:
             x: training points; weight: of each in the sums, 0 or 1 (None: all 1).
+            data: whether Σ_i E_z f x^T is wanted, for targets that the data are part of.
 
         Raises:
             NotImplementedError: features that are not averaged over noise but by draws of it.
@@ -72,8 +77,8 @@ class NetworkFeatures(AbstractFeatures):
     def of(self, key, y, points=None):
         return self.activation(preactivations(self.W, y))
 
-    def averages(self, x, noising, weight=None):
-        return noise_averages(self.activation, self.W, x, noising, weight)
+    def averages(self, x, noising, weight=None, data=False):
+        return noise_averages(self.activation, self.W, x, noising, weight, data)
 
 
 class GaussianFeatures(AbstractFeatures):
@@ -107,14 +112,15 @@ class GaussianFeatures(AbstractFeatures):
         noise = jax.random.normal(of_noise, shape, dtype)
         return self.b * preactivations(self.W, y) + self.v * shared.T + self.s * noise.T
 
-    def averages(self, x, noising, weight=None):
+    def averages(self, x, noising, weight=None, data=False):
         n, d = x.shape
         mean = self.b * noising.a * preactivations(self.W, x) + self.v * self.shared.T
         if weight is not None:
             n, mean = jnp.sum(weight), mean * weight[None]
         slope = self.b * jnp.sqrt(noising.h / d) * self.W  # of f in z
         fresh = lower_product(slope) + self.s**2 * jnp.eye(self.p)
-        return lower_product(mean), n * fresh, n * slope
+        cross = product(mean, x) if data else None
+        return Averages(lower_product(mean), n * fresh, n * slope, cross)
 
 
 class FunctionFeatures(AbstractFeatures):

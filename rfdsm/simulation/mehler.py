@@ -6,13 +6,14 @@ R the correlation matrix of the rows of W and
     C_k(α, i) = E_g[ϱ(mean_αi + √(h/d)|W_α| g) He_k(g)]/√k!,       g ~ N(0, 1),
 
 Mehler's series gives E_z[f_α f_β | x_i] = Σ_k C_k(α,i) C_k(β,i) R_αβ^k and Stein's lemma
-E_z[f_α z^T | x_i] = C_1(α,i) W_α/|W_α|. Every order is one matrix product over the points; on
-the diagonal, where R = 1, E ϱ² is taken from the same one-dimensional quadrature instead.
+E_z[f_α z^T | x_i] = C_1(α,i) W_α/|W_α|; E_z[f_α | x_i] is C_0(α,i). Every order is one matrix
+product over the points; on the diagonal, where R = 1, E ϱ² is taken from the same
+one-dimensional quadrature instead.
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,21 @@ MOST_ORDERS = 24
 REACH = 9.0  # of the quadrature in g: e^{-81/2} is rounding
 STEP = 1 / 8  # of its trapezoid rule, see `_rule`
 PANELS, PANEL_NODES = 9, 14  # of its Gauss-Legendre rule for functions with kinks
+
+
+class Averages(NamedTuple):
+    """Averages over the noise of each of some points, summed over the points.
+
+    Attributes:
+        shared: Σ_i E_z f (E_z f)^T. fresh: Σ_i Cov_z f. Shape (p, p), lower triangles.
+        noise: Σ_i E_z f z^T. data: Σ_i E_z f x_i^T, None where it was not asked for. Shape
+            (p, d).
+    """
+
+    shared: Float[Array, "p p"]
+    fresh: Float[Array, "p p"]
+    noise: Float[Array, "p d"]
+    data: Float[Array, "p d"] | None
 
 
 def mehler_orders(p: int, d: int) -> int:
@@ -56,7 +72,8 @@ def noise_averages(
     x: Float[Array, "n d"],
     noising: Noising,
     weight: Float[Array, " n"] | None = None,
-) -> tuple[Float[Array, "p p"], Float[Array, "p p"], Float[Array, "p d"]]:
+    data: bool = False,
+) -> Averages:
     """`AbstractFeatures.averages` of the features ϱ(W y/√d)."""
     (n, d), p = x.shape, W.shape[0]
     orders = mehler_orders(p, d)
@@ -66,7 +83,7 @@ def noise_averages(
     scale = jnp.sqrt(noising.h / d) * length
 
     def add(total, start, size):
-        shared, fresh, first, square = total
+        shared, fresh, first, square, cross = total
         points = jax.lax.dynamic_slice_in_dim(x, start, size)
         mean = noising.a * preactivations(W, points)
         C, second = hermite_coefficients(activation, mean, scale, orders)
@@ -80,14 +97,17 @@ def noise_averages(
 
         (fresh, _), _ = jax.lax.scan(add_order, (fresh, R), C[1:])
         shared = shared + lower_product(C[0])
-        return shared, fresh, first + jnp.sum(C[1], 1), square + jnp.sum(second, 1)
+        cross = cross + product(C[0], points) if data else None
+        return shared, fresh, first + jnp.sum(C[1], 1), square + jnp.sum(second, 1), cross
 
     none, zero = jnp.zeros((p, p), x.dtype), jnp.zeros(p, x.dtype)
+    cross = jnp.zeros((p, d), x.dtype) if data else None
     block = max(256, 2**22 // (p * orders))
-    shared, fresh, first, square = stream(add, (none, none, zero, zero), n, block)
+    total = stream(add, (none, none, zero, zero, cross), n, block)
+    shared, fresh, first, square, cross = total
     diagonal = jnp.arange(p)
     fresh = fresh.at[diagonal, diagonal].set(square - jnp.diagonal(shared))
-    return shared, fresh, first[:, None] * unit
+    return Averages(shared, fresh, first[:, None] * unit, cross)
 
 
 def hermite_coefficients(

@@ -6,7 +6,7 @@ With K noises z_j for a point, f̄ the mean of its features over them, the sums 
 
 because the noises leave S_s/K in f̄. Without that bias, and exactly for K = ∞,
 
-    S_s = (B - A) K/(K-1),    S_g = A - S_s/K,    T = E (1/K) Σ_j f_j z_j^T.
+    S_s = (B - A) K/(K-1),    S_g = A - S_s/K,    T = E (1/K) Σ_j f_j z_j^T,    T_x = E f̄ x^T.
 
 A point's noises come from its own key, by its number among the points: results depend neither
 on blocks nor on classes. Memory is a few p² and one block of features.
@@ -37,19 +37,25 @@ class Sums(eqx.Module):
         mean_square: Σ f̄ f̄^T, shape (p, p).
         square: Σ (1/K) Σ_j f_j f_j^T, shape (p, p).
         cross: Σ (1/K) Σ_j f_j z_j^T, shape (p, d).
+        cross_data: Σ f̄ x^T, shape (p, d).
+        square_data: Σ |x|²/d.
     """
 
     count: Any
     mean_square: Float[Array, "p p"]
     square: Float[Array, "p p"]
     cross: Float[Array, "p d"]
+    cross_data: Float[Array, "p d"]
+    square_data: Float[Array, ""]
 
-    def moments(self, noises: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(S_g, S_s, T), without bias."""
+    def moments(self, noises: float) -> dict[str, np.ndarray]:
+        """S_g, S_s, T, T_x and X2 by these names, without bias."""
         lower = (np.tril(x) for x in (self.mean_square, self.square))
         A, B = ((x + np.tril(x, -1).T) / self.count for x in lower)
         S_s = (B - A) * (1 if math.isinf(noises) else noises / (noises - 1))
-        return A - S_s / noises, S_s, np.asarray(self.cross) / self.count
+        plain = {"T": self.cross, "T_x": self.cross_data, "X2": self.square_data}
+        means = {name: np.asarray(x) / self.count for name, x in plain.items()}
+        return {"S_g": A - S_s / noises, "S_s": S_s} | means
 
 
 def sums(
@@ -72,7 +78,7 @@ def sums(
         largest: of several calls' numbers of points, whose blocks are then of one shape.
     """
     p, d, dtype = features.p, X.shape[1], X.dtype
-    shapes = (p, p), (p, p), (p, d)
+    shapes = (p, p), (p, p), (p, d), (p, d), ()
     total = Sums(len(points), *(jnp.zeros(shape, dtype) for shape in shapes))
     for index, weight in _blocks(points, noises, largest):
         x, weight = jnp.asarray(X[index]), weight.astype(dtype)
@@ -80,7 +86,7 @@ def sums(
             total = _add_exactly(total, features, x, weight, noising)
         else:
             y, z = _noised(key, x, index, noising, int(noises))
-            total = _add(total, features.of(key, y), z, weight)
+            total = _add(total, features.of(key, y), x, z, weight)
         jax.block_until_ready(total.cross)
         advance(int(weight.sum()))
     return total
@@ -128,8 +134,8 @@ def _noised(key, x, index, noising, noises):
 
 
 @partial(jax.jit, donate_argnums=0)
-def _add(sums, f, z, weight):
-    """Add features f (p, rows K) of the noises z (rows K, d)."""
+def _add(sums, f, x, z, weight):
+    """Add features f (p, rows K) of the points x (rows, d) and their noises z (rows K, d)."""
     noises = f.shape[1] // len(weight)
     f = (f.reshape(-1, len(weight), noises) * weight[None, :, None]).reshape(f.shape)
     mean = jnp.mean(f.reshape(-1, len(weight), noises), axis=2)
@@ -138,14 +144,27 @@ def _add(sums, f, z, weight):
         sums.mean_square + lower_product(mean),
         sums.square + lower_product(f) / noises,
         sums.cross + product(f, z) / noises,
+        sums.cross_data + product(mean, x),
+        sums.square_data + _square(x, weight),
     )
 
 
 @partial(jax.jit, donate_argnums=0)
 def _add_exactly(sums, features, x, weight, noising):
-    shared, fresh, cross = features.averages(x, noising, weight)
-    square = sums.square + shared + fresh
-    return Sums(sums.count, sums.mean_square + shared, square, sums.cross + cross)
+    new = features.averages(x, noising, weight, data=True)
+    return Sums(
+        sums.count,
+        sums.mean_square + new.shared,
+        sums.square + new.shared + new.fresh,
+        sums.cross + new.noise,
+        sums.cross_data + new.data,
+        sums.square_data + _square(x, weight),
+    )
+
+
+def _square(x, weight):
+    """Σ |x|²/d."""
+    return jnp.sum(weight * jnp.mean(x**2, axis=1))
 
 
 @partial(jax.jit, static_argnames="noises")

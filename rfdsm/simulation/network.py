@@ -1,4 +1,4 @@
-"""A trained network: the score that fit gives, and evaluation and users take."""
+"""A trained network: the output and the score that evaluation and users take of it."""
 
 import io
 import json
@@ -13,24 +13,26 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._files.whole import whole_file
+from .._numerics.absent import ABSENT, Absent
 from .._numerics.linalg import product
 from ..ingredients.activations import AbstractActivation
 from ..ingredients.processes import Noising
+from ..ingredients.targets import Denoising
 from ..parameters.checks import float_array, is_traced
 from ..parameters.plain import restored, to_description
 from .blocks import BLOCK_ROWS
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
-FORMAT = "rfdsm network 1"
+FORMATS = "rfdsm network 1", "rfdsm network 2"  # the first are of the default target
 
 
 class Network(eqx.Module):
-    r"""A score network s(y) = B f(y), trained; a pytree.
+    r"""A trained network of output o(y) = w B f(y); a pytree, and the score as a function of y.
 
     Attributes:
         features: f; of a random-features network ϱ(W y/√d), with its W.
         B: the read-out, A/√p, shape (d, p); entries O(1/√p).
-        noising: y = a x + √h z, at which it was trained.
+        denoising: what it was trained on, τ = c_x x + c_z z at y = a x + √h z, and w.
 
     Example:
         >>> import jax, rfdsm
@@ -43,10 +45,15 @@ class Network(eqx.Module):
 
     features: AbstractFeatures
     B: Float[Array, "d p"]
-    noising: Noising
+    denoising: Denoising
+
+    @property
+    def noising(self) -> Noising:
+        """y = a x + √h z, at which it was trained."""
+        return self.denoising.noising
 
     def __call__(self, y: Any, key: Array | None = None) -> Float[Array, "*rows d"]:
-        """The score at noised points, shape (d,) or (rows, d).
+        """The score that the output implies at noised points, shape (d,) or (rows, d).
 
         Args:
             y: the points.
@@ -55,18 +62,32 @@ class Network(eqx.Module):
         Raises:
             ValueError: points of another dimension.
         """
+        return self._at(y, key, self.implied)
+
+    def output(self, y: Any, key: Array | None = None) -> Float[Array, "*rows d"]:
+        """o = w B f, in the target's units: it predicts τ. Arguments as of the score."""
+        return self._at(y, key, lambda read, y: self.denoising.scale * read)
+
+    def _at(self, y, key, result):
         y, d = float_array(y, "y"), self.B.shape[0]
         if y.ndim not in (1, 2) or y.shape[-1] != d:
             raise ValueError(f"y must have shape ({d},) or (rows, {d}), got {y.shape}.")
         rows = jnp.asarray(y, self.B.dtype).reshape(-1, d)
         keys = row_keys(jax.random.key(0) if key is None else key, len(rows))
-        return self.score(keys, rows, jnp.full(len(rows), -1)).reshape(y.shape)
+        read = self.read(keys, rows, jnp.full(len(rows), -1))
+        return result(read, rows).reshape(y.shape)
+
+    def implied(
+        self, read: Float[Array, "rows d"], y: Float[Array, "rows d"]
+    ) -> Float[Array, "rows d"]:
+        """The score that the read-out B f implies at y."""
+        return self.denoising.slope * read + self.denoising.tilt * y
 
     @eqx.filter_jit
-    def score(
+    def read(
         self, keys: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"]
     ) -> Float[Array, "rows d"]:
-        """s(y), a block of rows at a time, each with its key; see `AbstractFeatures.of`."""
+        """B f(y), a block of rows at a time, each with its key; see `AbstractFeatures.of`."""
 
         def one(row):
             key, y, point = row
@@ -85,13 +106,15 @@ class Network(eqx.Module):
         """
         if is_traced(self):
             raise ValueError("save needs a concrete network: call it outside of jit.")
+        network = jax.tree.map(jnp.asarray, self)  # numbers of one made by hand are Python's
         arrays = io.BytesIO()
-        eqx.tree_serialise_leaves(arrays, self)
+        eqx.tree_serialise_leaves(arrays, network)
         activation = getattr(self.features, "activation", None)
         about = {
-            "format": FORMAT,
+            "format": FORMATS[-1],
+            "data": not isinstance(self.denoising.data, Absent),
             "activation": activation and to_description(activation, whole=False),
-            "leaves": [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(self)],
+            "leaves": [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(network)],
             "crc32": zlib.crc32(arrays.getbuffer()),
         }
         with whole_file(path) as partial, partial.open("wb") as file:
@@ -113,7 +136,7 @@ class Network(eqx.Module):
             head, arrays = file.readline(), file.read()
         try:
             about = json.loads(head)
-            known = isinstance(about, dict) and about.get("format") == FORMAT
+            known = isinstance(about, dict) and about.get("format") in FORMATS
         except ValueError:
             known = False
         if not known:
@@ -128,6 +151,10 @@ class Network(eqx.Module):
         if about["activation"] is not None:
             what = "activation", AbstractActivation, about["activation"]
             features = NetworkFeatures(restored(*what, activation, f"Network.load({path})"), 0)
-        blank = jax.tree.structure(cls(features, 0, Noising(0, 0)))
+        noising, first = Noising(0, 0), about["format"] == FORMATS[0]
+        of_second = Denoising(noising, 0 if about.get("data") else ABSENT, 0, 0)
+        blank = jax.tree.structure((features, 0, noising if first else of_second))
         shapes = jax.tree.unflatten(blank, leaves)
-        return eqx.tree_deserialise_leaves(io.BytesIO(arrays), shapes)
+        features, B, last = eqx.tree_deserialise_leaves(io.BytesIO(arrays), shapes)
+        last = Denoising(last, ABSENT, -jnp.ones_like(last.h), last.h) if first else last
+        return cls(features, B, last)

@@ -1,4 +1,4 @@
-r"""Training: the read-out B = -(1/√h) V^T φ(U) of a rule's filter φ (docs/theory.md section 6).
+r"""Training: the read-out B = V^T φ(U)/w of a rule's filter φ (docs/theory.md section 6).
 
 A filter of one node is one linear system, by Cholesky. Any other is one eigendecomposition,
 which then serves every training time, and says whether the rule converges.
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..ingredients.filters import AbstractFilter
-from ..ingredients.processes import Noising
+from ..ingredients.targets import Denoising
 from .features import AbstractFeatures
 from .gram import AbstractEquations
 from .network import Network
@@ -34,14 +34,14 @@ def trained(
     equations: AbstractEquations,
     features: AbstractFeatures,
     training: AbstractFilter,
-    noising: Noising,
+    denoising: Denoising,
     rate: Float[Array, ""],
 ) -> Trained:
-    """The network that a training rule makes of the normal equations; rate is κ = 2h/ψ_p."""
+    """The network that a training rule makes of the normal equations; rate is κ = 2w²/ψ_p."""
 
     def network_of(fitted, loss, largest=None):
-        B = -jnp.swapaxes(fitted, -1, -2) / jnp.sqrt(noising.h)
-        return Trained(Network(features, B, noising), loss, largest)
+        B = jnp.swapaxes(fitted, -1, -2) / denoising.scale
+        return Trained(Network(features, B, denoising), loss, largest)
 
     reach = training.reach(rate)
     if training.systems == 1 and reach is None:

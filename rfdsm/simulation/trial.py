@@ -82,7 +82,7 @@ def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
             return measured(network, train_loss, drawn, experiment.sampler), largest
 
         def at(B, loss):
-            at_time = Network(network.features, B, network.noising)
+            at_time = Network(network.features, B, network.denoising)
             found = measured(at_time, loss, drawn, experiment.sampler)
             single = found.deviation.astype(jnp.float32)  # of all times they are many
             return found._replace(deviation=single)
@@ -117,12 +117,12 @@ def _eigenvalues(key, experiment: Experiment, trials: int) -> Array:
 
 def _trained(drawn: Draw, experiment: Experiment) -> Trained:
     equations = _equations(drawn, experiment)
-    arguments = experiment.training, experiment.noising, experiment.rate
+    arguments = experiment.training, experiment.denoising, experiment.rate
     return trained(equations, drawn.features, *arguments)
 
 
 def _equations(drawn: Draw, experiment: Experiment) -> AbstractEquations:
-    arguments = drawn.features, drawn.x, experiment.sizes.m, experiment.noising
+    arguments = drawn.features, drawn.x, experiment.sizes.m, experiment.denoising
     return normal_equations(drawn.key, *arguments)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from ..analysis import sampling_error
 from ..errors import LOSSES, NotConverged
 from ..ingredients.moments import Moments
-from ..ingredients.training import mode_rate
 from ..model import RFDSM
 from .lines import Lines
 
@@ -50,7 +49,7 @@ def error_bars(lines: Lines, moments: Moments, found: Any, kind: str) -> dict:
 
 def _places(model: RFDSM) -> int:
     """Fewer where the training rule is dear: many nodes."""
-    rate = mode_rate(model.process.noising().h, model.psi_p)
+    rate = model.denoising.rate(model.psi_p)
     return PLACES if np.size(model.training.nodes(rate).resolvents) == 1 else 1
 
 

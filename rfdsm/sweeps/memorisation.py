@@ -7,7 +7,7 @@ import numpy as np
 
 from ..analysis.records import model_of
 
-OF_BEST = "process.", "data."  # numbers that the best score's loss depends on
+OF_BEST = "process.", "target.", "data."  # numbers that the best score's loss depends on
 
 
 def memorises(dataset: Any) -> Any:

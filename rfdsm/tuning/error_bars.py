@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..analysis import sampling_error
-from ..errors import LOSSES
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from . import roads
@@ -28,8 +27,8 @@ def error_bar(
         model, value: the optimum of the problem, and its objective.
         measured: what it was searched with.
     """
-    name = problem.objective.what
-    if measured is None or name not in LOSSES or problem.objective.function is not None:
+    name = problem.objective.loss
+    if measured is None or name is None:
         return None
     several = [measured] if isinstance(measured, Moments) else [*measured]
     beside = _beside(several, float(model.psi_p))

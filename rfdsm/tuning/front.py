@@ -25,7 +25,6 @@ from .problem import Problem
 from .search import Infeasible, case_at, expansion, local, promising, settled, solve, spread
 
 LARGE_IS_BETTER = ("memorization_loss",)
-NULL_LOSS = 1.0  # of no score at all: a larger memorization loss protects nobody any better
 SCREENED, FOLLOWED = 32, 4  # starts of a level, at most
 SWEEPS = 2  # in which every level starts from its neighbours' optima too
 LOOSE = 1e6  # a bound that no error reaches
@@ -82,8 +81,8 @@ def pareto(
     Args:
         model, free, objective, subject_to, budget, starts, moments, report: as of `tune`.
         against: the name of the other error: memorization_loss is to be large (not memorised;
-            up to 1, the loss of no score), all others small. Or `at_least` or `at_most`, which
-            say so for anything and end the front at their bound.
+            up to the loss of no score, 1 of the noise), all others small. Or `at_least` or
+            `at_most`, which say so for anything and end the front at their bound.
         points: how many levels, evenly from that of the best objective to the best that can be
             reached (a thousandth short of it); or the levels themselves.
 
@@ -152,7 +151,8 @@ def _levels(
         last = solve(reversed_, loose, points, report)
         reached = float(last[0].goals[-1])
         if other.goal.label in LARGE_IS_BETTER:
-            reached = max(start, min(reached, NULL_LOSS))
+            # That of no network at all: a larger one protects nobody any better.
+            reached = max(start, min(reached, float(problem.model.baselines().null)))
         end = start + (1 - SHORT_OF_END) * (reached - start)
         seeds += [o.z for o in last]
         far = last[0]._replace(added=None)

@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..errors import FIELDS, LABELS, Errors
+from ..errors import FIELDS, LABELS, LOSSES, Errors
 from ..model import RFDSM
 from ..parameters.checks import finite, require, scalar, vector
+from ..parameters.numbers import own_numbers
 
-NAMES = (*FIELDS, "generalization_gap", "memorization_gap")
+GAPS = ("generalization_gap", "memorization_gap")
+NOISE_LOSS = "noise_loss"  # the test loss of the noise that the output implies
+NAMES = (*FIELDS, *GAPS, NOISE_LOSS)
 
 Road = Callable[[RFDSM], Errors]
 
@@ -70,11 +73,36 @@ class Point:
         return vars(self).get("errors")
 
 
+def read(name: str, model: Any, errors: Errors) -> Float[Array, ""]:
+    """An error by its name."""
+    if name == NOISE_LOSS:
+        return model.noise_loss(errors.test_loss)
+    return getattr(errors, name)
+
+
 class Goal(eqx.Module):
     """A number to read off a point: an error or cost by name, or a function of the model."""
 
     what: Any = eqx.field(static=True)
     function: Any = None
+
+    @property
+    def error(self) -> str | None:
+        """The error that is read, by its name; None of a function's own and of costs."""
+        over = isinstance(self.function, OverTimes)
+        name = self.function.error if over else self.function is None and self.what
+        return name if name in NAMES else None
+
+    @property
+    def loss(self) -> str | None:
+        """The loss that is read, itself or times what the model makes of it."""
+        name = "test_loss" if self.error == NOISE_LOSS else self.error
+        return name if self.function is None and name in LOSSES else None
+
+    @property
+    def in_units(self) -> bool:
+        """Whether the error is in the target's units, which others do not share."""
+        return self.error in (*LOSSES, *GAPS)
 
     def value(self, point: Point) -> Float[Array, ""]:
         """The number, a scalar."""
@@ -82,7 +110,7 @@ class Goal(eqx.Module):
             return self.function(point.model)
         if self.what in COSTS:
             return COSTS[self.what](point.model)
-        return getattr(point.errors, self.what)
+        return read(self.what, point.model, point.errors)
 
     @property
     def label(self) -> str:
@@ -110,34 +138,65 @@ class OverTimes(eqx.Module):
     ts: Float[Array, " times"]
     weights: Float[Array, " times"]
     error: str = eqx.field(static=True)
+    steps: bool = eqx.field(static=True, default=False)  # whether weights are those of ∫ dt
 
     @property
     def words(self) -> str:
         """In words, such as "score error over t = 0.1, 0.2"."""
         return f"{_words(self.error)} over t = {', '.join(f'{t:g}' for t in self.ts)}"
 
+    def require(self, model: RFDSM) -> None:
+        """Refuse times that the model's process does not have."""
+        for t in self.ts:
+            _at_time(model, t)
+
     def __call__(self, model: Any) -> Float[Array, ""]:
+        weights = self.weights
+        if self.steps:
+            weights = weights * jax.vmap(lambda t: _diffusion(model, t))(jnp.asarray(self.ts))
         if isinstance(model, RFDSM):
-            at = jax.vmap(lambda t: model.replace(t=t).solve().errors)(jnp.asarray(self.ts))
-            return jnp.sum(self.weights * getattr(at, self.error))
+
+            def one(t):
+                at = _at_time(model, t)
+                return read(self.error, at, at.solve().errors)
+
+            return jnp.sum(weights * jax.vmap(one)(jnp.asarray(self.ts)))
+        seen = [_at_time(model, t) for t in self.ts]
         values = [
-            weight * getattr(model.replace(t=t).asymptotics(), self.error)
-            for t, weight in zip(self.ts, self.weights, strict=True)
+            weight * read(self.error, at, at.asymptotics())
+            for at, weight in zip(seen, weights, strict=True)
         ]
         return sum(values[1:], values[0])
 
 
+def _at_time(model: Any, t: Any) -> Any:
+    """The model at another time, its process' own number (of several the first)."""
+    names = own_numbers(type(model.process))
+    if not names:
+        raise ValueError(f"over_times: {type(model.process).__name__} has no number as time.")
+    return model.replace(**{f"process.{next(iter(names))}": t})
+
+
+def _diffusion(model: Any, t: Any) -> Float[Array, ""]:
+    """½g² of the process dy = (ȧ/a) y dt + g dw in its own time: ½h |d log_snr/dt|."""
+    h = _at_time(model, t).process.noising().h
+    return h * jnp.abs(jax.grad(lambda t: _at_time(model, t).process.log_snr)(t)) / 2
+
+
 def over_times(ts: Any, weights: Any = None, error: str = "score_error") -> OverTimes:
-    r"""An error at several diffusion times, weighted: an objective or a constraint for `tune`.
+    r"""An error at several noise levels, weighted: an objective or a constraint for `tune`.
 
     Networks of the same psi_p, m and training rule, one for each time. With the score error and
-    the usual weights the value is the trapezoid rule of ∫ score_error dt, which bounds the
-    Kullback-Leibler divergence per dimension of the law that the reverse process dx = (x + 2s)
-    dt + √2 dw generates from the right start (Girsanov; for Ornstein-Uhlenbeck noising).
+    the usual weights the value is the trapezoid rule of ∫ ½g² score_error dt, which bounds the
+    Kullback-Leibler divergence per dimension of the law that the reverse process of dy =
+    (ȧ/a) y dt + g dw generates from the right start (Girsanov). ½g² = ½h |d log_snr/dt| is 1
+    for Ornstein-Uhlenbeck noising, whose reverse is dx = (x + 2s) dt + √2 dw, and t/(1 - t) for
+    flow matching.
 
     Args:
-        ts: diffusion times, shape (times,), increasing where there are no weights.
-        weights: of each time; None: those of the trapezoid rule over `ts`.
+        ts: times, shape (times,), of the process' own number: t, alpha_bar or sigma;
+            increasing where there are no weights.
+        weights: of each time; None: those of the trapezoid rule over `ts` times ½g².
         error: the name of an error.
 
     Raises:
@@ -150,15 +209,15 @@ def over_times(ts: Any, weights: Any = None, error: str = "score_error") -> Over
     """
     ts = vector(ts, "ts")
     require([(np.all((ts > 0) & finite(ts)), f"ts must be positive and finite, got {ts}.")])
-    if weights is None:
+    if steps := weights is None:
         require([(np.all(np.diff(ts) > 0), "ts must increase where no weights are given.")])
-        steps = np.diff(ts)
-        weights = (np.append(steps, 0) + np.append(0, steps)) / 2 if len(ts) > 1 else [1.0]
+        sides = np.diff(ts)
+        weights = (np.append(sides, 0) + np.append(0, sides)) / 2 if len(ts) > 1 else [1.0]
     weights = vector(weights, "weights")
     if weights.shape != ts.shape:
         raise ValueError(f"one weight per time: {len(weights)} weights for {len(ts)} times.")
     require([(np.all(finite(weights)), f"weights must be finite, got {weights}.")])
-    return OverTimes(ts, weights, _error_name(error))
+    return OverTimes(ts, weights, _error_name(error), steps)
 
 
 class Constraint(eqx.Module):

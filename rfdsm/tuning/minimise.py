@@ -41,10 +41,11 @@ def tune(
     Args:
         model: the problem; numbers that are not free stay as they are.
         free: names (psi_n, psi_p, m, process.t or t, training.lam or lam, training.tau or tau,
-            activation.slope, ...) with bounds (low, high), or None for the usual ones; m may
-            reach to infinity. Positive numbers are searched in their logarithm, m in 1/m.
-        objective: the name of an error or of a cost, or a function of the model that returns
-            one number (`over_times`, or your own).
+            target.angle or angle, ...) with bounds (low, high), or None for the usual ones; m
+            may reach to infinity. Positive numbers are searched in their logarithm, m in 1/m.
+        objective: the name of an error, or a function of the model that returns one number
+            (`over_times`, or your own). Between targets score_error compares, and noise_loss,
+            the test loss of the noise that the output implies.
         subject_to: `at_least`, `at_most`, or functions of the model that must not be negative.
         budget: costs that must not be exceeded: {"samples": 32.0} (psi_n m), "parameters"
             (psi_p), "flops" (of the fit, over d³); or (function, bound).
@@ -117,8 +118,12 @@ def problem_of(
         raise TypeError(f"optimizer must be an optax transformation, got {optimizer!r}.")
     problem = Problem(model, variables, goal, constraints, road, arguments, optimizer)
     for what, each in (("objective", goal), *(("constraint", c.goal) for c in constraints)):
+        if isinstance(each.function, goals.OverTimes):
+            each.function.require(model)
         if each.function is not None:
             _require_number(problem, what, each)
+        if each.in_units:
+            _require_one_unit(problem, each)
     return problem
 
 
@@ -126,10 +131,28 @@ def _require_known(goal: Goal) -> None:
     if goal.function is None and goal.what in NEED_TRUE_SCORE:
         raise ValueError(
             f"{goal.what} is not known with measured moments (the true score of the data is "
-            "not): take test_loss, of which it is the part above a constant."
+            "not): take noise_loss, of which h score_error is the part above a constant."
         )
     if isinstance(goal.function, goals.OverTimes):
         raise ValueError("over_times needs other times than the moments were measured at.")
+
+
+def _require_one_unit(problem: Problem, goal: Goal) -> None:
+    """Refuse a loss of τ = c_x x + c_z z where c_x and c_z move with what is free."""
+
+    def combination(z):
+        model = problem.variables.place(problem.model, z)
+        parts = model.target.combination(model.process)
+        return jnp.stack([jnp.asarray(part, z.dtype) for part in parts])
+
+    names = problem.variables.names
+    slopes = jax.jit(jax.jacfwd(combination))(jnp.full(len(names), 0.5))
+    for name, column in zip(names, slopes.T, strict=True):
+        if jnp.any(column != 0):
+            raise ValueError(
+                f"{goal.error} is in units that the free {name} changes: take score_error or "
+                "noise_loss, or of another loss a function with model.noise_loss(loss)."
+            )
 
 
 def _require_number(problem: Problem, what: str, goal: Goal) -> None:

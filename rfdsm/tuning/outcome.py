@@ -117,7 +117,8 @@ class Tuned:
         Args:
             key: a `jax.random.key`, the same for all networks.
             d: the dimension; None for `Samples`. trials: networks for each model.
-            factor: by which variables move; from m = ∞ m moves to 8.
+            factor: by which variables move, evenly spaced ones (an angle) by (factor - 1)/4
+                of the distance between their bounds; from m = ∞ m moves to 8.
             report: called with `Progress`.
 
         Raises:

@@ -30,7 +30,7 @@ class Widths(NamedTuple):
     Attributes:
         moments: in one or two groups, each stacked; narrower ones are filled up to the widest
             of their group with features that are 0, which changes no error, but the unit of
-            training time, κ = 2h/ψ_p.
+            training time, κ = 2w²/ψ_p.
         ratios: psi_p of each, shape (widths,).
         bends: from values at log psi_p to the natural cubic spline's second derivatives there.
     """
@@ -130,22 +130,19 @@ def _sized(moments: Moments, p: int, parts: str = "all") -> Moments:
                  for i in range(matrix.ndim)]  # fmt: skip
         return np.pad(matrix, space)
 
+    def arrays(of):
+        """Of moments or of parts of them."""
+        square = {name: sized(getattr(of, name), -1, -2) for name in ("S_g", "S_s")}
+        known = ["T"] if of.T_x is None else ["T", "T_x"]
+        long = {name: sized(getattr(of, name), -2) for name in known}
+        return square | long | {"X2": of.X2, "weights": of.weights}
+
     kept = None
     if moments.parts is not None and parts != "none":
         of = moments.parts
-        every = of.halves() if parts == "halves" else (of.S_g, of.S_s, of.T, of.weights)
-        S_g, S_s, T, weights = every
-        kept = Parts(sized(S_g, -1, -2), sized(S_s, -1, -2), sized(T, -2), weights)
-    return Moments(
-        sized(moments.S_g, -1, -2),
-        sized(moments.S_s, -1, -2),
-        sized(moments.T, -2),
-        moments.process,
-        moments.activation,
-        moments.weights,
-        moments.population,
-        parts=kept,
-    )
+        kept = Parts(**arrays(of.halves() if parts == "halves" else of))
+    about = {name: getattr(moments, name) for name in ("process", "activation", "population")}
+    return Moments(**arrays(moments), **about, parts=kept)
 
 
 def measured(model: RFDSM, moments: Moments) -> Errors:
@@ -220,7 +217,7 @@ def _log_ratios(model, widths):
     def at(width):
         ratio, moments = width
         filled = model.replace(psi_p=moments.psi_p)
-        # κ = 2h/ψ_p is its group's widest one's: time runs slower than at this width.
+        # κ = 2w²/ψ_p is its group's widest one's: time runs slower than at this width.
         filled = filled.replace(training=model.training.in_units(ratio / moments.psi_p))
         errors = measured(filled, moments)
         return jnp.stack([getattr(errors, name) for name in LOSSES])

@@ -11,6 +11,7 @@ from ..errors import FIELDS
 from ..ingredients.data import Samples
 from ..model import RFDSM
 from ..parameters.checks import positive_integer
+from ..parameters.scales import LINEAR
 from ..progress import Progress, Report, Steps
 from .goals import Goal, Point, Road
 from .optima import Optimum
@@ -20,6 +21,7 @@ from .search import FEASIBLE, case_at, integer, local, settled, spread
 from .variables import Variables
 
 FROM_INFINITY = 8.0  # what an infinite number (of noises) moves to
+SHARE = 0.25  # of the bounds' distance, times factor - 1: how far an evenly spaced number moves
 STANDARD_ERRORS = 2.0  # by which a neighbour must be better to count
 
 
@@ -262,11 +264,17 @@ def _half(problem: Problem, numbers, key, d, trials) -> list:
 def _moves(
     variables: Variables, base: Mapping[str, float], factor: float
 ) -> Iterator[tuple[str, float]]:
-    """Each variable up and down by the factor, within its bounds."""
+    """Each variable up and down by the factor, within its bounds.
+
+    One that is spaced evenly, and may be 0, by a share of what lies between them.
+    """
     for name in variables.names:
         value, (low, high) = base[name], variables.bounds(name)
         ends: tuple[float, ...] = (value / factor, value * factor)
-        if math.isinf(value):
+        if variables.scale(name) == LINEAR:
+            step = SHARE * (factor - 1) * (high - low)
+            ends = (max(low, value - step), min(high, value + step))
+        elif math.isinf(value):
             ends = (max(low, FROM_INFINITY),)
         elif name in variables.integer:
             down, up = map(round, ends)
@@ -274,7 +282,7 @@ def _moves(
         else:
             ends = (max(low, min(ends)), min(high, max(ends)))
         for end in ends:
-            if low <= end <= high and not math.isclose(end, value, rel_tol=1e-3):
+            if low <= end <= high and not math.isclose(end, value, rel_tol=1e-3, abs_tol=1e-9):
                 yield name, float(end)
 
 

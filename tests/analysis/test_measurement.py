@@ -5,6 +5,7 @@ The network's W is that of the moments; training sets, noises and test points ar
 
 import math
 from functools import partial
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -26,29 +27,37 @@ DATA = {
 }
 MULTIPLICITIES = (1, 4, 16, math.inf)
 LAMS = (1e-3, 1e-2)
+SCORE = rfdsm.ScoreTarget()
+VELOCITY = rfdsm.LinearTarget(*rfdsm.OrnsteinUhlenbeck(T).velocity())
+OTHERS = rfdsm.LinearTarget(data=1.0, noise=0.0), VELOCITY  # one kind, compiled once
+
+
+def regression(target):
+    """The target's `Denoising`, of numbers that are traced."""
+    denoising = target.denoising(rfdsm.OrnsteinUhlenbeck(T))
+    return jax.tree.map(lambda x: jnp.asarray(x, float), denoising)
 
 
 @partial(jax.jit, static_argnames=("n", "m", "flow"))
-def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
+def trained(key, X, W, denoising, n: int, m: float, numbers, flow: bool = False):
     """Losses of the read-outs of one training set, shape (numbers, 3).
 
     `numbers` are ridges, or for gradient flow training times.
     """
-    noising = rfdsm.OrnsteinUhlenbeck(T).noising()
     features = NetworkFeatures(rfdsm.Tanh(), W)
     of_points, of_noise, of_test, of_memory = jax.random.split(key, 4)
     order = jax.random.permutation(of_points, len(X))
     x, rest = X[order[:n]], X[jnp.resize(order[n:], 8192)]
-    equations = normal_equations(of_noise, features, x, m, noising)
-    rate = 2 * noising.h * X.shape[1] / len(W)
+    equations = normal_equations(of_noise, features, x, m, denoising)
+    rate = denoising.rate(len(W) / X.shape[1])
 
     def loss(key, network, x):
-        y, z = noising(key, x)
-        return jnp.mean((jnp.sqrt(noising.h) * network(y) + z) ** 2)
+        y, z = denoising.noising(key, x)
+        return jnp.mean((network.output(y) - denoising.target(x, z)) ** 2)
 
     def at(number):
         training = rfdsm.GradientFlow(number) if flow else rfdsm.Ridge(number)
-        network, train, _ = fitted(equations, features, training, noising, rate)
+        network, train, _ = fitted(equations, features, training, denoising, rate)
         again = jnp.resize(jnp.arange(n), 8192)
         memory = loss(of_memory, network, x[again])
         return jnp.stack([loss(of_test, network, rest), train, memory])
@@ -56,7 +65,7 @@ def trained(key, X, W, n: int, m: float, numbers, flow: bool = False):
     return jax.lax.map(at, numbers)
 
 
-def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None):
+def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None, targets=(SCORE,)):
     """A row per setting: names, network with standard errors, the three theories."""
     X = DATA[name]() if count is None else DATA[name](count)
     d = X.shape[1]
@@ -70,27 +79,24 @@ def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None):
         )
         chosen = measure()
         measured = [chosen, chosen if chosen.classes == 1 else measure(classes=1)]
-        for psi_n in ratios:
-            for m in multiplicities:
-                n = round(psi_n * d)
-                sets = SETS if psi_n > 0.5 else FEW_POINTS_SETS
-                keys = jax.random.split(jax.random.key(round(10 * psi_n)), sets)
-                found = np.stack(
-                    [trained(k, points, jnp.asarray(W), n, m, jnp.asarray(LAMS)) for k in keys]
-                )
-                for i, lam in enumerate(LAMS):
-                    here = model.replace(psi_n=psi_n, m=m, lam=lam)
-                    theories = [here.asymptotics(moments=each) for each in measured]
-                    theories.append(here.asymptotics())
-                    rows.append(
-                        (
-                            f"n = {psi_n:g} d, p = {psi_p:g} d, m = {m}, lam = {lam:g}",
-                            psi_n,
-                            found[:, i].mean(axis=0),
-                            found[:, i].std(axis=0, ddof=1) / math.sqrt(sets),
-                            [np.array([getattr(e, x) for x in LOSSES]) for e in theories],
-                        )
+        for target, psi_n, m in product(targets, ratios, multiplicities):
+            sets = SETS if psi_n > 0.5 else FEW_POINTS_SETS
+            keys = jax.random.split(jax.random.key(round(10 * psi_n)), sets)
+            about = regression(target), round(psi_n * d), m, jnp.asarray(LAMS)
+            found = np.stack([trained(k, points, jnp.asarray(W), *about) for k in keys])
+            for i, lam in enumerate(LAMS):
+                here = model.replace(psi_n=psi_n, m=m, lam=lam, target=target)
+                theories = [here.asymptotics(moments=each) for each in measured]
+                theories.append(here.asymptotics())
+                rows.append(
+                    (
+                        f"{target}, n = {psi_n:g} d, p = {psi_p:g} d, m = {m}, lam = {lam:g}",
+                        psi_n,
+                        found[:, i].mean(axis=0),
+                        found[:, i].std(axis=0, ddof=1) / math.sqrt(sets),
+                        [np.array([getattr(e, x) for x in LOSSES]) for e in theories],
                     )
+                )
     return rows
 
 
@@ -135,16 +141,27 @@ def _summary(x):
 
 
 def test_digits():
-    assert not judge("digits", compare("digits", (2.0,), (1.0,), (1, math.inf)))
+    """One measurement for all targets."""
+    multiplicities, targets = (1, math.inf), (SCORE, *OTHERS)
+    rows = compare("digits", (2.0,), (1.0,), multiplicities, targets=targets)
+    assert not judge("digits", rows)
 
 
 @pytest.mark.slow
 def test_patches():
     """Where one set of moments is off by a tenth and more."""
-    rows = compare("patches", (2.0,), (3.0,), (4,), count=20_000)
+    rows = compare("patches", (2.0,), (3.0,), (4,), 20_000, (SCORE, *OTHERS))
     assert not judge("patches", rows)
     one_class = np.array([r[4][1] / r[2] - 1 for r in rows])
     assert np.max(np.abs(one_class)) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, count", [("digits", None), ("patches", 20_000)])
+def test_data_and_velocity(name, count):
+    multiplicities = (1, 4, math.inf)
+    rows = compare(name, (1.0, 2.0, 4.0), (1.0, 3.0), multiplicities, count, OTHERS)
+    assert not judge(name, rows)
 
 
 @pytest.mark.slow
@@ -155,12 +172,12 @@ def test_whole_grid(name):
     assert not judge(name, compare(name, ratios, (1.0, 3.0, 6.0)))
 
 
-FLOWS = [(1.0, 4), (2.5, 10), (6.25, 10)]
+FLOWS = [(1.0, 4, SCORE), (2.5, 10, SCORE), (6.25, 10, SCORE), (2.5, 10, VELOCITY)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("psi_p, times", FLOWS)
-def test_gradient_flow_on_digits(psi_p, times):
+@pytest.mark.parametrize("psi_p, times, target", FLOWS)
+def test_gradient_flow_on_digits(psi_p, times, target):
     """Every loss at several training times: 3 % and two standard errors of six sets."""
     X, m, n = images.digits(), 4, 128
     d, taus = X.shape[1], np.geomspace(1, 1e4, times)
@@ -170,6 +187,7 @@ def test_gradient_flow_on_digits(psi_p, times):
         psi_p=psi_p,
         m=m,
         t=T,
+        target=target,
         training=rfdsm.GradientFlow(100.0),
         data=rfdsm.Samples(X),
     )
@@ -178,7 +196,16 @@ def test_gradient_flow_on_digits(psi_p, times):
     keys = jax.random.split(jax.random.key(7), 6)
     found = np.stack(
         [
-            trained(k, jnp.asarray(X), jnp.asarray(W), n, m, jnp.asarray(taus), True)
+            trained(
+                k,
+                jnp.asarray(X),
+                jnp.asarray(W),
+                regression(target),
+                n,
+                m,
+                jnp.asarray(taus),
+                True,
+            )
             for k in keys
         ]
     )

@@ -27,7 +27,7 @@ def population(problem):
     c = problem.activation.constants(a**2 * sigma_x2, h)
     return AveragedEquations(
         problem.psi_n, problem.psi_p, c.b**2 * a**2, c.b**2 * h, c.v2, c.s2,
-        law.eigenvalues, law.weights, h, a**2 * law.eigenvalues + h,
+        law.eigenvalues, law.weights, problem.denoising,
     )  # fmt: skip
 
 
@@ -172,21 +172,21 @@ def test_strong_ridge_learns_nothing():
 # Section 9: published formulas that are wrong or easily misread.
 
 
-def test_one_minus_K_is_the_penalised_loss_and_not_the_train_loss():
+def test_penalised_loss_is_the_penalised_loss_and_not_the_train_loss():
     problem = model(psi_n=3.0, psi_p=6.0, m=3.0, data=TWO_ATOMS)
     features, _ = state(problem)
     lam = problem.training.lam
 
-    def one_minus_K(lam):
+    def penalised_loss(lam):
         u = 1 / problem.m
-        return features.state(solve_unknowns(features, lam, u)[0], lam, u).one_minus_K
+        return features.state(solve_unknowns(features, lam, u)[0], lam, u).penalised_loss
 
     train_loss = problem.asymptotics().train_loss
     # The penalty is λ times the slope of the minimum in λ: an envelope, no two-point function.
     np.testing.assert_allclose(
-        train_loss, one_minus_K(lam) - lam * jax.grad(one_minus_K)(lam), rtol=1e-9
+        train_loss, penalised_loss(lam) - lam * jax.grad(penalised_loss)(lam), rtol=1e-9
     )
-    assert float(train_loss) < 0.8 * float(one_minus_K(lam))
+    assert float(train_loss) < 0.8 * float(penalised_loss(lam))
 
 
 def test_fresh_data_deform_by_the_noised_covariance_and_not_by_the_identity():

@@ -11,8 +11,11 @@ import pytest
 from values import VALUES
 
 import rfdsm
+from rfdsm._numerics.absent import ABSENT
 from rfdsm.asymptotics.averaged import AveragedEquations
 from rfdsm.asymptotics.equivalent import solve_unknowns
+from rfdsm.ingredients.processes import Noising
+from rfdsm.ingredients.targets import Denoising
 
 FIELDS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
 ACTIVATIONS = {
@@ -91,7 +94,7 @@ def test_nearly_linear_features_converge():
 
     features = AveragedEquations(
         psi_n, psi_p, b2 * a2, b2 * h, nonlinear * a2**2, nonlinear * -np.expm1(-4 * t),
-        sigma, weights, h, a2[:, None] * sigma + h[:, None],
+        sigma, weights, Denoising(Noising(np.sqrt(a2), h), ABSENT, -np.ones(count), h),
     )  # fmt: skip
     features = jax.tree.map(jnp.asarray, features)
     assert float(jnp.max(jax.jit(jax.vmap(mismatch))(features, lam, u))) < 1e-12
@@ -188,15 +191,14 @@ def test_resolvent_of_two_points_by_divided_differences():
             s2,
             jnp.array([0.0, 0.5, 2.0]),
             jnp.array([0.2, 0.5, 0.3]),
-            noise=1.0,
-            noised=jnp.ones(3),
+            rfdsm.ScoreTarget().denoising(rfdsm.OrnsteinUhlenbeck(1.0)),
         )
         one, two = (
             features.state(solve_unknowns(features, lam, u)[0], lam, u) for lam in (lam1, lam2)
         )
         forth = two_point(features, one, two, features.sources(one, two))
         back = two_point(features, two, one, features.sources(two, one))
-        return forth, back, (two.one_minus_K - one.one_minus_K) / (lam2 - lam1)
+        return forth, back, (two.penalised_loss - one.penalised_loss) / (lam2 - lam1)
 
     rng = np.random.default_rng(7)
     for _ in range(20):

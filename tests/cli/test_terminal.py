@@ -79,7 +79,10 @@ def test_the_version(capsys):
         ("predict a.csv b.csv", "b.csv"),
         ("curve", "NAME=START:STOP:COUNT"),
         ("point --psi-n 8 --psi-p 2 --m 1 --t 1 --tau 1 --steps 4", "--steps and --tau do not"),
-        (f"{' '.join(POINT)} --activation polynomial", "is unknown with that many numbers"),
+        (
+            f"{' '.join(POINT)} --activation polynomial",
+            "polynomial:COEFFICIENTS is missing",
+        ),
         (f"{' '.join(POINT)} --simulate d", "d has no number"),
         (f"{' '.join(POINT)} --simulate d=1e300", "d must be below 2^31, got 1e+300"),
         ("predict --against psi_p --psi-p 3", "--psi-p gives it again"),

@@ -117,6 +117,44 @@ def test_tau_makes_it_gradient_flow():
     assert isinstance(flow, GradientFlow) and float(flow.tau) == 7
 
 
+NUMBERS = {"psi_n": 2.0, "psi_p": 3.0, "m": 1.0, "lam": 1e-2}
+
+
+@pytest.mark.parametrize(
+    "free, more, bounds, start",
+    [
+        ("process.t", {"process": "fm"}, (0.05, 0.95), rfdsm.FlowMatching(0.5)),
+        ("process.t", {"process": "fm:.3"}, (0.05, 0.95), rfdsm.FlowMatching(0.3)),
+        ("process.t", {}, (1e-2, 3.0), rfdsm.OrnsteinUhlenbeck(math.sqrt(3e-2))),
+        ("process.alpha_bar", {}, (0.05, 0.95), rfdsm.VariancePreserving(0.5)),
+        ("process.sigma", {"sigma_data": 2.0}, (0.05, 20.0), rfdsm.Preconditioned(1.0, 2.0)),
+    ],
+)
+def test_free_numbers_are_of_the_kind_that_is_named(free, more, bounds, start):
+    plan = request.plan({**NUMBERS, **more, "free": {free: None}})
+    assert plan.free == {free: bounds}
+    for name, value in vars(start).items():
+        assert float(getattr(plan.model.process, name)) == pytest.approx(float(value))
+    assert type(plan.model.process) is type(start)
+
+
+@pytest.mark.parametrize(
+    "free, text, start",
+    [
+        ("target.angle", None, rfdsm.AngleTarget(math.pi / 4)),
+        ("target.angle", "angle:0.3", rfdsm.AngleTarget(0.3)),
+        ("target.data", "1,-0.5", rfdsm.LinearTarget(1.0, -0.5)),
+    ],
+)
+def test_a_target_is_free(free, text, start):
+    given = {**NUMBERS, "t": 0.2, **({"target": text} if text else {})}
+    plan = request.plan({**given, "free": {free: None}})
+    assert plan.model.target == start
+    assert plan.free[free] == ((0, math.pi / 2) if text != "1,-0.5" else (-1, 1))
+    assert request.short("target.angle") == "angle"
+    assert request.short("target.data") == "target.data", "data is another thing"
+
+
 def test_over_times_needs_no_t():
     numbers = {"psi_n": 2.0, "psi_p": 3.0, "m": 1.0, "over_times": [0.1, 0.3]}
     plan = request.plan({**numbers, "free": {"training.lam": None}})
@@ -349,6 +387,8 @@ def test_data_have_usual_numbers(X):
     whole = request.plan({"psi_n": 25.0, "free": {"training.lam": None}}, points)
     assert float(whole.model.psi_n) * 12 == 300, "all points"
     assert float(whole.model.m) == 4 and whole.widths == (3,)
+    asked = request.plan({"free": {"target.angle": None}}, points)
+    assert asked.error == "noise_loss", "losses of targets are in units of their own"
 
 
 LAM, M = "--free lam=1e-6:10", "--free m"
@@ -361,6 +401,17 @@ REST = "--psi-n 4 --psi-p 16 --m 2 --t 0.2"
         (REST, "nothing is free"),
         (f"--psi-n 4 --psi-p 16 --m 2 {LAM}", "--t is missing"),
         (f"--psi-p 16 --m 2 --t 0.2 {LAM}", "--psi-n is missing"),
+        (
+            f"--psi-n 4 --psi-p 16 --m 2 --process vp {LAM}",
+            "--alpha-bar or --process vp:ALPHA_BAR is missing: give it, or make it free",
+        ),
+        (f"{REST} --free target.data", "--target [linear:]DATA,NOISE is missing"),
+        (f"{REST} --free data", "--free has no 'data'"),
+        (f"{REST} --free sigma", "--sigma and --t do not belong together"),
+        (
+            f"--psi-n 4 --psi-p 16 --m 2 --process ve:1 {LAM} --over-times .1,.2",
+            "--over-times are of a process with a t",
+        ),
         (f"{REST} --free psi_x", "--free has no 'psi_x': the numbers are psi_n"),
         (f"{REST} --free activation.slope", "activation.slope needs bounds"),
         (f"{REST} --free psi_x=1:2 --lam 1", "psi_x"),

@@ -1,5 +1,6 @@
 """Measured moments: the ingredient, its equations against the definition, the measurement."""
 
+import json
 import math
 import warnings
 
@@ -11,6 +12,7 @@ import pytest
 import rfdsm
 from rfdsm.asymptotics.equivalent import solve_unknowns
 from rfdsm.asymptotics.measured import MeasuredEquations
+from rfdsm.ingredients.rotated import Parts
 from rfdsm.simulation import moment_sums as stream
 from rfdsm.simulation.features import FunctionFeatures, NetworkFeatures
 
@@ -38,7 +40,8 @@ def random_moments(classes=None, seed=0, population=None, p=P, d=D, draws=None, 
         S_g = scale * (0.5 * W @ W.T + 0.1 * V @ V.T)
         V = rng.normal(size=(p, 2 * p)) / math.sqrt(2 * p)
         S_s = 0.3 * W @ W.T + 0.05 * V @ V.T
-        return S_g, S_s, math.sqrt(0.3) * W
+        X2 = np.array(0.5 + scale)
+        return S_g, S_s, math.sqrt(0.3) * W, np.sqrt(0.5 * scale * X2) * W, X2
 
     def of_classes():
         if classes is None:
@@ -53,7 +56,9 @@ def random_moments(classes=None, seed=0, population=None, p=P, d=D, draws=None, 
             np.stack(each) for each in zip(*(of_classes() for _ in range(draws)), strict=True)
         )
     weights = None if classes is None else rng.dirichlet(np.full(classes, 5.0))
-    return rfdsm.Moments(*arrays, PROCESS, weights=weights, population=population, **more)
+    S_g, S_s, T, T_x, X2 = arrays
+    about = {"T_x": T_x, "X2": X2, "weights": weights, "population": population}
+    return rfdsm.Moments(S_g, S_s, T, PROCESS, **about, **more)
 
 
 def model(**changes):
@@ -65,20 +70,36 @@ def losses(errors):
     return np.array([getattr(errors, name) for name in LOSSES])
 
 
-# A reference from docs/theory.md section 12, nothing of the package: plain iteration for the
-# one-point equations, two-point functions by differences in a deformation of U.
+TARGETS = {  # of two kinds, each compiled once
+    "score": rfdsm.ScoreTarget(),
+    "data": rfdsm.LinearTarget(1.0, 0.0),
+    "velocity": rfdsm.LinearTarget(*PROCESS.velocity()),
+    "mixed": rfdsm.LinearTarget(0.3, -1.2),
+}
+
+
+def combination(target):
+    """(c_x, c_z) at the process of these tests."""
+    return tuple(float(x) for x in target.combination(PROCESS))
+
+
+# A reference from docs/theory.md sections 12 and 14, nothing of the package: plain iteration
+# for the one-point equations, two-point functions by differences in a deformation of U.
 
 
 class Reference:
     """Deterministic equivalents by plain iteration, deformed by `epsilon` times a matrix."""
 
-    def __init__(self, moments, psi_n, u):
+    def __init__(self, moments, psi_n, u, c_x=0.0, c_z=-1.0):
         one = moments.weights is None
-        self.S_g, self.S_s, self.T = (
+        self.S_g, self.S_s, T, T_x, X2 = (
             np.asarray(x)[None] if one else np.asarray(x)
-            for x in (moments.S_g, moments.S_s, moments.T)
+            for x in (moments.S_g, moments.S_s, moments.T, moments.T_x, moments.X2)
         )
+        self.of_data, self.of_noise = c_x * T_x, c_z * T
+        self.square_data, self.square_noise = c_x**2 * X2, c_z**2
         self.w = np.ones(1) if one else np.asarray(moments.weights)
+        self.null = self.w @ self.square_data + self.square_noise
         self.n, self.u, self.d = psi_n * moments.d, u, moments.d
 
     def solve(self, lam, deformation=0.0):
@@ -100,31 +121,38 @@ class Reference:
                 break
         return Q, i0, alpha, of_g
 
+    def T(self, i0, alpha):
+        """Of E f τ^T what the training points and their noises leave."""
+        of_data = np.tensordot(self.w * i0, self.of_data, 1)
+        return of_data + np.tensordot(self.w * alpha, self.of_noise, 1)
+
     def K(self, lam, deformation=0.0):
-        Q, _, alpha, _ = self.solve(lam, deformation)
-        T = np.tensordot(self.w * alpha, self.T, 1)
-        return 1 - self.w @ alpha + np.sum(T * (Q @ T)) / self.d
+        Q, i0, alpha, _ = self.solve(lam, deformation)
+        T = self.T(i0, alpha)
+        left = self.w @ (self.square_data * i0 + self.square_noise * alpha)
+        return self.null - left + np.sum(T * (Q @ T)) / self.d
 
     def losses(self, lam, step=1e-5):
-        """The three losses of a ridge fit, without the left-out correction."""
-        Q, _, alpha, _ = self.solve(lam)
-        T = np.tensordot(self.w * alpha, self.T, 1)
-        aligned = np.sum(np.tensordot(self.w, self.T, 1) * (Q @ T)) / self.d
+        """The test and train loss of a ridge fit, without the left-out correction."""
+        Q, i0, alpha, _ = self.solve(lam)
+        aligned = np.sum(self.T(1, 1) * (Q @ self.T(i0, alpha))) / self.d
         C = np.tensordot(self.w, self.S_g + self.S_s, 1)
         fresh = -(self.K(lam, step * C) - self.K(lam, -step * C)) / (2 * step)
         slope = (self.K(lam + step) - self.K(lam - step)) / (2 * step)
-        train = 1 - self.K(lam) + lam * slope
-        return 1 - 2 * aligned + fresh, train
+        train = self.null - self.K(lam) + lam * slope
+        return self.null - 2 * aligned + fresh, train
 
 
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("classes", [None, 3])
 @pytest.mark.parametrize(
     "m, psi_n, lam", [(3.0, 2.0, 1e-2), (1.0, 4.0, 1e-1), (jnp.inf, 1.0, 1e-2)]
 )
-def test_losses_are_those_of_the_definition(classes, m, psi_n, lam):
-    moments = random_moments(classes, seed=3)
-    errors = model(m=m, psi_n=psi_n, lam=lam).asymptotics(moments=moments)
-    test, train = Reference(moments, psi_n, float(1 / m)).losses(lam)
+def test_losses_are_those_of_the_definition(classes, m, psi_n, lam, target):
+    moments, target = random_moments(classes, seed=3), TARGETS[target]
+    errors = model(m=m, psi_n=psi_n, lam=lam, target=target).asymptotics(moments=moments)
+    reference = Reference(moments, psi_n, float(1 / m), *combination(target))
+    test, train = reference.losses(lam)
     assert float(errors.test_loss) == pytest.approx(test, rel=1e-7)
     assert float(errors.train_loss) == pytest.approx(train, rel=1e-7)
     assert np.isnan([errors.score_error, errors.bias2, errors.variance]).all()
@@ -132,19 +160,27 @@ def test_losses_are_those_of_the_definition(classes, m, psi_n, lam):
         assert float(errors.memorization_loss) == pytest.approx(float(errors.train_loss))
 
 
-@pytest.mark.parametrize("classes", [None, 2])
-def test_one_noise_per_point_obeys_leave_one_out(classes):
+@pytest.mark.parametrize(
+    "classes, target", [(None, "score"), (2, "score"), (None, "data"), (2, "velocity")]
+)
+def test_one_noise_per_point_obeys_leave_one_out(classes, target):
     """At m = 1 memorization comes by averaging over fresh noises: K_mem by a finite network.
 
     A direct check of K_mem: networks with Gaussian features of exactly these moments.
     """
     p, d, n, m, lam, trials = 60, 20, 80, 2, 0.05, 60
-    moments = random_moments(classes, seed=5, p=p, d=d)
+    moments, target = random_moments(classes, seed=5, p=p, d=d), TARGETS[target]
+    c_x, c_z = combination(target)
     rng = np.random.default_rng(1)
     w = np.ones(1) if classes is None else np.asarray(moments.weights)
     S_g, S_s, T = moments.rotated.shared, moments.rotated.fresh, moments.rotated.cross
-    # f = g + (T z + rest): Cov_z f = S_s = T T^T + rest needs S_s - T T^T positive.
-    roots = [np.linalg.cholesky(S + 1e-12 * np.eye(p)) for S in S_g]
+    T_x, X2 = moments.rotated.cross_data, moments.rotated.square_data
+    # f = (T_x x/X2 + more) + (T z + rest): Cov_z f = S_s = T T^T + rest needs S_s - T T^T
+    # positive, and S_g the same of x.
+    more = [
+        np.linalg.cholesky(S - t @ t.T / size + 1e-12 * np.eye(p))
+        for S, t, size in zip(S_g, T_x, X2, strict=True)
+    ]
     rest = [
         np.linalg.cholesky(S - t @ t.T + 1e-12 * np.eye(p)) for S, t in zip(S_s, T, strict=True)
     ]
@@ -152,23 +188,27 @@ def test_one_noise_per_point_obeys_leave_one_out(classes):
     for _ in range(trials):
         c = rng.choice(len(w), size=n, p=w)
         z, e = rng.normal(size=(n, m, d)), rng.normal(size=(n, m, p))
-        g = np.stack([roots[k] @ rng.normal(size=p) for k in c])
+        x = np.sqrt(X2[c])[:, None] * rng.normal(size=(n, d))
+        g = np.stack(
+            [T_x[k] @ x[i] / X2[k] + more[k] @ rng.normal(size=p) for i, k in enumerate(c)]
+        )
         f = g[:, None] + np.stack([z[i] @ T[k].T + e[i] @ rest[k].T for i, k in enumerate(c)])
-        F, Z = f.reshape(-1, p), z.reshape(-1, d)
-        B = -np.linalg.solve(F.T @ F / len(F) + lam * np.eye(p), F.T @ Z / len(F)).T
-        train = np.mean((F @ B.T + Z) ** 2)
-        again = np.mean((g @ B.T) ** 2)
-        again += np.mean([np.sum((B @ T[k] + np.eye(d)) ** 2) / d for k in c])
-        again += np.mean([np.sum((B @ rest[k]) ** 2) / d for k in c])
-        total = np.tensordot(w, S_g, 1)
-        test = np.trace(B @ total @ B.T) / d
-        test += sum(
-            q * (np.sum((B @ t + np.eye(d)) ** 2) + np.sum((B @ r) ** 2)) / d
-            for q, t, r in zip(w, T, rest, strict=True)
+        F, tau = f.reshape(-1, p), (c_x * x[:, None] + c_z * z).reshape(-1, d)
+        B = np.linalg.solve(F.T @ F / len(F) + lam * np.eye(p), F.T @ tau / len(F)).T
+        train = np.mean((F @ B.T - tau) ** 2)
+        of_noise = [
+            (np.sum((B @ t - c_z * np.eye(d)) ** 2) + np.sum((B @ r) ** 2)) / d
+            for t, r in zip(T, rest, strict=True)
+        ]
+        again = np.mean((g @ B.T - c_x * x) ** 2) + np.mean([of_noise[k] for k in c])
+        test = sum(
+            q * (np.trace(B @ S @ B.T - 2 * c_x * B @ t) / d + c_x**2 * size + each)
+            for q, S, t, size, each in zip(w, S_g, T_x, X2, of_noise, strict=True)
         )
         found.append([test, train, again])
     found = np.array(found)
-    theory = losses(model(psi_n=n / d, psi_p=p / d, m=m, lam=lam).asymptotics(moments=moments))
+    there = model(psi_n=n / d, psi_p=p / d, m=m, lam=lam, target=target)
+    theory = losses(there.asymptotics(moments=moments))
     bars = found.std(axis=0, ddof=1) / math.sqrt(trials)
     # The shift of a finite size is of order 1/d² for such features, about 1 % here.
     assert np.all(np.abs(found.mean(axis=0) - theory) < 3 * bars + 0.015 * theory), (
@@ -176,11 +216,29 @@ def test_one_noise_per_point_obeys_leave_one_out(classes):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("m, psi_n", [(2.0, 1.5), (1.0, 3.0), (jnp.inf, 2.0)])
+def test_linear_features_are_the_averaged_theory(target, m, psi_n):
+    """Without a ridge any p > d linear features fit the same linear map of y, whatever W is."""
+    lam, p = 1e-7, 3 * D
+    process, activation = rfdsm.FlowMatching(0.4), rfdsm.Polynomial((0.0, 1.0))
+    a, h = (float(x) for x in process.scales())
+    W = np.random.default_rng(0).normal(size=(p, D)) / math.sqrt(D)
+    moments = rfdsm.Moments(
+        a**2 * W @ W.T, h * W @ W.T, math.sqrt(h) * W, process, activation, T_x=a * W, X2=1.0
+    )
+    about = {"process": process, "activation": activation, "target": TARGETS[target]}
+    there = model(psi_n=psi_n, m=m, lam=lam, **about)
+    found, exact = there.asymptotics(moments=moments), there.asymptotics()
+    np.testing.assert_allclose(losses(found), losses(exact), rtol=1e-5)
+
+
 @pytest.mark.slow
-def test_averaged_theory_is_the_limit_of_its_own_moments():
+@pytest.mark.parametrize("target", ["score", "velocity"])
+def test_averaged_theory_is_the_limit_of_its_own_moments(target):
     """Exact moments of the Gaussian surrogate approach the W-averaged theory as p grows."""
     sizes, gaps = (32, 64, 128, 256), []
-    problem = rfdsm.RFDSM(psi_n=2.0, psi_p=2.0, m=3.0, t=0.2, lam=1e-2)
+    problem = rfdsm.RFDSM(psi_n=2.0, psi_p=2.0, m=3.0, t=0.2, lam=1e-2, target=TARGETS[target])
     c = problem.activation.constants(*_scales(problem))
     exact = losses(problem.asymptotics())
     for d in sizes:
@@ -205,7 +263,7 @@ def surrogate(problem, c, W):
     one, linear = np.eye(len(W)), W @ W.T
     return rfdsm.Moments(
         c.b**2 * a**2 * linear + c.v2 * one, c.b**2 * h * linear + c.s2 * one,
-        c.b * np.sqrt(h) * W, problem.process, problem.activation,
+        c.b * np.sqrt(h) * W, problem.process, problem.activation, T_x=c.b * a * W, X2=1.0,
     )  # fmt: skip
 
 
@@ -213,13 +271,15 @@ def surrogate(problem, c, W):
 def test_equal_classes_change_nothing():
     one = random_moments(seed=1)
     three = rfdsm.Moments(
-        *(np.stack([x] * 3) for x in (one.S_g, one.S_s, one.T)),
-        PROCESS, weights=[0.5, 0.3, 0.2],
+        *(np.stack([x] * 3) for x in (one.S_g, one.S_s, one.T)), PROCESS,
+        weights=[0.5, 0.3, 0.2], T_x=np.stack([one.T_x] * 3), X2=np.full(3, one.X2),
     )  # fmt: skip
-    np.testing.assert_allclose(
-        losses(model().asymptotics(moments=three)), losses(model().asymptotics(moments=one)),
-        rtol=1e-11,
-    )  # fmt: skip
+    for target in TARGETS.values():
+        there = model(target=target)
+        np.testing.assert_allclose(
+            losses(there.asymptotics(moments=three)), losses(there.asymptotics(moments=one)),
+            rtol=1e-11,
+        )  # fmt: skip
 
 
 def test_the_basis_of_the_features_is_of_no_consequence():
@@ -227,12 +287,14 @@ def test_the_basis_of_the_features_is_of_no_consequence():
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(P, P)))[0]
     turned = rfdsm.Moments(
         rotation @ one.S_g @ rotation.T, rotation @ one.S_s @ rotation.T, rotation @ one.T,
-        PROCESS, weights=one.weights,
+        PROCESS, weights=one.weights, T_x=rotation @ one.T_x, X2=one.X2,
     )  # fmt: skip
-    np.testing.assert_allclose(
-        losses(model().asymptotics(moments=turned)), losses(model().asymptotics(moments=one)),
-        rtol=1e-11,
-    )  # fmt: skip
+    for target in (rfdsm.ScoreTarget(), rfdsm.VelocityTarget()):
+        there = model(target=target)
+        np.testing.assert_allclose(
+            losses(there.asymptotics(moments=turned)), losses(there.asymptotics(moments=one)),
+            rtol=1e-11,
+        )  # fmt: skip
 
 
 def test_the_left_out_are_the_population_without_the_training_points():
@@ -404,6 +466,27 @@ def test_bad_moments_are_one_line(capsys):
         with pytest.raises(ValueError, match=message) as info:
             rfdsm.Moments(*arguments)
         assert "\n" not in str(info.value)
+    T_x, X2 = good.T_x, good.X2
+    for known, message in (
+        (dict(T_x=T_x), "both or neither"),
+        (dict(X2=X2), "both or neither"),
+        (dict(T_x=T_x[:-1], X2=X2), "shape of T"),
+        (dict(T_x=T_x, X2=[X2, X2]), "each class"),
+        (dict(T_x=T_x * np.nan, X2=X2), "NaN"),
+        (dict(T_x=T_x, X2=-X2), "X2 must be positive"),
+        (dict(T_x=T_x, X2=0.01 * X2 / D), "per dimension"),
+        (
+            dict(
+                T_x=T_x,
+                X2=X2,
+                parts=Parts(*(x[None, None] for x in (S_g, S_s, T)), np.ones((1, 1))),
+            ),
+            "both or neither",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message) as info:
+            rfdsm.Moments(S_g, S_s, T, **known)
+        assert "\n" not in str(info.value)
     stacked = [np.stack([x] * 2) for x in (S_g, S_s, T)]
     for weights, message in (
         ([0.5, 0.4], "sum to 1"),
@@ -435,6 +518,19 @@ def test_other_models_are_refused():
             assert "\n" not in str(info.value)
 
 
+def test_moments_without_the_data_know_targets_of_the_noise_alone():
+    one = random_moments(seed=0)
+    moments = rfdsm.Moments(one.S_g, one.S_s, one.T, PROCESS)
+    found, expected = (losses(model().asymptotics(moments=each)) for each in (moments, one))
+    np.testing.assert_array_equal(found, expected)
+    message = "^these moments know targets of the noise alone .no T_x.: measure again."
+    for target in (rfdsm.DataTarget(), rfdsm.LinearTarget(0.0, 1.0)):
+        with pytest.raises(ValueError, match=f"{message}$"):
+            model(target=target).solve(moments=moments)
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(lambda m: m.solve(moments=moments).errors, model(target=target))
+
+
 # The measurement.
 
 
@@ -456,7 +552,7 @@ def problem(samples):
 
 
 def exact_by_quadrature(problem, W):
-    """S_g, S_s, T of every point by Gauss-Hermite in the two directions a pair of rows sees."""
+    """The moments by Gauss-Hermite in the two directions that a pair of rows of W sees."""
     X = problem.data.X
     a, h = (float(x) for x in problem.process.scales())
     g, w = np.polynomial.hermite_e.hermegauss(60)
@@ -469,6 +565,7 @@ def exact_by_quadrature(problem, W):
     G, slope = first @ w, first @ (w * g)
     S_g = G.T @ G / len(X)
     T = np.mean(slope, 0)[:, None] * W / length[:, None]
+    T_x, X2 = G.T @ X / len(X), np.mean(X**2)
     total = np.empty((p, p))
     for i in range(p):
         for j in range(p):
@@ -477,7 +574,7 @@ def exact_by_quadrature(problem, W):
                 r * g[:, None] + math.sqrt(max(0, 1 - r * r)) * g
             )
             total[i, j] = np.mean(np.einsum("nx,nxy,x,y->n", first[:, i], np.tanh(other), w, w))
-    return S_g, total - S_g, T
+    return {"S_g": S_g, "S_s": total - S_g, "T": T, "T_x": T_x, "X2": X2}
 
 
 def test_exact_averages_are_the_integrals(samples):
@@ -491,9 +588,8 @@ def test_exact_averages_are_the_integrals(samples):
     )
     key, W = jax.random.key(1), weights(problem, 1)
     got = rfdsm.measure(problem, key, math.inf, classes=1, W=W, halves=False, report=quiet)
-    S_g, S_s, T = exact_by_quadrature(problem, W)
-    for mine, exact in ((got.S_g, S_g), (got.S_s, S_s), (got.T, T)):
-        np.testing.assert_allclose(mine, exact, atol=1e-9)
+    for name, exact in exact_by_quadrature(problem, W).items():
+        np.testing.assert_allclose(getattr(got, name), exact, atol=1e-9)
     assert got.population == 40 and got.classes == 1 and got.draws is None
 
 
@@ -510,15 +606,17 @@ def test_finitely_many_noises_leave_no_bias(problem, noises):
         stream.sums(jax.random.key(i), features, X, points, noising, noises).moments(noises)
         for i in range(40)
     ]
-    for k, name in enumerate(("S_g", "S_s", "T")):
-        each = np.stack([one[k] for one in found])
+    for name in ("S_g", "S_s", "T", "T_x"):
+        each = np.stack([one[name] for one in found])
         bars = each.std(axis=0, ddof=1) / math.sqrt(len(each))
-        z = (each.mean(axis=0) - exact[k]) / bars
+        z = (each.mean(axis=0) - exact[name]) / bars
         assert np.max(np.abs(z)) < 4.5 and abs(np.mean(z)) < 0.5, (name, np.max(np.abs(z)))
     # Without the correction it would show: S_s/noises is many standard errors.
-    each = np.stack([one[0] for one in found])
+    each = np.stack([one["S_g"] for one in found])
     bars = each.std(axis=0, ddof=1) / math.sqrt(len(each))
-    assert np.mean(np.diagonal(exact[1] / noises / bars)) > 5
+    assert np.mean(np.diagonal(exact["S_s"] / noises / bars)) > 5
+    for one in found:
+        assert one["X2"] == pytest.approx(np.mean(X**2), rel=1e-13)
 
 
 def test_blocks_and_classes_only_order_the_sums(problem, monkeypatch):
@@ -526,15 +624,15 @@ def test_blocks_and_classes_only_order_the_sums(problem, monkeypatch):
     whole = rfdsm.measure(problem, key, 4, classes=1, halves=False, report=quiet)
     parts = rfdsm.measure(problem, key, 4, classes=5, halves=False, report=quiet)
     np.testing.assert_allclose(parts.weights.sum(), 1)
-    for name in ("S_g", "S_s", "T"):
+    for name in ("S_g", "S_s", "T", "T_x", "X2"):
         mean = np.tensordot(parts.weights, getattr(parts, name), 1)
         np.testing.assert_allclose(
             mean, getattr(whole, name), atol=2e-2 if name == "S_g" else 1e-12
         )
     monkeypatch.setattr(stream, "BLOCK_ROWS", 64)
     blocks = rfdsm.measure(problem, key, 4, classes=1, halves=False, report=quiet)
-    np.testing.assert_allclose(blocks.S_g, whole.S_g, atol=1e-13)
-    np.testing.assert_allclose(blocks.S_s, whole.S_s, atol=1e-13)
+    for name in ("S_g", "S_s", "T_x", "X2"):
+        np.testing.assert_allclose(getattr(blocks, name), getattr(whole, name), atol=1e-13)
 
 
 @few
@@ -542,7 +640,7 @@ def test_halves_are_halves(problem):
     key = jax.random.key(4)
     both = rfdsm.measure(problem, key, 8, classes=3, halves=True, report=quiet)
     assert both.halves.draws == 2 and both.halves.population == 150
-    for name in ("S_s", "T"):
+    for name in ("S_s", "T", "T_x", "X2"):
         mean = np.mean(getattr(both.halves, name), axis=0)
         np.testing.assert_allclose(mean, getattr(both, name), atol=1e-12)
 
@@ -565,6 +663,32 @@ def test_saved_and_loaded_whole(problem, tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match="not a file of moments"):
         rfdsm.Moments.load(tmp_path / "other.npz")
+
+
+@few
+def test_files_of_earlier_moments_know_targets_of_the_noise_alone(problem, tmp_path):
+    """Format 1 has no T_x; what a later rfdsm wrote is refused."""
+    moments = rfdsm.measure(
+        problem, jax.random.key(5), 4, classes=2, warned=False, report=quiet
+    )
+    moments.save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        arrays = dict(file)
+
+    def written(format_, names):
+        about = json.loads(str(arrays["about"])) | {"format": format_}
+        kept = {name: x for name, x in arrays.items() if name.split(".")[-1] in names}
+        np.savez(tmp_path / "other.npz", **kept | {"about": json.dumps(about)})
+        return tmp_path / "other.npz"
+
+    earlier = rfdsm.Moments.load(written(1, ("S_g", "S_s", "T", "weights", "population")))
+    assert earlier.T_x is None and earlier.parts.T_x is None and earlier.population == 300
+    for name in ("S_g", "S_s", "T", "weights"):
+        np.testing.assert_array_equal(getattr(earlier, name), getattr(moments, name))
+    with pytest.raises(ValueError, match="no T_x"):
+        problem.replace(target=rfdsm.DataTarget()).solve(moments=earlier)
+    with pytest.raises(ValueError, match="later rfdsm"):
+        rfdsm.Moments.load(written(3, arrays))
 
 
 @few
@@ -641,8 +765,8 @@ def test_features_of_a_function_are_those_of_the_network(problem):
         found = stream.sums(key, features, X, points, noising, 4).moments(4)
         if features is ours:
             expected = found
-    for x, y in zip(found, expected, strict=True):
-        np.testing.assert_allclose(x, y, atol=1e-12)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-12)
 
 
 def test_few_points_warn_with_a_number(problem):

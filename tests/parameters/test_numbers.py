@@ -10,6 +10,7 @@ from rfdsm.parameters.numbers import (
     declared,
     full_name,
     kinds,
+    number_called,
     numbers,
     own_numbers,
     short_names,
@@ -39,7 +40,46 @@ def test_short_names_are_last_parts():
         assert full_name(MODEL, short) == full
     assert full_name(MODEL, "learning_rate") == "training.learning_rate", "of another kind"
     assert full_name(MODEL, "nothing") == "nothing"
-    assert short_names(["a.x", "b.x", "c.y"]) == {"a.x": "a.x", "b.x": "b.x", "c.y": "y"}
+    names = {"m": "m", "a.x": "a.x", "b.x": "b.x", "c.y": "y", "c.data": "c.data", "c.m": "c.m"}
+    assert short_names(rfdsm.RFDSM, names) == names
+
+
+class Reach(rfdsm.AbstractProcess):
+    """Its numbers are called as ingredients and a method of the model are."""
+
+    data: float = rfdsm.number("r", "reach")
+    training: float = rfdsm.number("s", "start")
+    density: float = rfdsm.number("u", "density")
+
+    def scales(self):
+        return self.data, self.training + self.density
+
+    def domain(self):
+        return []
+
+
+def test_an_ingredient_keeps_its_name():
+    """A number that is called as an ingredient is too has its dotted name everywhere."""
+    model = MODEL.replace(process=Reach(0.5, 0.25, 0.125))
+    short = short_names(rfdsm.RFDSM, numbers(model))
+    assert short["process.data"] == "process.data" and short["process.density"] == "density"
+    assert full_name(model, "data") == "data", "the ingredient, not the number"
+    assert full_name(model, "density") == "process.density", "a method has no say"
+    changed = model.replace(**{"process.data": 0.75, "density": 1.0})
+    assert (changed.process.data, changed.process.density) == (0.75, 1.0)
+    assert isinstance(model.replace(data=rfdsm.Gaussian((2.0,))).data, rfdsm.Gaussian)
+    with pytest.raises(ValueError, match=r"'no' is no number .* process.data, process.train"):
+        number_called(model, "no")
+    with pytest.raises(ValueError, match="'data' is no number"):
+        number_called(model, "data")
+
+
+def test_the_numbers_of_chosen_kinds():
+    """A name that several kinds have is of the first, or of the kind that is named."""
+    assert declared(rfdsm.RFDSM)["process.t"].words == "diffusion time"
+    of = declared(rfdsm.RFDSM, {"process": rfdsm.FlowMatching})
+    assert of["process.t"].words == "flow time" and of["process.t"].measured
+    assert "process.sigma" not in of and "training.tau" in of
 
 
 def test_replace_takes_every_short_name():
@@ -52,7 +92,14 @@ def test_replace_takes_every_short_name():
         MODEL.replace(**{"tau": 1.0, "training.tau": 2.0})
 
 
-@pytest.mark.parametrize("kind", [*kinds(AbstractTraining).values(), rfdsm.OrnsteinUhlenbeck])
+PROCESSES = (
+    rfdsm.OrnsteinUhlenbeck,
+    rfdsm.VarianceExploding,
+    rfdsm.Preconditioned,
+)
+
+
+@pytest.mark.parametrize("kind", [*kinds(AbstractTraining).values(), *PROCESSES])
 def test_what_is_allowed_is_what_is_taken(kind):
     usual = dict.fromkeys(arguments(kind), 1.0)
     for name, each in own_numbers(kind).items():

@@ -12,7 +12,6 @@ from scipy import special
 
 import rfdsm
 from rfdsm import simulation
-from rfdsm.ingredients.processes import Noising
 from rfdsm.simulation import (
     blocks,
     evaluate,
@@ -26,7 +25,7 @@ from rfdsm.simulation.read_out import trained
 
 A, H = math.exp(-0.2), -math.expm1(-0.4)
 a, h = jnp.asarray(A), jnp.asarray(H)
-NOISING = Noising(a, h)
+SCORE = rfdsm.ScoreTarget().denoising(rfdsm.OrnsteinUhlenbeck(0.2))  # fitted to τ = -z
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def draws(n, p, d, seed=0):
 def averaged(activation, W, x):
     """U and V of infinitely many noises."""
     key, features = jax.random.key(0), NetworkFeatures(activation, W)
-    return gram.normal_equations(key, features, x, math.inf, NOISING)
+    return gram.normal_equations(key, features, x, math.inf, SCORE)
 
 
 def lower(matrix):
@@ -68,12 +67,12 @@ def test_stream_is_the_sum_over_all_pairs(m, block, monkeypatch):
     """Blocks of several noises, of one, and of some of the points, with and without a rest."""
     monkeypatch.setattr(gram, "BLOCK_ROWS", block)
     key, W, x = draws(n=10, p=7, d=5)
-    got = gram.streamed(key, NetworkFeatures(jnp.tanh, W), x, m, NOISING)
+    got = gram.streamed(key, NetworkFeatures(jnp.tanh, W), x, m, SCORE)
     y, z = blocked_pairs(key, x, m, block)
     f = np.tanh(y @ np.asarray(W).T / math.sqrt(5))
     np.testing.assert_allclose(lower(got.U), lower(f.T @ f / len(f)), rtol=1e-12)
-    np.testing.assert_allclose(got.V, f.T @ z / len(f), rtol=1e-10, atol=1e-14)
-    np.testing.assert_allclose(got.noise, np.mean(z * z))
+    np.testing.assert_allclose(got.V, -f.T @ z / len(f), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(got.null, np.mean(z * z))
 
 
 def test_scores_do_not_depend_on_blocks(monkeypatch):
@@ -82,7 +81,7 @@ def test_scores_do_not_depend_on_blocks(monkeypatch):
     expected = np.tanh(np.asarray(y @ W.T) / math.sqrt(5)) @ np.asarray(B).T
     for block in (4, 5, 100):
         monkeypatch.setattr(networks, "BLOCK_ROWS", block)
-        network = rfdsm.Network(NetworkFeatures(jnp.tanh, W), B, NOISING)
+        network = rfdsm.Network(NetworkFeatures(jnp.tanh, W), B, SCORE)
         np.testing.assert_allclose(network(y), expected, rtol=1e-12)
         np.testing.assert_allclose(network(y[0]), expected[0], rtol=1e-12)
 
@@ -94,25 +93,25 @@ def test_both_forms_of_the_fit_minimise_the_loss(lam):
     key, W, x = draws(n, p, d)
     y, z = blocked_pairs(key, x, m, n * m)
     f = np.asarray(NetworkFeatures(jnp.tanh, W).of(key, jnp.asarray(y))).T
-    U, V = f.T @ f / len(f), f.T @ z / len(f)
-    B = -np.linalg.solve(U + lam * np.eye(p), V).T / math.sqrt(H)
+    U, V = f.T @ f / len(f), -f.T @ z / len(f)
+    B = np.linalg.solve(U + lam * np.eye(p), V).T / math.sqrt(H)
 
     of_gram = gram.Gram(jnp.asarray(lower(U)), jnp.asarray(V), jnp.asarray(np.mean(z**2)))
     features = NetworkFeatures(jnp.tanh, W)
-    of_pairs = gram.Pairs(*gram.pairs(key, features, x, 0, n * m, NOISING))
+    of_pairs = gram.Pairs(*gram.pairs(key, features, x, 0, n * m, SCORE))
     for form in of_gram, of_pairs:
         for weight in 1.0, 0.7:  # φ(x) = weight/(x + λ)
             fitted, got = form.system(lam, weight)
             np.testing.assert_allclose(
-                -fitted.T / math.sqrt(H), weight * B, rtol=1e-7, atol=1e-9
+                fitted.T / math.sqrt(H), weight * B, rtol=1e-7, atol=1e-9
             )
             residuals = math.sqrt(H) * f @ (weight * B).T + z
             np.testing.assert_allclose(got, np.mean(residuals**2), rtol=1e-8)
         training = rfdsm.Ridge(lam)
-        by_system = trained(form, features, training, NOISING, 1.0)
+        by_system = trained(form, features, training, SCORE, 1.0)
         by_modes = form.modes().filtered(training.filter(form.modes().eigenvalues, 1.0))
         np.testing.assert_allclose(by_system.network.B, B, rtol=1e-7, atol=1e-9)
-        np.testing.assert_allclose(-by_modes[0].T / math.sqrt(H), B, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(by_modes[0].T / math.sqrt(H), B, rtol=1e-6, atol=1e-8)
 
     # and the penalised loss of docs/theory.md section 1 is stationary there
     def penalised(B):
@@ -196,7 +195,7 @@ def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
     n, p, d = 3, 6, 40
     _, W, x = draws(n, p, d)
     got = averaged(activation, W, x)
-    assert float(got.noise) == 1
+    assert float(got.null) == 1
     means = A * np.asarray(x @ W.T) / math.sqrt(d)
     lengths = np.linalg.norm(W, axis=1)
     deviations = math.sqrt(H / d) * lengths
@@ -219,7 +218,7 @@ def test_infinitely_many_noises_are_averaged_exactly(activation, tolerance):
     f = function(means[..., None] + deviations[:, None] * g)
     np.testing.assert_allclose(np.diag(got.U), np.mean(f**2 @ w, 0), rtol=1e-6)
     stein = np.mean(f @ (w * g), 0)[:, None] * np.asarray(W) / lengths[:, None]
-    np.testing.assert_allclose(got.V, stein, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(got.V, -stein, rtol=1e-5, atol=1e-9)
 
 
 def test_points_of_weight_0_are_left_out_of_the_averages(model):
@@ -231,10 +230,12 @@ def test_points_of_weight_0_are_left_out_of_the_averages(model):
         fewer = drawn.features
         if features == "gaussian":
             fewer = dataclasses.replace(fewer, shared=fewer.shared[::2])
-        got = drawn.features.averages(drawn.x, experiment.noising, weight)
-        expected = fewer.averages(drawn.x[::2], experiment.noising)
-        for x, y in zip(got, expected, strict=True):
+        got = drawn.features.averages(drawn.x, experiment.noising, weight, data=True)
+        expected = fewer.averages(drawn.x[::2], experiment.noising, data=True)
+        for x, y in zip(got[:2], expected[:2], strict=True):
             np.testing.assert_allclose(lower(x), lower(y), rtol=1e-10, atol=1e-12)
+        for x, y in zip(got[2:], expected[2:], strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
 
 
 def test_hermite_coefficients_of_relu_are_exact():
@@ -486,9 +487,9 @@ def test_bad_input(model, changes, arguments, message):
 
 @pytest.mark.parametrize("m", [0, -1.0, math.nan, 2.5])
 def test_number_of_noises_is_checked_for_callers_without_a_model(model, m):
-    rest = {"process": model.process, "activation": model.activation, "data": model.data}
+    rest = {name: value for name, value in vars(model).items() if name != "m"}
     with pytest.raises(ValueError, match="integer m of at least 1"):
-        simulation.experiment(10, psi_n=1, psi_p=1, m=m, training=model.training, **rest)
+        simulation.experiment(10, m=m, **rest)
 
 
 @pytest.mark.parametrize("name", ["psi_n", "psi_p", "m"])

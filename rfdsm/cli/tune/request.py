@@ -15,13 +15,14 @@ from ...ingredients.moments import Moments
 from ...model import RFDSM
 from ...parameters.checks import positive_integer
 from ...parameters.numbers import Number, declared, escaped, numbers
+from ...parameters.scales import LINEAR
 from ...progress import LONG
 from ...sweeps.prediction import Points, load, usual
 from ...tuning import at_least, at_most, over_times, roads
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
 from .. import options
-from .settings import FREE, NETWORKS
+from .settings import FREE, NETWORKS, SHORT
 
 STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
@@ -109,17 +110,26 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
         free = _usual_free(settings)
     if not free:
         raise ValueError("nothing is free: name what to tune, as in --free psi_p=0.1:100.")
-    free = {name: _bounds(name, bounds, points) for name, bounds in free.items()}
+    kinds, told = _kinds(settings, free)
+    about = declared(RFDSM, kinds)
+    free = {name: _bounds(name, about, bounds, points) for name, bounds in free.items()}
     least, most = (settings.get(name, {}) for name in ("at_least", "at_most"))
-    error = settings.get("objective", "score_error" if points is None else "test_loss")
+    error = settings.get("objective", _usual_error(free, points))
     times = tuple(settings.get("over_times", ()))
     if times and "process.t" in free:
         raise ValueError("t is free, and --over-times sets it: leave one out.")
+    if times and "process.t" not in about:
+        raise ValueError("--over-times are of a process with a t: take --process ou or fm.")
     if points is not None:
         _require_known(settings, {error, *least, *most})
-    elif times and {*least, *most} <= {*COSTS}:  # else constraints hold at the t given
-        settings = {"t": times[0], **settings}
-    model = _model(settings, free, points)
+    elif times and {*least, *most} <= {*COSTS} and "process.t" not in told:
+        settings = {"t": times[0], **settings}  # else constraints hold at the t given
+    middles = {
+        name: _middle(about[name], *bounds)
+        for name, bounds in free.items()
+        if not about[name].many and name not in told
+    }
+    model = _model({**middles, **settings}, points)
     widths: tuple[float, ...] = ()
     if points is not None:
         free, widths = _measured(free, model, settings.get("widths", WIDTHS), points)
@@ -165,16 +175,41 @@ def _usual_free(settings: Mapping[str, Any]) -> dict[str, None]:
     return dict.fromkeys(left)
 
 
+def _usual_error(free: Mapping[str, Any], points: Points | None) -> str:
+    """The error to make small, on data a loss in one unit for all targets that are tried."""
+    if points is None:
+        return "score_error"
+    targets = any(name.startswith("target.") for name in free)
+    return "noise_loss" if targets else "test_loss"
+
+
 def short(name: str) -> str:
     """A number's name on the command line: lam of training.lam."""
-    return name.rpartition(".")[2]
+    return SHORT.get(name, name)
 
 
-def _bounds(name: str, given: Any, points: Points | None) -> tuple[float, float]:
+def _kinds(
+    settings: Mapping[str, Any], free: Mapping[str, Any]
+) -> tuple[dict[str, type], set[str]]:
+    """The kinds of ingredients that are asked for, and the numbers that their texts told.
+
+    Raises:
+        ValueError: what is free is no number, or numbers that belong to no kind together.
+    """
+    for name in free:
+        number = declared(RFDSM).get(name)
+        if number is None or number.fixed:
+            raise ValueError(f"--free has no {name!r}: the numbers are {', '.join(FREE)}.")
+    chosen = options.chosen({**free, **settings})
+    told = {f"{owner}.{name}" for owner, (_, numbers) in chosen.items() for name in numbers}
+    return {owner: kind for owner, (kind, _) in chosen.items() if kind}, told
+
+
+def _bounds(
+    name: str, about: Mapping[str, Number], given: Any, points: Points | None
+) -> tuple[float, float]:
     """Bounds as given, or the usual ones."""
-    number = declared(RFDSM).get(name)
-    if number is None or number.fixed:
-        raise ValueError(f"--free has no {name!r}: the numbers are {', '.join(FREE)}.")
+    number = about[name]
     if given is not None:
         return given
     if points is not None and number.count == "n":
@@ -183,31 +218,25 @@ def _bounds(name: str, given: Any, points: Points | None) -> tuple[float, float]
     if points is not None and number.count == "p":
         return MEASURED_PSI_P
     if number.bounds is None:
-        raise ValueError(f"{name} needs bounds, as in --free {name}=0.1:1.")
+        raise ValueError(f"{name} needs bounds, as in --free {short(name)}=0.1:1.")
     return number.bounds
 
 
-def _model(settings: Mapping[str, Any], free: Mapping[str, Any], points: Any) -> RFDSM:
-    """The model of the fixed numbers; a free one that is not given starts in the middle."""
-    about = declared(RFDSM)
-    middles = {
-        name: _middle(about[name], *bounds)
-        for name, bounds in free.items()
-        if not about[name].many and name.partition(".")[0] not in settings
-    }
+def _model(settings: Mapping[str, Any], points: Points | None) -> RFDSM:
+    """The model of the numbers that are given, or where free ones start."""
 
-    def missing(option: str) -> str:
-        word = option.removeprefix("--").replace("-", "_")
-        return f"{option} is missing: give it, or make it free, --free {word}."
+    def missing(option: str, name: str) -> str:
+        return f"{option} is missing: give it, or make it free, --free {name}."
 
     known = {} if points is None else {"data": Samples(points.X), **usual(points.X)}
-    return options.model({**middles, **settings}, missing, **known)
+    return options.model({**settings}, missing, **known)
 
 
 def _middle(number: Number, low: float, high: float) -> float:
     """The middle, as the number is spaced; of the usual bounds where these are none."""
     finite = math.isfinite(low) and (math.isfinite(high) or number.scale.inverse)
-    if not (low < high and finite and (low > 0 or number.bounds is None)):
+    allowed = low > 0 or number.scale == LINEAR or number.bounds is None
+    if not (low < high and finite and allowed):
         low, high = number.bounds or (1.0, 1.0)
     scale = number.scale.between(low, high)
     return float(scale.number(scale.grid(low, high, 3)[1]))

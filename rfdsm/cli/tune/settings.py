@@ -16,7 +16,8 @@ from .. import options
 from ..toml import flat, load, texts
 
 WITHOUT = ("law",)  # of a model's options: the data are DATA, or Gaussian
-FREE = tuple(x for x, name in options.names().items() if not declared(RFDSM)[name].fixed)
+SHORT = {full: short for short, full in options.names().items()}
+FREE = tuple(x for name, x in SHORT.items() if not declared(RFDSM)[name].fixed)
 NETWORKS = options.Networks("--verify", {"d": 64, "trials": 8}, least=2)
 TABLES = ("free", "at_least", "at_most", "budget", "verify")
 
@@ -169,7 +170,8 @@ SETTINGS = {
     ),
     "objective": Setting(
         lambda value, option: _text(value, option).replace("-", "_"),
-        "The error to make small: score_error; with DATA test_loss.",
+        "The error to make small: score_error; with DATA test_loss, or where numbers of the "
+        "target are free noise_loss, of the noise that the output implies.",
     ),
     "at_least": Setting(_limits, "An error that must not be below. Repeatable.", NUMBER),
     "at_most": Setting(_limits, "An error that must not be above. Repeatable.", NUMBER),

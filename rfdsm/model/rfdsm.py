@@ -7,37 +7,36 @@ not know this class.
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import asymptotics as _theory, simulation as _simulation
-from ._numerics import contour
-from .errors import Baselines, Errors, Sizes, Solution, times_came_third
-from .ingredients.activations import AbstractActivation, Tanh
-from .ingredients.data import AbstractData, Gaussian, baselines
-from .ingredients.moments import Moments
-from .ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
-from .ingredients.targets import AbstractTarget, Denoising, ScoreTarget
-from .ingredients.training import AbstractTraining, Ridge
-from .parameters.checks import (
-    float_array,
+from .. import asymptotics as _theory, simulation as _simulation
+from .._numerics import contour
+from ..errors import Baselines, Errors, Sizes, Solution, times_came_third
+from ..ingredients.activations import AbstractActivation, Tanh
+from ..ingredients.data import AbstractData, Gaussian, baselines
+from ..ingredients.moments import Moments
+from ..ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
+from ..ingredients.targets import AbstractTarget, Denoising, ScoreTarget
+from ..ingredients.training import AbstractTraining, Ridge
+from ..parameters.checks import (
     float_leaves,
     positive,
     require,
     require_float64,
     scalar,
 )
-from .parameters.copies import replaced
-from .parameters.numbers import ingredient, number, one_of, require_ingredients
-from .parameters.plain import from_plain, to_plain
-from .parameters.scales import INVERSE
-from .parameters.words import described
+from ..parameters.copies import replaced
+from ..parameters.numbers import ingredient, number, one_of, require_ingredients
+from ..parameters.plain import from_plain, to_plain
+from ..parameters.scales import INVERSE
+from ..parameters.words import described
+from .spectral import Spectral
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 
 
-class RFDSM(eqx.Module):
+class RFDSM(Spectral):
     r"""Denoising score matching with a random-features network, at fixed ratios.
 
     s_A(y) = (A/√p) ϱ(W y/√d), W (p×d) iid N(0, 1) and frozen, A trained on n points with m
@@ -81,7 +80,7 @@ class RFDSM(eqx.Module):
         "m", "noises per data point", bounds=(1.0, np.inf), scale=INVERSE, integer=True
     )
     process: AbstractProcess = ingredient(AbstractProcess, measured=True)
-    target: AbstractTarget = ingredient(AbstractTarget)
+    target: AbstractTarget = ingredient(AbstractTarget, usual=ScoreTarget)
     activation: AbstractActivation = ingredient(AbstractActivation, measured=True)
     data: AbstractData = ingredient(AbstractData, measured=True)
     training: AbstractTraining = ingredient(AbstractTraining)
@@ -319,53 +318,6 @@ class RFDSM(eqx.Module):
 
     def _experiment(self, d, features) -> _simulation.Experiment:
         return _simulation.experiment(d, features=features, **vars(float_leaves(self)))
-
-    def density(self, x: Any) -> Float[Array, " *shape"]:
-        """The density of eigenvalues of U = (1/N) Σ f f^T at x (docs/theory.md section 7).
-
-        Without broadening, and without the atom (`atoms`): with it the density integrates to
-        1 over x. 0 outside of the bulks (`edges`), NaN where it could not be solved.
-
-        Args:
-            x: eigenvalues, real, any shape; O(1), up to ψ_p for the largest at p >> d.
-
-        Raises:
-            TypeError: x is not real, or float32 numbers.
-        """
-        x = float_array(x, "x")
-        return _theory.density(*self._spectrum(), x.ravel()).reshape(x.shape)
-
-    def atoms(self) -> _theory.Atom:
-        """The position and the mass of the eigenvalues that are all the same; mass 0 for none.
-
-        At 0 where there are more features than pairs, of mass 1 - mψ_n/ψ_p; at m = ∞ at s²,
-        of mass 1 - (1 + ψ_n)/ψ_p. In a real network the one at s² is smeared by O(s²/√d).
-        """
-        return _theory.atom(*self._spectrum())
-
-    def edges(self) -> Float[Array, "bulks 2"]:
-        """The ends of each bulk of the spectrum of U, ascending, shape (bulks, 2).
-
-        For concrete numbers only: their count is not known before.
-
-        Warns:
-            UserWarning: a bulk is too narrow to be found.
-        """
-        return jnp.asarray(_theory.edges(*self._spectrum()))
-
-    def bulk_masses(self, edges: Any = None) -> Float[Array, " bulks"]:
-        """The share of all eigenvalues in each bulk of `edges` (`edges()`), shape (bulks,)."""
-        edges = np.asarray(self.edges() if edges is None else edges)
-        return jnp.asarray(_theory.bulk_masses(*self._spectrum(), edges))
-
-    def largest_learning_rate(self) -> float:
-        """η = 2/(κ(λ_max + λ)), from which on `GradientDescent` diverges."""
-        return _theory.stable_rate(self._problem())
-
-    def _spectrum(self):
-        """(equations, u) of the averaged theory."""
-        problem = self._problem()
-        return _theory.averaged_equations(problem)[0], problem.inverse_m
 
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
