@@ -527,15 +527,14 @@ def test_derivatives_as_users_take_them(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flow", [False, True])
-def test_second_derivatives(flow):
+def test_second_derivatives():
     """In the time of flow matching and the target's angle: finite, symmetric, and of forward
     over reverse the differences of the first."""
 
     def error(x, numbers):
         changes = {"process": rfdsm.FlowMatching(numbers[0])}
         changes |= {"target": rfdsm.AngleTarget(numbers[1])}
-        return model_of(x, flow=flow, **changes).asymptotics(inverse_m=x["u"]).score_error
+        return model_of(x, **changes).asymptotics(inverse_m=x["u"]).score_error
 
     @jax.jit
     @partial(jax.vmap, in_axes=(0, None))
