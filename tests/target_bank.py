@@ -53,7 +53,9 @@ class TargetProblem(NamedTuple):
 
     def __str__(self) -> str:
         kinds = "-".join(str(each).replace(" ", "") for each in self[5:])
-        return f"{self.law}-{self.activation}-n{self.psi_n:g}-p{self.psi_p:g}-m{self.m:g}-{kinds}"
+        return (
+            f"{self.law}-{self.activation}-n{self.psi_n:g}-p{self.psi_p:g}-m{self.m:g}-{kinds}"
+        )
 
 
 INF = math.inf
