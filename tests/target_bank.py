@@ -1,8 +1,8 @@
-"""A bank of problems of other processes and targets, as `bank` has one of the defaults.
+"""Processes and targets with their numbers by hand, and a bank of problems of them.
 
-Four processes, each with four problems in which target, data law, rule and m change in turn; p
-is below and above the number N = n m of pairs (at m = ∞ n). The ratios give integers at d = 80
-and 160.
+The bank is like `bank`'s: four processes, each with four problems in which target, data law,
+rule and m change in turn; p is below and above the number N = n m of pairs (at m = ∞ n). The
+ratios give integers at d = 80 and 160.
 """
 
 import math
@@ -24,6 +24,41 @@ from rfdsm import (
     VariancePreserving,
     VelocityTarget,
 )
+
+SIGMA, SIGMA_DATA = 0.6, 1.2
+
+
+def turning(a, s):
+    return -s, a
+
+
+PROCESSES = {  # with a, √h, and the velocity
+    "ou": (OrnsteinUhlenbeck(0.3), math.exp(-0.3), math.sqrt(1 - math.exp(-0.6)), turning),
+    "vp": (VariancePreserving(0.6), math.sqrt(0.6), math.sqrt(0.4), turning),
+    "ve": (VarianceExploding(0.8), 1.0, 0.8, lambda a, s: (0, 1)),
+    "fm": (FlowMatching(0.4), 0.6, 0.4, lambda a, s: (-1, 1)),
+    "edm": (
+        Preconditioned(SIGMA, SIGMA_DATA),
+        1 / math.hypot(SIGMA, SIGMA_DATA),
+        SIGMA / math.hypot(SIGMA, SIGMA_DATA),
+        lambda a, s: (-s / SIGMA_DATA, a * SIGMA_DATA),
+    ),
+}
+TARGETS = {  # with (c_x, c_z, w)
+    "score": (rfdsm.ScoreTarget(), lambda a, s, velocity: (0, -1, s)),
+    "noise": (rfdsm.NoiseTarget(), lambda a, s, velocity: (0, 1, 1)),
+    "data": (DataTarget(), lambda a, s, velocity: (1, 0, 1)),
+    "velocity": (VelocityTarget(), lambda a, s, velocity: (*velocity, 1)),
+    "x,z": (LinearTarget(0.7, -0.4), lambda a, s, velocity: (0.7, -0.4, 1)),
+    "angle": (
+        LinearTarget.at_angle(0.6),
+        lambda a, s, velocity: (-math.sin(0.6), math.cos(0.6), 1),
+    ),
+    "preconditioned": (
+        PreconditionedTarget(),
+        lambda a, s, velocity: (-velocity[0], -velocity[1], 1),
+    ),
+}
 
 
 class TargetProblem(NamedTuple):

@@ -7,18 +7,11 @@ import jax
 import numpy as np
 import pytest
 from bank import BANK
+from meeting import FIELDS, assert_meets, row
 from target_bank import TARGET_BANK
 
 import rfdsm
 
-FIELDS = (
-    "score_error",
-    "test_loss",
-    "train_loss",
-    "memorization_loss",
-    "bias2",
-    "variance",
-)
 SIZES = (80, 160)
 TRIALS = 64
 EVERY = BANK + TARGET_BANK
@@ -37,24 +30,8 @@ def deviations(problem):
         assert math.isclose(run.sizes.psi_n, problem.psi_n)
         assert math.isclose(run.sizes.psi_p, problem.psi_p)
     limit = rfdsm.extrapolate(*runs)
-    rows = {}
-    for name in FIELDS:
-        value = float(getattr(theory, name))
-        rows[name] = (
-            float(getattr(limit.errors, name)) - value,
-            float(getattr(limit.standard_error, name)),
-            max(0.005 * abs(value), 0.002),
-        )
-    return rows
-
-
-def assert_meets(problem, rows):
-    misses = [
-        f"{name}: off by {difference:+.4f}, standard error {error:.4f}, allowance {allowed:.4f}"
-        for name, (difference, error, allowed) in rows.items()
-        if not abs(difference) <= 3 * error + allowed
-    ]
-    assert not misses, f"{problem}\n" + "\n".join(misses)
+    errors = limit.errors, limit.standard_error, theory
+    return {name: row(*(getattr(each, name) for each in errors)) for name in FIELDS}
 
 
 @pytest.mark.parametrize("problem", QUICK, ids=str)

@@ -60,7 +60,7 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": compared.to_dict(),
         "theory": theory.to_dict(),
-        "noise_loss": float(compared.noise_loss(1.0)),  # of the implied noise, per loss
+        "noise_loss": float(compared.noise_loss(theory.test_loss)),
         "memorises": bool(baselines.memorises(theory)),
         "baselines": {name: float(value) for name, value in vars(baselines).items()},
         "simulation": [
@@ -108,11 +108,11 @@ def _summary(told: dict[str, Any]) -> list[str]:
             f"differences are finite-size shifts of order 1/d = {told['expected_order']:.2g} "
             "plus ±; give two dimensions (d=80,160) to extrapolate and test."
         )
-    baselines, share = told["baselines"], told["noise_loss"]
-    if not math.isclose(share, 1):
+    baselines, noise_loss = told["baselines"], told["noise_loss"]
+    if not math.isclose(noise_loss, told["theory"]["test_loss"]):
         lines.append(
-            "losses are in the target's units; those of the noise that the output implies, "
-            f"which compare across targets, are {share:.4g} times as large."
+            "losses are in the target's units: the noise that the output implies has test loss "
+            f"{noise_loss:.6g}, which compares across targets."
         )
     verb = "memorises" if told["memorises"] else "does not memorise"
     lines.append(

@@ -434,6 +434,22 @@ def test_several_draws_are_solved_one_by_one():
     np.testing.assert_allclose(losses(errors)[:, 1], expected, rtol=1e-10)
 
 
+def test_points_are_of_one_size_in_every_draw():
+    """X2 with and without the axis of draws, with and without classes."""
+    for classes in (None, 2):
+        each = random_moments(classes, seed=10, draws=3)
+        arrays = each.S_g, each.S_s, each.T, PROCESS
+        one = rfdsm.Moments(*arrays, weights=each.weights, T_x=each.T_x, X2=each.X2[0])
+        assert each.rotated.square_data.shape == one.rotated.square_data.shape
+        assert each.axes_of_draws().X2 == 0 and one.axes_of_draws().X2 is None
+        np.testing.assert_array_equal(each.draw(1).T_x, each.T_x[1])
+        np.testing.assert_array_equal(each.draw(1).X2, each.X2[1])
+        np.testing.assert_array_equal(one.draw(1).X2, each.X2[0])
+        np.testing.assert_array_equal(
+            one.draw(1).rotated.square_data, np.atleast_1d(each.X2[0])
+        )
+
+
 def test_moments_are_arguments_of_compiled_functions():
     moments = random_moments(2, seed=11)
     compiled = jax.jit(lambda m, moments: m.solve(moments=moments).errors.test_loss)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import linalg
+from target_bank import PROCESSES, SIGMA, SIGMA_DATA, TARGETS
 
 import rfdsm
 from rfdsm.simulation.features import GaussianFeatures, NetworkFeatures
@@ -25,44 +26,9 @@ from rfdsm.simulation.read_out import trained
 N, D = 5, 4
 COEFFICIENTS = 0.3, 1.0, 0.5
 ACTIVATION = rfdsm.Polynomial(COEFFICIENTS)
-SIGMA, SIGMA_DATA = 0.6, 1.2
 
 fitted = jax.jit(normal_equations, static_argnames="m")
 train = jax.jit(trained)
-
-
-def turning(a, s):
-    return -s, a
-
-
-PROCESSES = {  # with a, √h, and the velocity
-    "ou": (
-        rfdsm.OrnsteinUhlenbeck(0.3),
-        math.exp(-0.3),
-        math.sqrt(1 - math.exp(-0.6)),
-        turning,
-    ),
-    "vp": (rfdsm.VariancePreserving(0.6), math.sqrt(0.6), math.sqrt(0.4), turning),
-    "ve": (rfdsm.VarianceExploding(0.8), 1.0, 0.8, lambda a, s: (0, 1)),
-    "fm": (rfdsm.FlowMatching(0.4), 0.6, 0.4, lambda a, s: (-1, 1)),
-    "edm": (
-        rfdsm.Preconditioned(SIGMA, SIGMA_DATA),
-        1 / math.hypot(SIGMA, SIGMA_DATA),
-        SIGMA / math.hypot(SIGMA, SIGMA_DATA),
-        lambda a, s: (-s / SIGMA_DATA, a * SIGMA_DATA),
-    ),
-}
-TARGETS = {  # with (c_x, c_z, w)
-    "score": (rfdsm.ScoreTarget(), lambda a, s, velocity: (0, -1, s)),
-    "noise": (rfdsm.NoiseTarget(), lambda a, s, velocity: (0, 1, 1)),
-    "data": (rfdsm.DataTarget(), lambda a, s, velocity: (1, 0, 1)),
-    "velocity": (rfdsm.VelocityTarget(), lambda a, s, velocity: (*velocity, 1)),
-    "x,z": (rfdsm.LinearTarget(0.7, -0.4), lambda a, s, velocity: (0.7, -0.4, 1)),
-    "angle": (
-        rfdsm.LinearTarget.at_angle(0.6),
-        lambda a, s, velocity: (-math.sin(0.6), math.cos(0.6), 1),
-    ),
-}
 
 
 def settings():
