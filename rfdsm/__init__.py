@@ -72,7 +72,7 @@ _PUBLIC = {  # names by the modules that they are from
     "model": ("RFDSM",),
     "parameters": ("number",),
     "simulation": ("Network",),
-    "sweeps": ("check", "gradient", "open", "sweep", "tune_sweep", "zipped"),
+    "sweeps": ("check", "compare", "gradient", "open", "sweep", "tune_sweep", "zipped"),
     "tuning": (
         "Front",
         "Infeasible",

@@ -194,8 +194,8 @@ WORDS = {
     "success": "the equations are solved.",
     "invalid_input": (
         "a number of the model is outside of its domain (psi > 0, m >= 1, t > 0, sigma > 0, "
-        "alpha_bar and flow's t in (0, 1), a target that is not y itself, lam, tau, eigenvalues "
-        ">= 0, weights summing to 1): look for a NaN or a bad bound."
+        "alpha_bar and flow's t in (0, 1), a target that is not y itself, lam, tau and "
+        "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
     ),
     "other_moments": (
         "psi_p, the process or the activation is not the one that the moments were measured "

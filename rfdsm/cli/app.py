@@ -12,7 +12,20 @@ import typer
 
 from .. import __version__
 from ..errors import NotConverged
-from . import curve, demo, doctor, map, point, predict, spectrum, status, sweep, train, tune
+from . import (
+    compare,
+    curve,
+    demo,
+    doctor,
+    map,
+    point,
+    predict,
+    spectrum,
+    status,
+    sweep,
+    train,
+    tune,
+)
 from .console import FigureFailed, Unfinished, fail, show_warning, told
 from .deprecated import renewed
 
@@ -22,7 +35,21 @@ app = typer.Typer(
     rich_markup_mode=None,  # which cuts words, and turns :100: into an emoji
     help="Exact theory and simulation of random-features denoising score matching.",
 )
-for each in demo, point, curve, train, spectrum, sweep, status, map, predict, tune, doctor:
+COMMANDS = (
+    demo,
+    point,
+    curve,
+    train,
+    spectrum,
+    sweep,
+    status,
+    map,
+    compare,
+    predict,
+    tune,
+    doctor,
+)
+for each in COMMANDS:
     named = vars(each)[each.__name__.rpartition(".")[2]]
     epilog = f"\b\nExample:\n  rfdsm {each.EXAMPLE}"  # \b: not folded, to be copied
     if codes := getattr(each, "EXIT_CODES", ""):

@@ -127,8 +127,8 @@ def summary(dataset: Any) -> list[str]:
     status = dataset["status"]
     solved, grid = int((status == 0).sum()), dict(zip(status.dims, status.shape, strict=True))
     told = [f"{status.size} points, {product(grid)}: {solved} solved"]
-    if found := lowest(dataset, "test_loss"):
-        told.append(f"least test loss {found[0]:.5g} at {found[1]}")
+    if (name := words.judge(dataset)) and (found := lowest(dataset, name)):
+        told.append(f"least {LABELS[name]} {found[0]:.5g} at {found[1]}")
     if "simulated_test_loss" not in dataset:
         return told
     about = dataset.attrs

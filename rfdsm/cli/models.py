@@ -19,7 +19,15 @@ from ..parameters.numbers import (
     own_numbers,
     short_names,
 )
-from ..parameters.plain import called, named, needed, read_numbers, spelling, usage
+from ..parameters.plain import (
+    called,
+    named,
+    needed,
+    read_numbers,
+    readable,
+    spelling,
+    usage,
+)
 
 USUAL = {"process": OrnsteinUhlenbeck, "training": Ridge}  # unless a number asks for another
 INGREDIENTS = ingredients(RFDSM)
@@ -57,8 +65,15 @@ def own() -> dict[str, str]:
 
 
 def help_of_kind(owner: str) -> str:
-    """What the option of an ingredient's kind takes."""
-    return f"One of {usage(INGREDIENTS[owner])}."
+    """What the option of an ingredient's kind takes: kinds, and numbers without options."""
+    base, options, told = INGREDIENTS[owner], own().values(), []
+    for kind in readable(base):
+        if vars(kind).get("short"):
+            told.append(f"{kind.short} is {kind.__name__}")
+        for name, about in own_numbers(kind).items():
+            if not about.many and f"{owner}.{name}" not in options:
+                told.append(f"{name.upper()} is {about.help.lower()}")
+    return "; ".join([f"One of {usage(base)}", *told]) + "."
 
 
 def help_of_number(name: str) -> str:

@@ -1,5 +1,6 @@
 """`rfdsm point`: every error at one point, from theory and, if asked, from simulation."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -59,6 +60,7 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": compared.to_dict(),
         "theory": theory.to_dict(),
+        "noise_loss": float(compared.noise_loss(theory.test_loss)),
         "memorises": bool(baselines.memorises(theory)),
         "baselines": {name: float(value) for name, value in vars(baselines).items()},
         "simulation": [
@@ -106,11 +108,16 @@ def _summary(told: dict[str, Any]) -> list[str]:
             f"differences are finite-size shifts of order 1/d = {told['expected_order']:.2g} "
             "plus ±; give two dimensions (d=80,160) to extrapolate and test."
         )
-    baselines = told["baselines"]
+    baselines, noise_loss = told["baselines"], told["noise_loss"]
+    if not math.isclose(noise_loss, told["theory"]["test_loss"]):
+        lines.append(
+            "losses are in the target's units: the noise that the output implies has test loss "
+            f"{noise_loss:.6g}, which compares across targets."
+        )
     verb = "memorises" if told["memorises"] else "does not memorise"
     lines.append(
-        f"losses to hold these against: no score 1, isotropic {baselines['isotropic']:.4g}, "
-        f"best linear {baselines['linear']:.4g}; the model {verb} (memorization_loss against "
-        "the last)."
+        f"losses to hold these against: no output {baselines['null']:.4g}, isotropic "
+        f"{baselines['isotropic']:.4g}, best linear {baselines['linear']:.4g}; the model "
+        f"{verb} (memorization_loss against the last)."
     )
     return lines

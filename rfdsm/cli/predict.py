@@ -39,7 +39,10 @@ def predict(
     *,
     given: dict[str, Any],
     against: Annotated[
-        str, typer.Option(help="n, m, lam or psi_p, with a log grid if asked: n=32:512:24.")
+        str,
+        typer.Option(
+            help="n, m, lam, psi_p or a target's angle, with a grid if asked: n=32:512:24."
+        ),
     ] = "n",
     widths: Annotated[
         int | None, typer.Option(help="Widths to measure at along psi_p; 5 unless told.")

@@ -170,15 +170,30 @@ def differs(name: str, gaps: np.ndarray) -> str:
     )
 
 
+def judge(dataset: Any) -> str | None:
+    """The error by which points compare; None where there is none.
+
+    The test loss, which however is in the units of each target: along a number of the target
+    it is the score error, which data points do not know.
+    """
+    along = [x.attrs.get("number", "") for x in dataset.coords.values() if x.ndim]
+    if not any(name.startswith("target.") for name in along):
+        return "test_loss"
+    return "score_error" if "score_error" in dataset else None
+
+
 def least_losses(dataset: Any) -> list[str]:
-    """A line of text on each line's least test loss."""
+    """A line of text on each line's least test loss, or by what else its points compare."""
     told = []
     for label, line in lines(dataset):
-        found = least(line, "test_loss")
+        if (name := judge(line)) is None:
+            told.append(labelled(label, "losses are in each target's own units"))
+            continue
+        found = least(line, name)
         words = NOWHERE
         if found:
-            i = int(np.flatnonzero(line["test_loss"].values == found[0])[0])
-            words = f"least test loss {value(line, 'test_loss', i)} at {found[1]}"
+            i = int(np.flatnonzero(line[name].values == found[0])[0])
+            words = f"least {LABELS[name]} {value(line, name, i)} at {found[1]}"
         told.append(labelled(label, words))
     return told
 

@@ -61,7 +61,7 @@ class AbstractFilter(eqx.Module):
 
     @abc.abstractmethod
     def filter(self, x: Float[Array, " k"], rate: Any) -> Float[Array, "*times k"]:
-        """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2h/ψ_p."""
+        """φ(x) at eigenvalues x >= 0 of the feature matrix U; rate is κ = 2w²/ψ_p."""
 
     @abc.abstractmethod
     def nodes(self, rate: Any) -> FilterNodes:

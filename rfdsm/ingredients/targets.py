@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.absent import or_absent
@@ -120,14 +121,16 @@ class AbstractTarget(eqx.Module):
 
     def domain(self, process: AbstractProcess) -> list[Condition]:
         """That the target is finite, and not y itself."""
-        data, noise = self.combination(process)
-        a, h = process.scales()
-        across = jnp.abs(a * noise - jnp.sqrt(h) * data)
-        size = jnp.sqrt((a**2 + h) * (data**2 + noise**2))
+        numbers = *self.combination(process), *process.scales()
+        # By NumPy where they can be read: a model is made often.
+        xp = jnp if is_traced(numbers) else np
+        data, noise, a, h = numbers if xp is jnp else map(np.asarray, numbers)
+        across = xp.abs(a * noise - xp.sqrt(h) * data)
+        size = xp.sqrt((a**2 + h) * (data**2 + noise**2))
         told = f"target {self} of c_x = {_told(data)}, c_z = {_told(noise)}"
         why = (
             f"{told} is proportional to y = a x + sqrt(h) z at a = {_told(a)}, "
-            f"sqrt(h) = {_told(jnp.sqrt(h))} (to {DEGENERATE:g}), and predicts nothing: "
+            f"sqrt(h) = {_told(xp.sqrt(h))} (to {DEGENERATE:g}), and predicts nothing: "
             "move the noise level, or take another target."
         )
         return [

@@ -1,8 +1,9 @@
-"""Training rules as spectral filters: B = -(1/√h) V^T φ(U) (docs/theory.md sections 1, 6).
+"""Training rules as spectral filters: B = V^T φ(U)/w (docs/theory.md sections 1, 6, 14).
 
 A rule gives the theory its filter as nodes and weights, φ(U) = Σ_i c_i (U+λ_i)^{-1}, and the
 simulation the filter's values φ(x) at eigenvalues x of U. Training time runs in units in which
-dA/dτ = -d² ∇L: a mode of eigenvalue x is learned at the rate κ (x + λ), κ = 2h/ψ_p.
+dA/dτ = -d² ∇L: a mode of eigenvalue x is learned at the rate κ (x + λ), κ = 2w²/ψ_p, which is
+2h/ψ_p for the default target.
 """
 
 import math
@@ -42,11 +43,6 @@ GROWTH = 4.0  # log of the largest |v|^{2 steps} on the ellipse for fewer; error
 SOON = 1e-3  # τ, and κτ, before which φ comes from its Taylor series about this time
 
 
-def mode_rate(h: Any, psi_p: Any) -> Any:
-    """κ = 2h/ψ_p: gradient flow learns a mode of eigenvalue x of U at the rate κ (x + λ)."""
-    return 2 * h / psi_p
-
-
 def _penalty() -> Any:
     """The field of λ, which all rules have."""
     return number(
@@ -80,7 +76,9 @@ class AbstractTraining(AbstractFilter):
 
 
 class Ridge(AbstractTraining):
-    r"""The minimiser of L(A) with its penalty (h λ/(d p)) |A|²_F: φ(x) = 1/(x + λ).
+    r"""The minimiser of L(A) with its penalty (w² λ/(d p)) |A|²_F: φ(x) = 1/(x + λ).
+
+    w² is h for the default target and 1 for others (docs/theory.md section 14).
 
     Args:
         lam: λ > 0, in the units of the eigenvalues of U = (1/N) Σ f f^T, O(1).
@@ -112,7 +110,8 @@ class Ridge(AbstractTraining):
 class GradientFlow(AbstractTraining):
     r"""Gradient flow from A = 0 for a time τ, on the loss with its penalty λ.
 
-    dA/dτ = -d² ∇L(A), so that φ(x) = (1 - e^{-κτ(x+λ)})/(x + λ) with κ = 2h/ψ_p.
+    dA/dτ = -d² ∇L(A), so that φ(x) = (1 - e^{-κτ(x+λ)})/(x + λ) with κ = 2w²/ψ_p (2h/ψ_p for
+    the default target).
 
     Args:
         tau: the training time, >= 0 and finite: gradient descent of learning rate η on L is
@@ -225,11 +224,11 @@ class Trajectory(AbstractFilter):
 class GradientDescent(AbstractTraining):
     r"""Gradient descent from A = 0: `steps` steps A -= η d² ∇L(A), on the loss with penalty λ.
 
-    φ(x) = (1 - v^steps)/(x + λ) with v = 1 - κη(x + λ) and κ = 2h/ψ_p; at small η that is
-    `GradientFlow(η·steps, λ)`. It converges where all |v| < 1, for η below 2/(κ(λ_max + λ)):
-    larger rates are refused, by the theory with its own λ_max and in simulation with that of
-    the network. Activations with E ϱ = μ0 ≠ 0 have an eigenvalue of about μ0² p, which leaves
-    no stable rate as p grows: the theory refuses them.
+    φ(x) = (1 - v^steps)/(x + λ) with v = 1 - κη(x + λ) and κ = 2w²/ψ_p (2h/ψ_p for the default
+    target); at small η that is `GradientFlow(η·steps, λ)`. It converges where all |v| < 1, for
+    η below 2/(κ(λ_max + λ)): larger rates are refused, by the theory with its own λ_max and in
+    simulation with that of the network. Activations with E ϱ = μ0 ≠ 0 have an eigenvalue of
+    about μ0² p, which leaves no stable rate as p grows: the theory refuses them.
 
     Args:
         steps: at least 1, an integer.

@@ -159,7 +159,7 @@ def named(base: type, given: str, option: str) -> tuple[type, dict[str, Any]]:
         ValueError: an unknown kind, too few or too many numbers, or not numbers.
     """
     name, colon, rest = given.strip().lower().partition(":")
-    kind = readable(base).get(name)
+    kind = _by_name(base).get(name)
     if kind is None and _are_numbers(given):
         kind, colon, rest = _of_numbers_alone(base), ":", given
     if kind is None:
@@ -187,11 +187,9 @@ def called(base: type, kind: type) -> list[str]:
     return list(dict.fromkeys(name for name in told if name))
 
 
-def readable(base: type) -> dict[str, type]:
-    """The kinds that `named` can tell, by their names; of two with one name the first."""
-    able = [k for k in kinds(base).values() if {*arguments(k)} <= {*declared(k)}]
-    whole = {kind.__name__.lower(): kind for kind in able}
-    return {name: kind for kind in reversed(able) for name in called(base, kind)} | whole
+def readable(base: type) -> list[type]:
+    """The kinds that numbers alone make."""
+    return [kind for kind in kinds(base).values() if {*arguments(kind)} <= {*declared(kind)}]
 
 
 def needed(kind: type) -> list[str]:
@@ -202,8 +200,7 @@ def needed(kind: type) -> list[str]:
 
 def usage(base: type) -> str:
     """What `named` takes: "tanh, relu, leakyrelu:SLOPE, gaussian[:EIGENVALUES]"."""
-    able = {*readable(base).values()}
-    return ", ".join(spelling(base, kind) for kind in kinds(base).values() if kind in able)
+    return ", ".join(spelling(base, kind) for kind in readable(base))
 
 
 def spelling(base: type, kind: type) -> str:
@@ -218,7 +215,14 @@ def spelling(base: type, kind: type) -> str:
 
 
 def _of_numbers_alone(base: type) -> type | None:
-    return next((k for k in readable(base).values() if vars(k).get("short") == ""), None)
+    return next((kind for kind in readable(base) if vars(kind).get("short") == ""), None)
+
+
+def _by_name(base: type) -> dict[str, type]:
+    """The readable kinds by all their names: first that of the class, then the older kind."""
+    able = readable(base)
+    whole = {kind.__name__.lower(): kind for kind in able}
+    return {name: kind for kind in reversed(able) for name in called(base, kind)} | whole
 
 
 def _are_numbers(given: str) -> bool:

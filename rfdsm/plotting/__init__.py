@@ -4,6 +4,7 @@ With it every `xarray.Dataset` has the figures of a sweep as `dataset.rfdsm`.
 """
 
 from .accessor import Accessor as Accessor
+from .comparison import comparison_figure as comparison_figure
 from .curves import curve_figure as curve_figure
 from .describe import describe as describe, tex as tex
 from .error_lines import error_curves as error_curves

@@ -106,14 +106,15 @@ class Network(eqx.Module):
         """
         if is_traced(self):
             raise ValueError("save needs a concrete network: call it outside of jit.")
+        network = jax.tree.map(jnp.asarray, self)  # numbers of one made by hand are Python's
         arrays = io.BytesIO()
-        eqx.tree_serialise_leaves(arrays, self)
+        eqx.tree_serialise_leaves(arrays, network)
         activation = getattr(self.features, "activation", None)
         about = {
             "format": FORMATS[-1],
             "data": not isinstance(self.denoising.data, Absent),
             "activation": activation and to_description(activation, whole=False),
-            "leaves": [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(self)],
+            "leaves": [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(network)],
             "crc32": zlib.crc32(arrays.getbuffer()),
         }
         with whole_file(path) as partial, partial.open("wb") as file:

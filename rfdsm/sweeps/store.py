@@ -25,6 +25,8 @@ from .._files.zarr_keys import (
     zarr_store,
 )
 from ..errors import warn
+from ..model import RFDSM
+from ..parameters.plain import usual
 from ..progress import Report, silent
 from .chunks import Checked, Store
 from .layout import (
@@ -239,7 +241,10 @@ def _differs(there: np.ndarray | None, here: Any) -> bool:
 
 def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
     here = record_of(layout.chunked_as(found))
-    told = difference(found["sweep"], here["sweep"])
+    there = found["sweep"]
+    if "model" in there:  # of an earlier version, which had fewer ingredients, too
+        there = there | {"model": usual(RFDSM) | there["model"]}
+    told = difference(there, here["sweep"])
     for name, (_, values, _) in layout.coords.items():
         if not told and found["coordinates"].get(name) != here["coordinates"][name]:
             told = _of_values(where, name, values)

@@ -47,8 +47,10 @@ def exact(model, eigenvalues, W):
 
     total = average(both)
     np.fill_diagonal(total, f**2 @ w)
-    S_g, cross = average(shared), (c[:, 1] / size)[:, None] * math.sqrt(h / d) * W
-    return rfdsm.Moments(S_g, total - S_g, cross, model.process, model.activation)
+    S_g, slope = average(shared), (c[:, 1] / size)[:, None] * W / math.sqrt(d)
+    about = model.process, model.activation
+    of_data = {"T_x": a * slope * eigenvalues, "X2": np.mean(eigenvalues)}
+    return rfdsm.Moments(S_g, total - S_g, math.sqrt(h) * slope, *about, **of_data)
 
 
 def gaussian(N, d, psi_p, seed, spread=0.0):
@@ -81,9 +83,14 @@ def test_timescales_of_moments_are_good_to_their_digits():
     assert float(memorised) == pytest.approx(0.9, abs=1e-4)
 
 
-def test_losses_are_those_of_infinitely_many_points():
+TARGETS = {"score": rfdsm.ScoreTarget(), "velocity": rfdsm.VelocityTarget()}
+
+
+@pytest.mark.parametrize("target", ["score", pytest.param("velocity", marks=pytest.mark.slow)])
+def test_losses_are_those_of_infinitely_many_points(target):
     """N = 3 d: three losses at n < N and n = N, several times nearer than the plain ones."""
     model, moments, law = small()
+    model = model.replace(target=TARGETS[target])
     compare = jax.jit(
         lambda n, m, lam, moments: model.replace(psi_n=n, m=m, lam=lam).solve(moments=moments)
     )
@@ -112,16 +119,18 @@ def test_error_bars_cover_and_are_not_vast():
         assert np.all(np.abs(got - truth) < bar) and np.all(bar < 0.25 * truth)
 
 
-def test_the_spread_is_that_of_a_jackknife():
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_spread_is_that_of_a_jackknife(target):
     """The gradient along the parts against solves without one part each."""
     model, moments, _ = small()
-    parts = moments.parts
+    model, parts = model.replace(target=TARGETS[target]), moments.parts
     K = parts.count
 
     def without(k):
         rest = np.delete(np.arange(K), k)
-        mean = (getattr(parts, name)[rest, 0].mean(0) for name in ("S_g", "S_s", "T"))
-        return rfdsm.Moments(*mean, moments.process, moments.activation)
+        names = ("S_g", "S_s", "T", "T_x", "X2")
+        means = {name: getattr(parts, name)[rest, 0].mean(0) for name in names}
+        return rfdsm.Moments(**means, process=moments.process, activation=moments.activation)
 
     each = np.array([losses(model.asymptotics(moments=without(k))) for k in range(K)])
     jackknife = np.sqrt((K - 1) / K * np.sum((each - each.mean(0)) ** 2, axis=0))
@@ -201,12 +210,14 @@ def case(model, moments, law):
 
 
 @pytest.mark.slow
-def test_gaussian_samples_are_covered():
+@pytest.mark.parametrize("target", TARGETS)
+def test_gaussian_samples_are_covered(target):
     """N/d = 2 to 50, every loss, n = N among the models."""
     cases = []
     for ratio in (2, 3, 5, 10, 20, 50):
         for seed in range(2):
             base, moments, law = gaussian(24 * ratio, 24, 3.0, 10 * ratio + seed, 0.8 * seed)
+            base = base.replace(target=TARGETS[target])
             all_points = dict(psi_n=float(ratio), m=4, lam=1e-2)
             cases += [case(base.replace(**c), moments, law) for c in (*MODELS, all_points)]
     judged(cases, 12)

@@ -27,7 +27,9 @@ DATA = {
 }
 MULTIPLICITIES = (1, 4, 16, math.inf)
 LAMS = (1e-3, 1e-2)
-SCORE, VELOCITY = rfdsm.ScoreTarget(), rfdsm.VelocityTarget()
+SCORE = rfdsm.ScoreTarget()
+VELOCITY = rfdsm.LinearTarget(*rfdsm.OrnsteinUhlenbeck(T).velocity())
+OTHERS = rfdsm.LinearTarget(data=1.0, noise=0.0), VELOCITY  # one kind, compiled once
 
 
 def regression(target):
@@ -63,9 +65,7 @@ def trained(key, X, W, denoising, n: int, m: float, numbers, flow: bool = False)
     return jax.lax.map(at, numbers)
 
 
-def compare(
-    name, ratios, widths, multiplicities=MULTIPLICITIES, count=None, targets=(SCORE,), lams=LAMS
-):
+def compare(name, ratios, widths, multiplicities=MULTIPLICITIES, count=None, targets=(SCORE,)):
     """A row per setting: names, network with standard errors, the three theories."""
     X = DATA[name]() if count is None else DATA[name](count)
     d = X.shape[1]
@@ -82,9 +82,9 @@ def compare(
         for target, psi_n, m in product(targets, ratios, multiplicities):
             sets = SETS if psi_n > 0.5 else FEW_POINTS_SETS
             keys = jax.random.split(jax.random.key(round(10 * psi_n)), sets)
-            about = regression(target), round(psi_n * d), m, jnp.asarray(lams)
+            about = regression(target), round(psi_n * d), m, jnp.asarray(LAMS)
             found = np.stack([trained(k, points, jnp.asarray(W), *about) for k in keys])
-            for i, lam in enumerate(lams):
+            for i, lam in enumerate(LAMS):
                 here = model.replace(psi_n=psi_n, m=m, lam=lam, target=target)
                 theories = [here.asymptotics(moments=each) for each in measured]
                 theories.append(here.asymptotics())
@@ -141,16 +141,27 @@ def _summary(x):
 
 
 def test_digits():
-    assert not judge("digits", compare("digits", (2.0,), (1.0,), (1, math.inf)))
+    """One measurement for all targets."""
+    multiplicities, targets = (1, math.inf), (SCORE, *OTHERS)
+    rows = compare("digits", (2.0,), (1.0,), multiplicities, targets=targets)
+    assert not judge("digits", rows)
 
 
 @pytest.mark.slow
 def test_patches():
     """Where one set of moments is off by a tenth and more."""
-    rows = compare("patches", (2.0,), (3.0,), (4,), count=20_000)
+    rows = compare("patches", (2.0,), (3.0,), (4,), 20_000, (SCORE, *OTHERS))
     assert not judge("patches", rows)
     one_class = np.array([r[4][1] / r[2] - 1 for r in rows])
     assert np.max(np.abs(one_class)) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, count", [("digits", None), ("patches", 20_000)])
+def test_data_and_velocity(name, count):
+    multiplicities = (1, 4, math.inf)
+    rows = compare(name, (1.0, 2.0, 4.0), (1.0, 3.0), multiplicities, count, OTHERS)
+    assert not judge(name, rows)
 
 
 @pytest.mark.slow
@@ -220,25 +231,25 @@ def convolution(filters: int, seed: int = 0):
     return features
 
 
-def read_out(features, X, n, m, lam, rng):
-    """The three losses of B f(y) trained on n points, by the normal equations."""
+def read_out(features, X, n, m, lam, rng, target):
+    """The three losses of B f(y) fitted to τ on n points, by the normal equations."""
     process = rfdsm.OrnsteinUhlenbeck(T)
     a, h = (float(x) for x in process.scales())
+    c_x, c_z = (float(c) for c in target.combination(process))
     order = rng.permutation(len(X))
 
     def noised(x):
         z = rng.normal(size=x.shape)
-        return features(a * x + math.sqrt(h) * z), z
+        return features(a * x + math.sqrt(h) * z), c_x * x + c_z * z
 
-    F, Z = noised(np.tile(X[order[:n]], (m, 1)))
-    B = -np.linalg.solve(F.T @ F / len(F) + lam * np.eye(F.shape[1]), F.T @ Z / len(F)).T
-    B /= math.sqrt(h)
+    F, tau = noised(np.tile(X[order[:n]], (m, 1)))
+    B = np.linalg.solve(F.T @ F / len(F) + lam * np.eye(F.shape[1]), F.T @ tau / len(F)).T
 
-    def loss(f, z):
-        return np.mean((math.sqrt(h) * f @ B.T + z) ** 2)
+    def loss(f, tau):
+        return np.mean((f @ B.T - tau) ** 2)
 
     again = np.resize(order[:n], 8000)
-    return loss(*noised(X[order[n : n + 8000]])), loss(F, Z), loss(*noised(X[again]))
+    return loss(*noised(X[order[n : n + 8000]])), loss(F, tau), loss(*noised(X[again]))
 
 
 @pytest.mark.slow
@@ -254,10 +265,11 @@ def test_convolutional_features():
     model = rfdsm.RFDSM(
         psi_n=n / d, psi_p=moments.psi_p, m=m, process=process, lam=lam, data=rfdsm.Samples(X)
     )
-    theory = model.asymptotics(moments=moments)
-    rng = np.random.default_rng(1)
-    found = np.array([read_out(features, X, n, m, lam, rng) for _ in range(24)])
-    value, bar = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(len(found))
-    expected = np.array([getattr(theory, x) for x in LOSSES])
-    print("convolution:", value, "±", bar, "theory", expected)
-    assert np.all(np.abs(expected - value) <= allowed("patches", 2, value) + 2 * bar)
+    for target in (SCORE, *OTHERS):
+        theory = model.replace(target=target).asymptotics(moments=moments)
+        rng = np.random.default_rng(1)
+        found = np.array([read_out(features, X, n, m, lam, rng, target) for _ in range(24)])
+        value, bar = found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(len(found))
+        expected = np.array([getattr(theory, x) for x in LOSSES])
+        print(f"convolution, {target}:", value, "±", bar, "theory", expected)
+        assert np.all(np.abs(expected - value) <= allowed("patches", 2, value) + 2 * bar)

@@ -15,7 +15,6 @@ from rfdsm.asymptotics.learning_curve import learning_curve
 from rfdsm.asymptotics.solution import averaged_equations
 from rfdsm.errors import FIELDS
 from rfdsm.ingredients.filters import FilterNodes
-from rfdsm.ingredients.training import mode_rate
 
 TAUS = np.geomspace(0.1, 1e5, 10)
 LAWS = {"isotropic": ((1.0,), (1.0,)), "two atoms": ((1.5, 0.5), (0.5, 0.5))}
@@ -91,7 +90,7 @@ def test_limits_of_the_training_time(psi_p, m):
     step = 0.05
     values = np.array([losses(step * i) for i in range(6)])
     found = jax.jit(jax.hessian(losses))(0.0)
-    rounding = 0.05 * float(mode_rate(h, psi_p)) ** 2
+    rounding = 0.05 * float(model.denoising.rate(psi_p)) ** 2
     np.testing.assert_allclose(found, SECOND @ values / step**2, rtol=0.03, atol=rounding)
     ridgeless = model.replace(training=rfdsm.Ridge(1e-9)).asymptotics()
     assert_equal(late, ridgeless, 1e-6)

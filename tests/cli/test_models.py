@@ -1,6 +1,8 @@
 """Processes, targets and other kinds on the command line: names, numbers, what is refused."""
 
+import jax
 import pytest
+import xarray as xr
 from command import call
 
 import rfdsm
@@ -57,6 +59,45 @@ def test_names_of_numbers_and_those_with_options():
         assert own[name].rpartition(".")[2] == name
     told = models.help_of_number("process.t")
     assert told.startswith("Diffusion time, > 0") and "With --process fm: Flow time" in told
+
+
+def test_a_point_of_a_target(capsys):
+    """Losses in its units, and how they compare with those of others."""
+    model = options.model({**FIXED, "alpha_bar": 0.6, "target": "data"})
+    code, out, err = call(capsys, *POINT.split(), "--process", "vp:.6", "--target", "data")
+    assert (code, err) == (0, "") and f"{float(model.asymptotics().test_loss):.6g}" in out
+    noise_loss = 1.5 * float(model.asymptotics().test_loss)  # a²/h
+    assert f"implies has test loss {noise_loss:.6g}, which compares" in out
+    assert "no output 1, isotropic 0.4, best linear 0.4;" in out
+    code, out, _ = call(capsys, *POINT.split(), "--process", "vp:.6")
+    assert code == 0 and "units" not in out
+
+
+def test_curves_over_a_target_are_judged_by_the_score(capsys, tmp_path):
+    data = tmp_path / "angle.nc"
+    words = f"{POINT.replace('point', 'curve angle=0.1:1.4:7')} --t .3 --linear --data {data}"
+    code, out, err = call(capsys, *words.split())
+    assert (code, err) == (0, "")
+    with xr.open_dataset(data) as found:
+        least = found.score_error.values.min()
+    assert f"least score error {least:.5g} at angle = " in out and "least test loss" not in out
+
+
+@pytest.mark.slow
+def test_a_sweep_over_numbers_of_processes_and_targets(capsys, tmp_path):
+    data = tmp_path / "grid.nc"
+    words = POINT.replace("point", "sweep alpha_bar=.2,.8 target.data=-1,.5 --target -1,.7")
+    words += f" --gradient score_error:alpha_bar,target.data,noise --data {data}"
+    code, out, _ = call(capsys, *words.split())
+    assert code == 0 and "4 points, alpha_bar 2 × target.data 2: 4 solved" in out
+    model = options.model({**FIXED, "process": "vp:.8", "target": "-1,.7"})
+    errors = model.asymptotics()
+    with xr.open_dataset(data) as found:
+        at = found.isel({"alpha_bar": 1, "target.data": 0})
+        assert float(at.score_error) == pytest.approx(float(errors.score_error), rel=1e-10)
+        slope = jax.grad(lambda x: model.replace(noise=x).asymptotics().score_error)(0.7)
+        assert float(at.d_score_error_noise) == pytest.approx(float(slope), rel=1e-8)
+        assert {"d_score_error_alpha_bar", "d_score_error_target.data"} <= {*found.data_vars}
 
 
 @pytest.mark.parametrize(

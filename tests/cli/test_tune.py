@@ -387,6 +387,8 @@ def test_data_have_usual_numbers(X):
     whole = request.plan({"psi_n": 25.0, "free": {"training.lam": None}}, points)
     assert float(whole.model.psi_n) * 12 == 300, "all points"
     assert float(whole.model.m) == 4 and whole.widths == (3,)
+    asked = request.plan({"free": {"target.angle": None}}, points)
+    assert asked.error == "noise_loss", "losses of targets are in units of their own"
 
 
 LAM, M = "--free lam=1e-6:10", "--free m"

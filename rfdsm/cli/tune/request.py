@@ -114,7 +114,7 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     about = declared(RFDSM, kinds)
     free = {name: _bounds(name, about, bounds, points) for name, bounds in free.items()}
     least, most = (settings.get(name, {}) for name in ("at_least", "at_most"))
-    error = settings.get("objective", "score_error" if points is None else "test_loss")
+    error = settings.get("objective", _usual_error(free, points))
     times = tuple(settings.get("over_times", ()))
     if times and "process.t" in free:
         raise ValueError("t is free, and --over-times sets it: leave one out.")
@@ -173,6 +173,14 @@ def _usual_free(settings: Mapping[str, Any]) -> dict[str, None]:
     if "training" in given:  # of which lam may be no number
         left = [name for name in left if not name.startswith("training.")]
     return dict.fromkeys(left)
+
+
+def _usual_error(free: Mapping[str, Any], points: Points | None) -> str:
+    """The error to make small, on data a loss in one unit for all targets that are tried."""
+    if points is None:
+        return "score_error"
+    targets = any(name.startswith("target.") for name in free)
+    return "noise_loss" if targets else "test_loss"
 
 
 def short(name: str) -> str:

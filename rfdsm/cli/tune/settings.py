@@ -170,7 +170,8 @@ SETTINGS = {
     ),
     "objective": Setting(
         lambda value, option: _text(value, option).replace("-", "_"),
-        "The error to make small: score_error; with DATA test_loss.",
+        "The error to make small: score_error; with DATA test_loss, or where numbers of the "
+        "target are free noise_loss, of the noise that the output implies.",
     ),
     "at_least": Setting(_limits, "An error that must not be below. Repeatable.", NUMBER),
     "at_most": Setting(_limits, "An error that must not be above. Repeatable.", NUMBER),
