@@ -101,7 +101,7 @@ PRECONDITIONED = PreconditionedTarget()
 TARGET_BANK = tuple(TargetProblem(*problem) for problem in (
     ("isotropic", "Tanh", 2, 3, 3, VariancePreserving(0.6), DataTarget(), Ridge(1e-2)),
     ("subspace", "ReLU", 2, 1, 1, VariancePreserving(0.3), VelocityTarget(), Ridge(1e-2)),
-    ("two atoms", "Erf", 1, 4, INF, VariancePreserving(0.8), AGAINST, GradientFlow(20, 1e-3)),
+    ("two atoms", "Erf", 1, 2, INF, VariancePreserving(0.8), AGAINST, GradientFlow(20, 1e-3)),
     ("two atoms", "ReLU", 2, 4, 1, OrnsteinUhlenbeck(0.3), DataTarget(), GradientFlow(30)),
     ("subspace", "Erf", 1, 4, 3, VarianceExploding(0.7), DataTarget(), Ridge(1e-2)),
     ("isotropic", "ReLU", 2, 1.5, INF, VarianceExploding(0.5), VelocityTarget(), Ridge(1e-2)),
@@ -112,7 +112,7 @@ TARGET_BANK = tuple(TargetProblem(*problem) for problem in (
     ("two atoms", "Erf", 1, 3, 1, FlowMatching(0.3), VelocityTarget(), GradientFlow(20)),
     ("isotropic", "Tanh", 1, 4, 3, FlowMatching(0.5), BOTH, GradientFlow(30, 1e-2)),
     ("two atoms", "Erf", 1, 3, 1, Preconditioned(0.5), PRECONDITIONED, Ridge(3e-2)),
-    ("subspace", "ReLU", 1, 4, INF, Preconditioned(1.0), PRECONDITIONED, GradientFlow(20)),
+    ("subspace", "ReLU", 1, 2, INF, Preconditioned(1.0), PRECONDITIONED, GradientFlow(20)),
     ("isotropic", "Tanh", 2, 1, 3, Preconditioned(0.4, 1.3), PRECONDITIONED, Ridge(1e-3)),
     ("two atoms", "Erf", 2, 1.5, INF, Preconditioned(0.6), DataTarget(), Ridge(1e-3)),
 ))

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 from bank import LAWS
-from meeting import FIELDS, assert_meets, row
+from meeting import FIELDS, assert_meets, compared
 from scipy import linalg
 from target_bank import PROCESSES, TARGETS
 
@@ -100,7 +100,7 @@ def rows_of(samples, theory):
     found = 2 * large.mean(0) - small.mean(0)
     bars = np.hypot(2 * large.std(0, ddof=1), small.std(0, ddof=1)) / math.sqrt(len(small))
     for name, value, bar in zip(FIELDS, found, bars, strict=False):
-        rows[name] = row(value, bar, getattr(theory, name))
+        rows[name] = compared(value, bar, getattr(theory, name))
     return rows
 
 
