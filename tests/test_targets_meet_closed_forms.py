@@ -117,7 +117,7 @@ def theory_of(process, target, law, **numbers):
 @pytest.mark.parametrize(
     "process, target, law, m, d, trials",
     [
-        ("fm", "velocity", "two atoms", 1, 40, 64),
+        ("fm", "velocity", "two atoms", 1, 40, 32),
         pytest.param("vp", "data", "subspace", 1, 80, 64, marks=pytest.mark.slow),
         pytest.param("ve", "data", "two atoms", 3, 80, 48, marks=pytest.mark.slow),
         pytest.param("fm", "velocity", "isotropic", 1, 80, 64, marks=pytest.mark.slow),
@@ -142,8 +142,8 @@ def test_infinitely_many_features_are_a_kernel(process, target, law, m, d, trial
     [
         ("vp", "data", "subspace", 1, 1),
         ("fm", "velocity", "two atoms", 0.5, math.inf),
-        ("ve", "x,z", "isotropic", 3, 3),
-        ("edm", "preconditioned", "two atoms", 2, 1),
+        pytest.param("ve", "x,z", "isotropic", 3, 3, marks=pytest.mark.slow),
+        pytest.param("edm", "preconditioned", "two atoms", 2, 1, marks=pytest.mark.slow),
     ],
 )
 def test_infinitely_many_points_are_the_population(process, target, law, psi_p, m):
