@@ -106,10 +106,12 @@ def compare(
     model, over = question(given, best, data, beside)
     simulate = (NETWORKS if data is None else ON_DATA).read(beside["simulate"])
     asked: Any = model, targets, over, best, simulate, beside["seed"]
-    comparison(*asked)
+    plan = comparison(*asked)
 
     if data is not None:
         print("\n".join([data.about(), *describe(data.X).lines(), ""]), flush=True)
+        if plan.measurements > 1:
+            console.note(f"{plan.measurements} measurements, one for each {next(iter(over))}")
     with console.stages("compare") as report:
         measured = {name: beside[name] for name in ("noises", "classes")}
         how = {"simulate": simulate, "seed": beside["seed"], "report": report}

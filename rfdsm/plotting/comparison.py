@@ -124,7 +124,8 @@ def _draw_best(ax: Axes, dataset: Any, looks: dict[str, dict[str, Any]]) -> list
 
 def _title(dataset: Any) -> str:
     """The data and the model in a line."""
-    about, data, without = dataset.attrs, None, [dataset.attrs["axis"], dataset.attrs["tuned"]]
+    about, data, along = dataset.attrs, None, dataset.attrs["axis"]
+    without = [along, dataset[along].attrs["number"], about["tuned"]]  # n is psi_n d
     if "data" in about:
         data = escaped(about["data"])
     if "points" in about:

@@ -241,10 +241,7 @@ def _differs(there: np.ndarray | None, here: Any) -> bool:
 
 def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
     here = record_of(layout.chunked_as(found))
-    there = found["sweep"]
-    if "model" in there:  # of an earlier version, which had fewer ingredients, too
-        there = there | {"model": usual(RFDSM) | there["model"]}
-    told = difference(there, here["sweep"])
+    told = difference(_in_full(found["sweep"]), _in_full(here["sweep"]))
     for name, (_, values, _) in layout.coords.items():
         if not told and found["coordinates"].get(name) != here["coordinates"][name]:
             told = _of_values(where, name, values)
@@ -255,6 +252,11 @@ def _require_same(where: Any, found: dict[str, Any], layout: Layout) -> None:
             f"{name_of(where)} holds another sweep, {told}: give another store, or the same "
             "numbers."
         )
+
+
+def _in_full(sweep: dict[str, Any]) -> dict[str, Any]:
+    """The identity with the ingredients that an earlier version's models did not name."""
+    return sweep | {"model": usual(RFDSM) | sweep.get("model", {})}
 
 
 def _of_values(where: Any, name: str, here: np.ndarray) -> str:

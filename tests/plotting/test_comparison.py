@@ -25,7 +25,7 @@ def made(x=(1.0, 2.0, 8.0, 32.0), *, tuned="lam", compared="noise_error", **attr
     if tuned != "none":
         about = {"label": r"best ridge $\lambda$", "spacing": "log"}
         variables["optimal_lam"] = dims, np.array([0.01 * x, 0.02 * x]), about
-    axis = {"label": r"$\psi_p = p/d$", "spacing": "log"}
+    axis = {"label": r"$\psi_p = p/d$", "spacing": "log", "number": "psi_p"}
     coords = {"target": ["a$", "b"], "psi_p": ("psi_p", x, axis), "simulated_psi_p": [2.0]}
     told = {"axis": "psi_p", "compared": compared, "tuned": tuned, "d": 20}
     told["model"] = json.dumps(MODEL.to_dict())
