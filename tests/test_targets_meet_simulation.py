@@ -20,7 +20,7 @@ from rfdsm.ingredients.targets import Denoising
 D, TRIALS = 24, 32
 FORMS = {"primal": (2.0, 1.5, 2), "dual": (1.0, 4.0, 2), "average": (2.0, 2.0, math.inf)}
 RULES = {
-    "ridge": rfdsm.Ridge(0.03),
+    "ridge": rfdsm.Ridge(0.2),
     "flow": rfdsm.GradientFlow(10.0, 0.01),
     "descent": rfdsm.GradientDescent(30, 0.2, 0.01),
 }
