@@ -84,7 +84,7 @@ def map(
     if not (found["status"] == 0).any():
         raise NotConverged(f"no point was solved: {' '.join(words.failures(found))}")
     console.out.print(_table(found, shown, sides))
-    print("\n".join(["", *_memorising(found, sides)]))
+    print("\n".join(["", *_units(found, shown), *_memorising(found, sides)]))
     lines = None if beside["lines"] else ()
     with console.stages("map: drawing"):  # valleys are searched for, along tau in minutes
         words.keep(
@@ -188,6 +188,15 @@ def _table(dataset: Any, names: Sequence[str], sides: Sequence[str]) -> Table:
             about = dataset[name].attrs.get("long_name", name)
             drawn.add_row(about, *[label] * (len(rows) > 1), f"{value:.5g}", where)
     return drawn
+
+
+def _units(dataset: Any, names: Sequence[str]) -> list[str]:
+    """That losses do not compare along a number of the target, where they are shown."""
+    compared = words.judge(dataset)
+    if compared == "test_loss" or not any("loss" in name for name in names):
+        return []
+    told = "losses are in each target's own units"
+    return [f"{told}: --errors {compared} compares them" if compared else told]
 
 
 def _memorising(dataset: Any, sides: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from .processes import AbstractProcess, Noising, Preconditioned
 # |sin| of the angle between (c_x, c_z) and (a, √h), below which a target counts as y itself.
 # Of the noise it is a/√(a² + h): e^{-t} of Ornstein-Uhlenbeck noise. Of the data √h/√(a² + h).
 DEGENERATE = 1e-6
+LARGEST = 1e100  # of (c_x, c_z), whose squares are losses
 
 
 class Denoising(eqx.Module):
@@ -121,21 +122,26 @@ class AbstractTarget(eqx.Module):
 
     def domain(self, process: AbstractProcess) -> list[Condition]:
         """That the target is finite, and not y itself."""
-        numbers = *self.combination(process), *process.scales()
+        pair = self.combination(process)
+        if not isinstance(pair, tuple | list) or [np.shape(each) for each in pair] != [(), ()]:
+            name = f"{type(self).__name__}.combination"
+            raise TypeError(f"{name} must give two numbers, (c_x, c_z), got {pair}.")
+        numbers = *pair, *process.scales()
         # By NumPy where they can be read: a model is made often.
         xp = jnp if is_traced(numbers) else np
         data, noise, a, h = numbers if xp is jnp else map(np.asarray, numbers)
-        across = xp.abs(a * noise - xp.sqrt(h) * data)
-        size = xp.sqrt((a**2 + h) * (data**2 + noise**2))
+        root, size = xp.sqrt(xp.abs(h)), xp.hypot(data, noise)
+        across = xp.abs(a * noise - root * data)
         told = f"target {self} of c_x = {_told(data)}, c_z = {_told(noise)}"
         why = (
             f"{told} is proportional to y = a x + sqrt(h) z at a = {_told(a)}, "
-            f"sqrt(h) = {_told(xp.sqrt(h))} (to {DEGENERATE:g}), and predicts nothing: "
+            f"sqrt(h) = {_told(root)} (to {DEGENERATE:g}), and predicts nothing: "
             "move the noise level, or take another target."
         )
         return [
-            (finite(data + noise), f"{told} must be finite."),
-            (across > DEGENERATE * size, why),
+            (h > 0, f"the process has no noise, h = {_told(h)}: move its time."),
+            (size < LARGEST, f"{told} must be finite, below {LARGEST:g}."),
+            (across > DEGENERATE * size * xp.hypot(a, root), why),
             (a > 0, f"the process leaves nothing of the data, a = {_told(a)}: move its time."),
         ]
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -82,8 +83,13 @@ def from_description(name: str, base: type, description: dict[str, Any]) -> Any:
     """The ingredient that `to_description` described, of a kind derived from `base`.
 
     Raises:
-        ValueError: an unknown kind or argument.
+        ValueError: an unknown kind or argument, or no mapping.
     """
+    if not isinstance(description, Mapping):
+        raise ValueError(
+            f"{name} must be a mapping with its kind and numbers, as of to_dict, got "
+            f"{description!r}."
+        )
     known, description = kinds(base), dict(description)
     kind = known.get(description.pop("kind", None))
     if kind is None:

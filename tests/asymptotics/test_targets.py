@@ -4,6 +4,7 @@ reference."""
 from functools import partial
 from random import Random
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -587,3 +588,33 @@ def test_a_target_that_is_y_is_invalid_and_spoils_no_other():
 def test_a_target_that_is_y_is_refused(process, target):
     with pytest.raises(ValueError, match=r"^[^\n]*proportional to y[^\n]*$"):
         rfdsm.RFDSM(2.0, 3.0, 4.0, lam=0.1, process=process, target=target).asymptotics()
+
+
+class Given(rfdsm.AbstractTarget):
+    """Whatever is given, without a check."""
+
+    pair: tuple = eqx.field(static=True)
+
+    def combination(self, process):
+        return self.pair
+
+
+class Unchecked(Scales):
+    def domain(self):
+        return []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "kind, process, target, message",
+    [
+        (TypeError, Scales(1.0, 0.5), Given(1.0), "Given.combination must give two numbers"),
+        (TypeError, Scales(1.0, 0.5), Given((1.0, 2.0, 3.0)), "must give two numbers"),
+        (TypeError, Scales(1.0, 0.5), Given((1.0, (2.0, 3.0))), "must give two numbers"),
+        (ValueError, Scales(1.0, 0.5), rfdsm.LinearTarget(1e200, 1.0), "be finite, below 1e"),
+        (ValueError, Unchecked(1.0, -0.5), rfdsm.DataTarget(), "has no noise, h = -0.5"),
+    ],
+)
+def test_mistakes_in_ones_own_kinds_are_told(kind, process, target, message):
+    with pytest.raises(kind, match=rf"^[^\n]*{message}[^\n]*$"):
+        rfdsm.RFDSM(2.0, 3.0, 4.0, lam=0.1, process=process, target=target)

@@ -56,6 +56,13 @@ def test_of_a_store_with_a_row_for_each_value(capsys, store, tmp_path):
         assert f"{told}: " in out and "of the points memorise" in out
 
 
+def test_losses_of_several_targets_are_told_not_to_compare(capsys):
+    plane = f"map target.angle=0:1:2:linear psi_p=1:4:2 --psi-n 4 --m 4 {FIXED}".split()
+    told = "own units: --errors score_error compares them"
+    assert told in call(capsys, *plane)[1]
+    assert "own units" not in call(capsys, *plane, "--errors", "score_error")[1]
+
+
 def test_sides_are_the_longest_or_chosen(capsys, store):
     code, out, _ = call(
         capsys, "map", store, "--x", "m", "--y", "psi-p", "--at", "t=.2,psi_n=4"

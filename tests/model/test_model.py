@@ -193,6 +193,8 @@ def test_dictionaries_refuse(model):
         rfdsm.RFDSM.from_dict(description | {"training": {"kind": "Lasso"}})
     with pytest.raises(ValueError, match="training"):
         rfdsm.RFDSM.from_dict(description | {"training": {"kind": "Ridge", "tau": 1.0}})
+    with pytest.raises(ValueError, match="target must be a mapping with its kind"):
+        rfdsm.RFDSM.from_dict(description | {"target": "noise"})
 
 
 GOOD = dict(psi_n=8.0, psi_p=16.0, m=4, t=0.1, lam=1e-3)
