@@ -5,15 +5,8 @@ import math
 import jax
 
 import rfdsm
+from rfdsm.errors import FIELDS
 
-FIELDS = (
-    "score_error",
-    "test_loss",
-    "train_loss",
-    "memorization_loss",
-    "bias2",
-    "variance",
-)
 SIZES = (80, 160)
 TRIALS = 64
 

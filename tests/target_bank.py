@@ -28,6 +28,19 @@ from rfdsm import (
 SIGMA, SIGMA_DATA = 0.6, 1.2
 
 
+class Scales(rfdsm.AbstractProcess):
+    """Any (a, h), so that one compiled program serves all processes."""
+
+    a: float
+    h: float
+
+    def scales(self):
+        return self.a, self.h
+
+    def domain(self):
+        return [(self.h > 0, f"h must be positive, got {self.h}.")]
+
+
 def turning(a, s):
     return -s, a
 

@@ -12,10 +12,9 @@ import jax
 import pytest
 from bank import BANK
 from meeting import FIELDS, assert_meets, deviations
-from target_bank import PROCESSES, TARGET_BANK, TARGETS
+from target_bank import PROCESSES, TARGET_BANK, TARGETS, Scales
 
 import rfdsm
-from rfdsm.ingredients.targets import Denoising
 
 D, TRIALS = 24, 32
 FORMS = {"primal": (2.0, 1.5, 2), "dual": (1.0, 4.0, 2), "average": (2.0, 2.0, math.inf)}
@@ -26,31 +25,18 @@ RULES = {
 }
 
 
-class Scales(rfdsm.AbstractProcess):
-    """Any (a, h)."""
-
-    a: float
-    h: float
-
-    def scales(self):
-        return self.a, self.h
-
-    def domain(self):
-        return []
-
-
 class Regression(rfdsm.AbstractTarget):
     """Any (c_x, c_z) and w²."""
 
     data: float
     noise: float
-    power: float
+    square: float
 
     def combination(self, process):
         return self.data, self.noise
 
-    def denoising(self, process):
-        return Denoising(process.noising(), self.data, self.noise, self.power)
+    def power(self, process):
+        return self.square
 
 
 @pytest.mark.parametrize("number", [1, 10])

@@ -111,14 +111,18 @@ class AbstractTarget(eqx.Module):
     def combination(self, process: AbstractProcess) -> tuple[Any, Any]:
         """(c_x, c_z); the integer 0 for a part that is never there."""
 
+    def power(self, process: AbstractProcess) -> Any:
+        """w², of what the read-out B f is multiplied with: o = w B f."""
+        return 1
+
     def coefficients(self, process: AbstractProcess) -> tuple[Any, Any, Any]:
-        """(c_x, c_z, w), w what the read-out B f is multiplied with: o = w B f."""
-        return *self.combination(process), 1
+        """(c_x, c_z, w)."""
+        return *self.combination(process), self.denoising(process).scale
 
     def denoising(self, process: AbstractProcess) -> Denoising:
         """The regression that the target makes of a process."""
         data, noise = self.combination(process)
-        return Denoising(process.noising(), or_absent(data), noise, 1)
+        return Denoising(process.noising(), or_absent(data), noise, self.power(process))
 
     def domain(self, process: AbstractProcess) -> list[Condition]:
         """That the target is finite, and not y itself."""
@@ -152,12 +156,8 @@ class ScoreTarget(AbstractTarget):
     def combination(self, process):
         return 0, -1
 
-    def coefficients(self, process):
-        return 0, -1, jnp.sqrt(process.noising().h)
-
-    def denoising(self, process):
-        noising = process.noising()
-        return Denoising(noising, or_absent(0), -1, noising.h)
+    def power(self, process):
+        return process.noising().h
 
 
 class NoiseTarget(AbstractTarget):

@@ -12,6 +12,7 @@ import oracle
 import pytest
 import target_oracle
 from mpmath import mp, mpf
+from target_bank import Scales
 from values import VALUES
 
 import rfdsm
@@ -21,19 +22,6 @@ FIELDS = target_oracle.Errors._fields
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
 INF = float("inf")
 RIDGES, FLOWS = 40, 12  # rows of a batch: as many in each test, for one program
-
-
-class Scales(rfdsm.AbstractProcess):
-    """Any (a, h), so that one compiled program serves all processes."""
-
-    a: float
-    h: float
-
-    def scales(self):
-        return self.a, self.h
-
-    def domain(self):
-        return [(self.h > 0, f"h must be positive, got {self.h}.")]
 
 
 PROCESSES = {  # the kind of the reference, and what draws its numbers
