@@ -45,6 +45,7 @@ _PUBLIC = {  # names by the modules that they are from
         "Samples",
         "standardise",
     ),
+    "ingredients.ensembles": ("AbstractEnsemble", "Ensemble", "Single"),
     "ingredients.filters": ("FilterNodes",),
     "ingredients.moments": ("Moments",),
     "ingredients.processes": (
@@ -70,6 +71,7 @@ _PUBLIC = {  # names by the modules that they are from
     ),
     "ingredients.training": ("AbstractTraining", "GradientDescent", "GradientFlow", "Ridge"),
     "model": ("RFDSM",),
+    "overlaps": ("Overlap", "VarianceParts"),
     "parameters": ("number",),
     "simulation": ("Network",),
     "sweeps": ("check", "compare", "gradient", "open", "sweep", "tune_sweep", "zipped"),

@@ -25,7 +25,7 @@ FLOORS = (
     {"model"},
     {"asymptotics", "simulation"},
     {"ingredients"},
-    {"errors"},
+    {"errors", "overlaps"},
     {"parameters"},
     {"progress"},
     {"_numerics", "_files"},

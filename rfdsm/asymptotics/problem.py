@@ -17,6 +17,7 @@ class Problem(eqx.Module):
     Attributes:
         psi_n, psi_p: n/d and p/d, > 0; inverse_m: u = 1/m in [0, 1].
         process, target, activation, training: ingredients; law: the data's eigenvalue `Law`.
+        ensemble: the networks that are averaged.
     """
 
     psi_n: Float[Array, ""]
@@ -27,6 +28,7 @@ class Problem(eqx.Module):
     activation: Any
     law: Any
     training: Any
+    ensemble: Any
 
     @property
     def noising(self) -> Noising:
@@ -54,7 +56,7 @@ class Problem(eqx.Module):
         Args:
             measured: of features whose moments are given: on psi_n, m, training and target.
         """
-        ingredients = (self.training, *(() if measured else (self.process, self.law)))
+        ingredients = (self.training, self.ensemble, *(() if measured else (self.process, self.law)))
         ratios = [
             ((self.psi_n > 0) & jnp.isfinite(self.psi_n), ""),
             ((self.psi_p > 0) & jnp.isfinite(self.psi_p), ""),

@@ -15,6 +15,7 @@ from .._numerics import contour
 from ..errors import Baselines, Errors, Sizes, Solution, times_came_third
 from ..ingredients.activations import AbstractActivation, Tanh
 from ..ingredients.data import AbstractData, Gaussian, baselines
+from ..ingredients.ensembles import AbstractEnsemble, Single
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess, OrnsteinUhlenbeck
 from ..ingredients.targets import AbstractTarget, Denoising, ScoreTarget
@@ -31,12 +32,13 @@ from ..parameters.numbers import ingredient, number, one_of, require_ingredients
 from ..parameters.plain import from_plain, to_plain
 from ..parameters.scales import INVERSE
 from ..parameters.words import described
+from .pairs import Pairs
 from .spectral import Spectral
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 
 
-class RFDSM(Spectral):
+class RFDSM(Spectral, Pairs):
     r"""Denoising score matching with a random-features network, at fixed ratios.
 
     s_A(y) = (A/√p) ϱ(W y/√d), W (p×d) iid N(0, 1) and frozen, A trained on n points with m
@@ -57,6 +59,7 @@ class RFDSM(Spectral):
         training: the training rule.
         activation: ϱ; tanh unless told.
         data: the law of the data; isotropic Gaussian unless told.
+        ensemble: how many networks are averaged; one unless told.
 
     Raises:
         ValueError: a number outside of its domain, an array where one number belongs, a
@@ -84,6 +87,7 @@ class RFDSM(Spectral):
     activation: AbstractActivation = ingredient(AbstractActivation, measured=True)
     data: AbstractData = ingredient(AbstractData, measured=True)
     training: AbstractTraining = ingredient(AbstractTraining)
+    ensemble: AbstractEnsemble = ingredient(AbstractEnsemble, usual=Single)
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class RFDSM(Spectral):
         training: AbstractTraining | None = None,
         activation: AbstractActivation | None = None,
         data: AbstractData | None = None,
+        ensemble: AbstractEnsemble | None = None,
     ):
         self.psi_n = scalar(psi_n, "psi_n")
         self.psi_p = scalar(psi_p, "psi_p")
@@ -107,6 +112,7 @@ class RFDSM(Spectral):
         self.target = ScoreTarget() if target is None else target
         self.activation = Tanh() if activation is None else activation
         self.data = Gaussian() if data is None else data
+        self.ensemble = Single() if ensemble is None else ensemble
         require_ingredients(self)
         for name, each in vars(self).items():
             setattr(self, name, float_leaves(each))
@@ -367,6 +373,7 @@ class RFDSM(Spectral):
             u = scalar(inverse_m, "inverse_m")
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
         kinds = self.process, self.target, self.activation, self.data.law(), self.training
-        problem = float_leaves(_theory.Problem(self.psi_n, self.psi_p, u, *kinds))
+        numbers = self.psi_n, self.psi_p, u
+        problem = float_leaves(_theory.Problem(*numbers, *kinds, self.ensemble))
         require_float64((problem, moments))
         return problem

@@ -137,6 +137,7 @@ def experiment(
     activation: Any,
     data: Any,
     training: Any,
+    ensemble: Any,
     features: str = "network",
 ) -> Experiment:
     """The experiment that networks of dimension d realise, as `RFDSM.simulate` takes them.

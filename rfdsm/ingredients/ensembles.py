@@ -1,0 +1,107 @@
+"""How many networks are trained, and averaged: one, or an ensemble that shares some of it."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._numerics.absent import ABSENT
+from ..parameters.checks import Condition, require, scalar
+from ..parameters.numbers import number
+from ..parameters.scales import INVERSE
+from ..parameters.words import described
+from .sharing import ALL, Shared, sharing
+
+
+class AbstractEnsemble(eqx.Module):
+    """Networks whose outputs are averaged.
+
+    Attributes:
+        networks: N_e, how many, a real number >= 1 or infinity.
+        shared: what each two of them have in common.
+    """
+
+    networks: eqx.AbstractVar[Any]
+
+    __repr__ = described
+
+    @property
+    @abc.abstractmethod
+    def shared(self) -> Shared:
+        """What each two of the networks have in common."""
+
+    @property
+    @abc.abstractmethod
+    def others(self) -> Any:
+        """1 - 1/N_e, the weight of pairs of different networks; `ABSENT` of a single one."""
+
+    @abc.abstractmethod
+    def domain(self) -> list[Condition]:
+        """The conditions under which it is one, with their messages."""
+
+
+class Single(AbstractEnsemble):
+    """One network."""
+
+    @property
+    def networks(self):
+        return 1
+
+    @property
+    def shared(self):
+        return ALL
+
+    @property
+    def others(self):
+        return ABSENT
+
+    def domain(self):
+        return []
+
+
+class Ensemble(AbstractEnsemble):
+    r"""The average of N_e networks, o = (1/N_e) Σ_k o_k (docs/theory.md section 15).
+
+    With S of two networks' outputs, of fresh data or of training points,
+
+        E|o - τ|²/d = null - 2 (1/d) E o·τ + S(all)/N_e + (1 - 1/N_e) S(shared),
+
+    linear in 1/N_e. psi_p, m and the cost of a fit are those of each network. Without their
+    points shared memorization_loss and train_loss are NaN, since the networks have no training
+    points in common; without noises train_loss is (at m = ∞ share them: it is the same).
+
+    Args:
+        networks: N_e, any real number >= 1 or infinity (networks that are trained: integers).
+        share: what each two of them have in common, of "features", "points" and "noises". On
+            the same pairs unless told: each has its own W.
+
+    Raises:
+        ValueError: fewer than one network, an unknown name, noises without points, or all
+            shared: these networks are one.
+    """
+
+    networks: Float[Array, ""] = number(
+        "N_e", "networks", bounds=(1.0, np.inf), scale=INVERSE, integer=True
+    )
+    share: tuple[str, ...] = eqx.field(static=True, default=("points", "noises"))
+
+    def __init__(self, networks: Any, share: Any = ("points", "noises")):
+        self.networks = scalar(networks, "networks")
+        self.share = sharing(share).names
+        if self.shared == ALL:
+            raise ValueError("networks that share features, points and noises are one: say less.")
+        require(self.domain())
+
+    @property
+    def shared(self):
+        return sharing(self.share)
+
+    @property
+    def others(self):
+        return 1 - 1 / self.networks
+
+    def domain(self):
+        words = f"networks must be >= 1 (jnp.inf is allowed), got {self.networks}."
+        return [(self.networks >= 1, words)]
