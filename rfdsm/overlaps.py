@@ -37,7 +37,7 @@ class OverTrials(eqx.Module):
 
 
 class Overlap(OverTrials):
-    r"""The overlap of two networks' outputs, per dimension; shape () from theory, else (trials,).
+    r"""The overlap of two networks' outputs; shape () from theory, (trials,) from simulation.
 
     Attributes:
         fresh: S = (1/d) E o_1·o_2 at fresh noised points.

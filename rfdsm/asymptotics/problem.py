@@ -56,7 +56,8 @@ class Problem(eqx.Module):
         Args:
             measured: of features whose moments are given: on psi_n, m, training and target.
         """
-        ingredients = (self.training, self.ensemble, *(() if measured else (self.process, self.law)))
+        free = () if measured else (self.process, self.law)
+        ingredients = (self.training, self.ensemble, *free)
         ratios = [
             ((self.psi_n > 0) & jnp.isfinite(self.psi_n), ""),
             ((self.psi_p > 0) & jnp.isfinite(self.psi_p), ""),

@@ -91,7 +91,7 @@ class Ensemble(AbstractEnsemble):
         self.networks = scalar(networks, "networks")
         self.share = sharing(share).names
         if self.shared == ALL:
-            raise ValueError("networks that share features, points and noises are one: say less.")
+            raise ValueError("networks that share features, points and noises are one.")
         require(self.domain())
 
     @property

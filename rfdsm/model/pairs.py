@@ -32,7 +32,7 @@ class Pairs(eqx.Module):
         inverse_m: Any = None,
         moments: Any = None,
     ) -> Overlap:
-        r"""S = (1/d) E o_1·o_2 of the outputs of two networks that share some of what is random.
+        r"""S = (1/d) E o_1·o_2 of the outputs of two networks that share some of their draws.
 
         Args:
             other: the model of the second network; None: of the same one. Another training
