@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,18 +15,20 @@ from .._numerics.linalg import stacked
 from .._numerics.memory import require_memory
 from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.data import Samples, sample_matrix
+from ..ingredients.ensembles import Single
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
 from ..ingredients.rotated import Parts
 from ..ingredients.training import AbstractTraining, Ridge
 from ..model import RFDSM
-from ..parameters.checks import float_array, is_traced, positive_integer
+from ..parameters.checks import is_traced, positive_integer
 from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
 from ..simulation.features import AbstractFeatures, FunctionFeatures, NetworkFeatures
 from ..simulation.mehler import mehler_orders
 from .few_points import warn_of_few_points
+from .measured_networks import require_same_features, weights
 
 EXACT_BELOW = 4_000_000  # points times features: the average over noise is exact below
 NOISES = 16  # for each point above that
@@ -50,7 +51,7 @@ def measure(
     classes: int | None = None,
     draws: int | None = None,
     W: Any = None,
-    cross: bool | RFDSM = False,
+    cross: bool | RFDSM | None = None,
     halves: bool | None = None,
     warned: bool = True,
     report: Report | None = None,
@@ -77,7 +78,8 @@ def measure(
             overlaps of networks that do not share their features: True, or the model of the
             second one, which may have another psi_p (psi_n, m, rule) than the first. It costs
             as much as one network of both their features. Classes are by the sum of each
-            point's leverages in the two networks, each in its own solution.
+            point's leverages in the two networks, each in its own solution. None: where the
+            model is an ensemble of such networks.
         halves: keep the moments of eight equal parts of the data too (of fewer where they
             would take more than 1/2 GiB): the losses are then those of infinitely many points
             to first order, and `sampling_error` knows their error bar. None: yes.
@@ -100,8 +102,10 @@ def measure(
     if is_traced(model):
         raise ValueError("measure needs a concrete model: call it outside of jit.")
     X = model.data.X
+    if cross is None:
+        cross = not model.ensemble.shared.features
     models = [model, *([] if cross is False else [model if cross is True else cross])]
-    _require_same_features(*models)
+    require_same_features(*models)
     d, widths = X.shape[1], [counted(each.psi_p, X.shape[1]) for each in models]
     p = sum(widths)
     if min(widths) < 1:
@@ -114,7 +118,7 @@ def measure(
     if noises is None:
         noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
     if W is not None:
-        W = _weights(W, widths, d, draws)
+        W = weights(W, widths, d, draws)
 
     def one(key, halves, W=None, classes=classes):
         of_W, of_noise = jax.random.split(key)
@@ -271,7 +275,7 @@ def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments 
     moments = seen.moments(whole, noises, N, Parts(**stacked(each)))
     if warned:
         own, model = seen.networks(moments)[0]
-        warn_of_few_points(model.replace(psi_p=own.psi_p), own)
+        warn_of_few_points(model.replace(psi_p=own.psi_p, ensemble=Single()), own)
     return moments
 
 
@@ -285,34 +289,6 @@ def _parts(p: int, classes: int, points: int) -> int:
     """How many parts of each class's points are kept apart."""
     fits = (K for K in PARTS if 16 * K * classes * p**2 <= MEMORY and K <= points)
     return next(fits, PARTS[-1])
-
-
-def _require_same_features(model: RFDSM, second: Any = None) -> None:
-    """Refuse a second model whose features are not of the same kind, on the same data."""
-    if second is None:
-        return
-    if not isinstance(second, RFDSM):
-        raise TypeError(f"cross must be True or the model of a second network, got {second!r}.")
-    for name in ("data", "process", "activation"):
-        if not eqx.tree_equal(getattr(model, name), getattr(second, name)):
-            raise ValueError(
-                f"the second model has another {name}, and both networks are measured on the "
-                f"same noised points: use model.replace(...) for what else differs."
-            )
-
-
-def _weights(W: Any, widths: list[int], d: int, draws: int | None) -> list[Any]:
-    """The matrix of each network."""
-    W = [W] if len(widths) == 1 else [*W]
-    W = [float_array(each, "W") for each in W]
-    shapes = [(p, d) for p in widths]
-    if [each.shape for each in W] != shapes or draws is not None:
-        what = "one matrix" if len(widths) == 1 else "a pair of matrices, one a network,"
-        raise ValueError(
-            f"W must be {what} of psi_p d = {' and '.join(map(str, widths))} rows and d = {d} "
-            f"columns, without draws, got shape {' and '.join(str(x.shape) for x in W)}."
-        )
-    return W
 
 
 def _require_measurable(seen: _Seen, noises, classes, halves) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rfdsm
+from rfdsm.errors import FewPoints
 from rfdsm.ingredients.rotated import Parts
 from rfdsm.simulation import moment_sums as stream
 from rfdsm.simulation.features import NetworkFeatures
@@ -215,6 +216,20 @@ def test_draws_are_an_axis_in_front(problem):
     np.testing.assert_allclose(traces, np.trace(pair.left.S_g[:, 0], axis1=1, axis2=2))
 
 
+def test_ensembles_of_own_features_are_measured_so(problem):
+    pair = rfdsm.Ensemble(2)
+    for ensemble, kind in (
+        (pair, rfdsm.CrossMoments),
+        (rfdsm.Ensemble(2, "features"), rfdsm.Moments),
+    ):
+        found = measure(problem.replace(ensemble=ensemble), 2, classes=1, halves=False)
+        assert isinstance(found, kind)
+    few = rfdsm.Samples(rfdsm.standardise(problem.data.X[:30]))
+    with pytest.warns(FewPoints, match="N = 30 points"):  # of one network
+        few_points = problem.replace(ensemble=pair, data=few)
+        rfdsm.measure(few_points, KEY, 4, classes=1, report=quiet)
+
+
 def test_about(problem, narrow, unequal):
     assert unequal.p == (12, 9) and unequal.psi_p == (2.0, 1.5) and unequal.d == 6
     assert unequal.process == problem.process and unequal.activation == problem.activation
@@ -263,6 +278,7 @@ def test_bad_input_is_one_line(problem, narrow, unequal):
         (dict(cross=problem.replace(psi_p=0.01)), "no features"),
         (dict(cross=narrow, W=np.ones((2, 12, 6))), "12 and 9 rows"),
         (dict(cross=True, W=np.ones((12, 6))), "a pair of matrices"),
+        (dict(cross=True, W=1.0), "a pair of matrices"),
     ):
         with pytest.raises(ValueError, match=message) as info:
             measure(problem, **arguments)
