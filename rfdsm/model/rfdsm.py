@@ -169,11 +169,7 @@ class RFDSM(Simulated, Spectral, Pairs):
         """
         problem = self._problem(inverse_m, moments)
         if moments is not None:
-            require(
-                moments.conditions(
-                    self.psi_n, self.psi_p, self.process, self.activation, self.denoising
-                )
-            )
+            require(moments.conditions(*self._measured_with))
         solution = _theory.solve(problem, moments)
         _theory.require_stable(solution, problem)
         return solution
@@ -283,6 +279,11 @@ class RFDSM(Simulated, Spectral, Pairs):
             ValueError: a missing or unknown name or kind.
         """
         return from_plain(cls, description)
+
+    @property
+    def _measured_with(self):
+        """What moments are held against."""
+        return self.psi_n, self.psi_p, self.process, self.activation, self.denoising
 
     def _problem(self, inverse_m=None, moments=None) -> _theory.Problem:
         if inverse_m is None:
