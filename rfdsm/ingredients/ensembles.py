@@ -1,7 +1,7 @@
 """How many networks are trained, and averaged: one, or an ensemble that shares some of it."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
 from ..parameters.checks import Condition, require, scalar
-from ..parameters.numbers import number
+from ..parameters.numbers import number, some_of
 from ..parameters.scales import INVERSE
 from ..parameters.words import described
 from .sharing import ALL, Shared, sharing
@@ -31,6 +31,10 @@ class AbstractEnsemble(eqx.Module):
     @abc.abstractmethod
     def shared(self) -> Shared:
         """What each two of the networks have in common."""
+
+    def drawn(self, name: str) -> Any:
+        """How many features, points or noises are drawn: once where they are shared."""
+        return 1 if getattr(self.shared, name) else self.networks
 
     @property
     @abc.abstractmethod
@@ -82,10 +86,17 @@ class Ensemble(AbstractEnsemble):
             shared: these networks are one.
     """
 
+    short: ClassVar[str] = ""  # on the command line its number is enough: --ensemble 4
+
     networks: Float[Array, ""] = number(
-        "N_e", "networks", bounds=(1.0, np.inf), scale=INVERSE, integer=True
+        "N_e",
+        "averaged networks",
+        bounds=(1.0, np.inf),
+        scale=INVERSE,
+        integer=True,
+        meaning="with their own W on the same pairs unless told",
     )
-    share: tuple[str, ...] = eqx.field(static=True, default=("points", "noises"))
+    share: tuple[str, ...] = some_of(*Shared._fields)
 
     def __init__(self, networks: Any, share: Any = ("points", "noises")):
         self.networks = scalar(networks, "networks")

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..errors import NEED_TRUE_SCORE
+from ..errors import NEED_SHARED, NEED_TRUE_SCORE
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.checks import is_traced, positive_integer
@@ -41,14 +41,16 @@ def tune(
     Args:
         model: the problem; numbers that are not free stay as they are.
         free: names (psi_n, psi_p, m, process.t or t, training.lam or lam, training.tau or tau,
-            target.angle or angle, ...) with bounds (low, high), or None for the usual ones; m
-            may reach to infinity. Positive numbers are searched in their logarithm, m in 1/m.
+            target.angle or angle, ...) with bounds (low, high), or None for the usual ones; m,
+            and networks of an `Ensemble`, may reach to infinity. Positive numbers are searched
+            in their logarithm, m and networks in their inverse.
         objective: the name of an error, or a function of the model that returns one number
             (`over_times`, or your own). Between targets score_error compares, and noise_loss,
             the test loss of the noise that the output implies.
         subject_to: `at_least`, `at_most`, or functions of the model that must not be negative.
         budget: costs that must not be exceeded: {"samples": 32.0} (psi_n m), "parameters"
-            (psi_p), "flops" (of the fit, over d³); or (function, bound).
+            (psi_p), "flops" (of the fit, over d³), each of all networks of an `Ensemble`: what
+            they share counts once; or (function, bound).
         starts: how many.
         optimizer: an optax transformation whose steps, in coordinates of the unit box, move
             first; None: SLSQP alone.
@@ -111,6 +113,8 @@ def problem_of(
         model.solve(moments=moments)  # refuses what does not fit the measurement
     goal, constraints = goals.objective(objective), goals.constraints(subject_to, budget)
     constraints += () if last is None else (last,)
+    for each in (goal, *(c.goal for c in constraints)):
+        _require_shared(model, each)
     if moments is not None:
         for each in (goal, *(c.goal for c in constraints)):
             _require_known(each)
@@ -135,6 +139,15 @@ def _require_known(goal: Goal) -> None:
         )
     if isinstance(goal.function, goals.OverTimes):
         raise ValueError("over_times needs other times than the moments were measured at.")
+
+
+def _require_shared(model: RFDSM, goal: Goal) -> None:
+    need = NEED_SHARED.get(goal.error)
+    if need and not getattr(model.ensemble.shared, need):
+        raise ValueError(
+            f"{goal.error} is not known of networks that share {model.ensemble.shared}: share "
+            f"their {need} too, in Ensemble(..., share=...), or take test_loss."
+        )
 
 
 def _require_one_unit(problem: Problem, goal: Goal) -> None:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from .._numerics.derivatives import clipped
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters.numbers import full_name, numbers, value_of
+from ..parameters.numbers import full_name, hint, numbers, value_of
 from ..parameters.scales import Scale
 
 
@@ -137,7 +137,9 @@ def free_variables(
 def _require_free(model, about, name, moments):
     if name not in about:
         single = ", ".join(n for n, each in about.items() if not each.many)
-        raise ValueError(f"free has no {name!r}: this model's numbers are {single}.")
+        raise ValueError(
+            f"free has no {name!r}: this model's numbers are {single}{hint(model, name)}."
+        )
     if about[name].fixed:
         raise ValueError(f"{name} {about[name].fixed}.")
     if np.ndim(value_of(model, name)) != 0:
