@@ -198,7 +198,7 @@ def split_element(name: str) -> tuple[str, int | None]:
 
 
 def hint(model: eqx.Module, name: str) -> str:
-    """What to give for a number that the model's ingredient lacks and another kind has, or ""."""
+    """Which ingredient to give for a number that the model's own lacks; "" for none."""
     full = full_name(model, name)
     owner, _, field = full.partition(".")
     base = None if full in numbers(model) else ingredients(type(model)).get(owner)

@@ -194,7 +194,8 @@ def _apart(text: str) -> tuple[str, dict[str, list[str]]]:
     before, *told = re.split(r"[\s,]*\b([a-z_]+)\s*=\s*", text)
     words: dict[str, list[str]] = {}
     for name, each in zip(told[::2], told[1::2], strict=True):
-        words.setdefault(name, []).extend([] if each == "none" else re.split(r"\s*[+,]\s*", each))
+        some = [] if each == "none" else re.split(r"\s*[+,]\s*", each)
+        words.setdefault(name, []).extend(some)
     return before, words
 
 

@@ -310,9 +310,9 @@ def constraints(subject_to: Any, budget: Any) -> tuple[Constraint, ...]:
 def _flops(model: Any) -> Float[Array, ""]:
     """Floating-point operations of the fit over d³, by the normal equations.
 
-    As many fits as there are networks: no two of an ensemble have the same features of the same
-    pairs. Of p features and N = n m pairs, k the fewer of both: the matrix N p k, its factor k³/3
+    Of p features and N = n m pairs, k the fewer of both: the matrix N p k, its factor k³/3
     (9 k³ for the eigenvectors that other rules than ridge need), d right sides 2 N p + 2 k².
+    Of an ensemble as many fits as networks: no two have the same features of the same pairs.
     """
     pairs = model.psi_n * model.m
     fewer = jnp.minimum(model.psi_p, pairs)

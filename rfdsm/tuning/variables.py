@@ -138,7 +138,8 @@ def _require_free(model, about, name, moments):
     if name not in about:
         single = ", ".join(n for n, each in about.items() if not each.many)
         raise ValueError(
-            f"free has no {name!r}: this model's numbers are {single}{hint(model, name)}."
+            f"free has no {name!r}: this model's numbers are {single}"
+            f"{hint(model, name)}."
         )
     if about[name].fixed:
         raise ValueError(f"{name} {about[name].fixed}.")
@@ -148,10 +149,10 @@ def _require_free(model, about, name, moments):
         return
     between_widths = about[name].count == "p"
     if isinstance(moments, Moments):
-        hint = ": give moments of several widths, [moments_1, moments_2, ...]"
+        fix = ": give moments of several widths, [moments_1, moments_2, ...]"
         raise ValueError(
             f"{name} belongs to the measurement and cannot be free with its moments"
-            f"{hint if between_widths else ''}."
+            f"{fix if between_widths else ''}."
         )
     if not between_widths:
         raise ValueError(f"{name} belongs to the measurement and cannot be free with moments.")
