@@ -138,8 +138,7 @@ def _require_free(model, about, name, moments):
     if name not in about:
         single = ", ".join(n for n, each in about.items() if not each.many)
         raise ValueError(
-            f"free has no {name!r}: this model's numbers are {single}"
-            f"{hint(model, name)}."
+            f"free has no {name!r}: this model's numbers are {single}{hint(model, name)}."
         )
     if about[name].fixed:
         raise ValueError(f"{name} {about[name].fixed}.")
