@@ -222,7 +222,8 @@ def estimate(
     if (networks := asked.networks) is not None:
         for there in networks.grid.models(networks.grid.whole(), networks.grid.times):
             pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
-            training += COMPILE + networks.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
+            fits = networks.trials * float(there.ensemble.networks)
+            training += COMPILE + fits * 2 * p**2 * (pairs + 4096 + p) / FLOPS
         count = networks.grid.points * networks.trials
         text += f"; training {count} networks: about {training:.0f} s"
     memory = 8 * p**2 * draws * (2 * classes + 3 + 4 * classes)
