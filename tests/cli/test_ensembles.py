@@ -13,6 +13,7 @@ from rfdsm.cli import models, options
 FIXED = {"psi_n": 2.0, "psi_p": 3.0, "m": 2.0, "t": 0.2, "lam": 0.03}
 WORDS = "--psi-n 2 --m 2 --t .2 --lam .03"
 POINT = f"point {WORDS} --psi-p 3"
+TUNE = f"tune {WORDS} --psi-p 3 --free networks"
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,8 @@ POINT = f"point {WORDS} --psi-p 3"
         ({"ensemble": "single"}, rfdsm.Single()),
         ({"ensemble": "4"}, rfdsm.Ensemble(4)),
         ({"networks": 4.0}, rfdsm.Ensemble(4)),
-        ({"ensemble": "inf,share=features+points"}, rfdsm.Ensemble(math.inf, ("features", "points"))),
+        ({"ensemble": "inf,share=features+points"},
+         rfdsm.Ensemble(math.inf, ("features", "points"))),
         ({"ensemble": "share=none", "networks": 4.0}, rfdsm.Ensemble(4, ())),
     ],
 )  # fmt: skip
@@ -117,7 +119,7 @@ def test_the_best_number_of_networks(capsys, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (f"{POINT} --ensemble x", "--ensemble x is unknown: take one of single, [ensemble:]NET"),
+        (f"{POINT} --ensemble x", "--ensemble x is unknown: take one of single, [ensemble:]"),
         (f"{POINT} --ensemble 0.5", "networks must be >= 1 (jnp.inf is allowed), got 0.5"),
         (f"{POINT} --ensemble 4,share=widths", "share takes some of features, points, noises"),
         (f"{POINT} --ensemble 4,share=noises", "noises are shared with the points they are on"),
@@ -128,9 +130,9 @@ def test_the_best_number_of_networks(capsys, tmp_path):
         (f"{POINT} --ensemble 2.5 --simulate d=12", "integer"),
         (f"curve networks=1:4:3 {WORDS} --psi-p 3 --networks 2",
          "networks is swept, --networks gives it again"),
-        (f"tune {WORDS} --psi-p 3 --free networks --ensemble 4,share=none --objective train_loss",
+        (f"{TUNE} --ensemble 4,share=none --objective train_loss",
          "train_loss is not known of networks that share nothing"),
-        (f"tune {WORDS} --psi-p 3 --free networks --ensemble single",
+        (f"{TUNE} --ensemble single",
          "--networks is no number of --ensemble single"),
     ],
 )  # fmt: skip

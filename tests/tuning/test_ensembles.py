@@ -1,4 +1,4 @@
-"""One wide network or several narrow ones: their number is free, and costs count all of them."""
+"""One wide network or several narrow ones: their number is free, and costs count them all."""
 
 import math
 
