@@ -151,7 +151,7 @@ def _of_losses(taus, test, memorization, null, best) -> tuple[Times, float, floa
     if len(taus) < 4:
         return UNKNOWN, math.nan, math.nan
     x = np.log(taus)
-    test, memorization = CubicSpline(x, test), CubicSpline(x, memorization)
+    known, test = np.all(np.isfinite(memorization)), CubicSpline(x, test)
 
     def first(curve, level: float, after: float = x[0]) -> float:
         """The log time from which on a curve is at the level; NaN for never."""
@@ -164,6 +164,9 @@ def _of_losses(taus, test, memorization, null, best) -> tuple[Times, float, floa
     gain = null - least
     gen = first(test, least + FLAT * gain) if gain > FLAT * null else math.nan
     stop = x[0] if math.isnan(gen) else gen
+    if not known:  # of networks on points of their own, which have none to memorise together
+        return Times(math.exp(gen), math.nan), math.nan, float(test(stop))
+    memorization = CubicSpline(x, memorization)
     mem = first(memorization, (1 - FALLEN) * memorization(stop), stop)
     below = first(memorization, best)
     return Times(math.exp(gen), math.exp(mem)), math.exp(below), float(test(stop))
