@@ -98,7 +98,7 @@ class Ensemble(AbstractEnsemble):
     )
     share: tuple[str, ...] = some_of(*Shared._fields)
 
-    def __init__(self, networks: Any, share: Any = ("points", "noises")):
+    def __init__(self, networks: float | Array, share: Any = ("points", "noises")):
         self.networks = scalar(networks, "networks")
         self.share = sharing(share).names
         if self.shared == ALL:
