@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
+from ..errors import NEED_SHARED
 from ..parameters.checks import Condition, require, scalar
 from ..parameters.numbers import number, some_of
 from ..parameters.scales import INVERSE
@@ -43,8 +44,8 @@ class AbstractEnsemble(eqx.Module):
 
     def knows(self, error: str) -> bool:
         """Whether the networks have what an error is measured on in common."""
-        needs = {"train_loss": self.shared.noises, "memorization_loss": self.shared.points}
-        return needs.get(error, True)
+        need = NEED_SHARED.get(error)
+        return need is None or getattr(self.shared, need)
 
     @abc.abstractmethod
     def domain(self) -> list[Condition]:

@@ -240,5 +240,6 @@ def _memory(layout: Layout, parts: Sequence[Part], whole: bool) -> float:
         total += held * sum(numbers.values())
         if isinstance(part, Networks):
             sizes = _Sizes.of(part, np.ones(part.grid.shape, bool)).different
-            total += 8 * max(matrices(part.d, *row) for *row, _ in sizes)
+            shared = part.grid.model.ensemble.shared.points
+            total += 8 * max(matrices(part.d, *x, 1 if shared else x[-1]) for x in sizes)
     return total

@@ -26,7 +26,7 @@ def memorises(dataset: Any) -> Any:
     import xarray as xr
 
     model = model_of(dataset)
-    if not model.ensemble.shared.points:
+    if not model.ensemble.knows("memorization_loss"):
         raise ValueError("networks on points of their own have none to memorise together.")
     numbers = {
         x.attrs["number"]: x

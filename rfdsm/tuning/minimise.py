@@ -142,11 +142,10 @@ def _require_known(goal: Goal) -> None:
 
 
 def _require_shared(model: RFDSM, goal: Goal) -> None:
-    need = NEED_SHARED.get(goal.error)
-    if need and not getattr(model.ensemble.shared, need):
+    if not model.ensemble.knows(goal.error):
         raise ValueError(
-            f"{goal.error} is not known of networks that share {model.ensemble.shared}: share "
-            f"their {need} too, in Ensemble(..., share=...), or take test_loss."
+            f"{goal.error} is not known of networks that share {model.ensemble.shared}: take "
+            f"test_loss, or share their {NEED_SHARED[goal.error]} too, Ensemble(..., share=...)."
         )
 
 

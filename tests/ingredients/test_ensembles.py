@@ -27,6 +27,8 @@ def test_what_networks_share_and_how_often_it_is_drawn():
         assert [many.drawn(name) for name in names] == [
             1 if name in share else 4.5 for name in names
         ]
+        known = [many.knows(f"{name}_loss") for name in ("test", "memorization", "train")]
+        assert known == [True, "points" in share, "noises" in share]
     assert Ensemble(4).share == names[1:] and Ensemble(4, "features").share == names[:1]
     assert Single().shared.names == names and {Single().drawn(name) for name in names} == {1}
 
