@@ -145,7 +145,7 @@ def _require_shared(model: RFDSM, goal: Goal) -> None:
     if not model.ensemble.knows(goal.error):
         raise ValueError(
             f"{goal.error} is not known of networks that share {model.ensemble.shared}: take "
-            f"test_loss, or share their {NEED_SHARED[goal.error]} too, Ensemble(..., share=...)."
+            f"test_loss, or share their {NEED_SHARED[goal.error]} in Ensemble(..., share=...)."
         )
 
 

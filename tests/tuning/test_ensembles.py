@@ -97,7 +97,7 @@ SHARE = {"ensemble.share": ("points",)}
          "generalization_gap is not known"),
         (ONE.replace(ensemble=Ensemble(4, "features")), "networks",
          {"subject_to": rfdsm.at_least("memorization_loss", 0.5)},
-         "memorization_loss is not .* features: take test_loss, or share their points too"),
+         "memorization_loss is not .* features: take test_loss, or share their points in"),
         (ONE.replace(ensemble=Ensemble(4, ())), "networks",
          {"objective": rfdsm.over_times((0.1, 0.2), error="memorization_loss")},
          "memorization_loss is not known of networks that share nothing"),
