@@ -100,7 +100,8 @@ def timescales(model: RFDSM, moments: Moments | None = None) -> Timescales:
         raise ValueError("timescales needs concrete numbers: call it outside of jit and grad.")
     model.training.at_times([1.0], contour.DIGITS)  # refuses what has no training time
     if moments is not None:
-        of = moments.rotated  # in the basis of Σ_c π_c (S_g,c + S_s,c): eigenvalues
+        # Of either network, in the basis of Σ_c π_c (S_g,c + S_s,c): eigenvalues.
+        of = getattr(moments, "left", moments).rotated
         x = np.einsum("...c,...cii->...i", of.weights, of.shared + of.fresh)
         return Timescales(UNKNOWN, *_from_curves(model, x.min(), x.max(), moments))
     ends = np.asarray(model.edges())

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..errors import NEED_SHARED, NEED_TRUE_SCORE
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.checks import is_traced, positive_integer
@@ -27,7 +28,7 @@ def tune(
     budget: Any = None,
     starts: int = 256,
     optimizer: Any = None,
-    moments: Moments | Sequence[Moments] | None = None,
+    moments: Moments | CrossMoments | Sequence[Moments] | None = None,
     *,
     report: Report = silent,
 ) -> Tuned:
@@ -56,7 +57,8 @@ def tune(
             first; None: SLSQP alone.
         moments: measured moments in place of the Gaussian theory: psi_n, m and the training
             rule may then be free. Moments of several widths, a list, make psi_p free between
-            them (`tuning.roads` says how it is interpolated). Starts are then the best optima
+            them (`tuning.roads` says how it is interpolated); of an `Ensemble` without its
+            features shared `CrossMoments`, of one width. Starts are then the best optima
             of the Gaussian theory, since a solve is dear.
         report: called with `Progress`.
 
@@ -88,7 +90,7 @@ def problem_of(
     subject_to: Any = (),
     budget: Any = None,
     optimizer: Any = None,
-    moments: Moments | Sequence[Moments] | None = None,
+    moments: Moments | CrossMoments | Sequence[Moments] | None = None,
     last: Constraint | None = None,
 ) -> Problem:
     """The checked problem of a request.
@@ -103,13 +105,13 @@ def problem_of(
     if is_traced(model):
         raise ValueError("tune needs a concrete model: call it outside of jit, vmap and grad.")
     road, arguments, of_one = None, (), moments
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | CrossMoments):
         road, arguments = roads.measured, (moments,)
     elif moments is not None:
         of_one = tuple(moments)
         road, arguments = roads.interpolated, (roads.widths(of_one),)
     variables = free_variables(model, free, of_one)
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | CrossMoments):
         model.solve(moments=moments)  # refuses what does not fit the measurement
     goal, constraints = goals.objective(objective), goals.constraints(subject_to, budget)
     constraints += () if last is None else (last,)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.derivatives import clipped
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.numbers import full_name, hint, numbers, value_of
@@ -96,7 +97,7 @@ def _slopes(variables: Variables, z):
 def free_variables(
     model: RFDSM,
     free: Mapping[str, Any] | Iterable[str],
-    moments: Moments | Sequence[Moments] | None = None,
+    moments: Moments | CrossMoments | Sequence[Moments] | None = None,
 ) -> Variables:
     """The checked variables of a request.
 
@@ -147,7 +148,7 @@ def _require_free(model, about, name, moments):
     if moments is None or not about[name].measured:
         return
     between_widths = about[name].count == "p"
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | CrossMoments):
         fix = ": give moments of several widths, [moments_1, moments_2, ...]"
         raise ValueError(
             f"{name} belongs to the measurement and cannot be free with its moments"
@@ -181,7 +182,7 @@ def _bounds(model, number, name, bounds, moments) -> tuple[float, float]:
     for end in (low, high):
         try:
             changed = model.replace(**{name: end})
-            if isinstance(moments, Moments):
+            if isinstance(moments, Moments | CrossMoments):
                 changed.solve(moments=moments)
         except ValueError as error:
             raise ValueError(f"the bound {end:g} of {name} is refused: {error}") from None
