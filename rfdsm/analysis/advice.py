@@ -1,5 +1,6 @@
 """What to raise next, the training points, the features or the noises: slopes and doublings."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ from jaxtyping import Array, Float
 
 from ..errors import Errors, nan_explained
 from ..model import RFDSM
+from ..parameters.checks import is_traced
 
 WORDS = {"n": "training points", "p": "features", "m": "noises"}
 HELPS = 0.01  # of the test loss: what is worth saying
@@ -49,7 +51,10 @@ class Advice(NamedTuple):
     def sentence(self) -> str:
         """Which of the three to raise next, and by how much it helps; of concrete numbers."""
         gains = {name: float(gain) for name, gain in self.gains._asdict().items()}
-        first, *others = sorted((n for n in gains if gains[n] == gains[n]), key=gains.get)[::-1]
+        known = [name for name in gains if math.isfinite(gains[name])]
+        if not known:
+            return "nothing is known of more points, features or noises: no solution there."
+        first, *others = sorted(known, key=gains.get, reverse=True)
         to = f", to {float(getattr(self.doubled, first)):.4g}"
         told = [f"twice the {WORDS[first]} change the test loss by {self._change(first)}{to}"]
         told += [f"twice the {WORDS[name]} by {self._change(name)}" for name in others]
@@ -58,7 +63,7 @@ class Advice(NamedTuple):
             head = f"raise {first} next"
         elif above < GOOD:
             head = f"the test loss is {100 * above:.2g} % above the best score's, little helps"
-        elif min(gains[name] for name in (first, *others)) < -HELPS:
+        elif min(gains[name] for name in known) < -HELPS:
             head = "more makes it worse or no better (tune the training rule first)"
         else:
             share = 100 * float(self.errors.bias2 / self.errors.score_error)
@@ -80,10 +85,10 @@ def advise(model: RFDSM) -> Advice:
     same training rule; where nothing helps bias² is left, or the best score's own loss.
 
     Returns:
-        An `Advice` of scalars, traceable but for its sentence; NaN where not solved.
+        An `Advice` of scalars, traceable but for its sentence; what is not solved is NaN.
 
     Raises:
-        TypeError, ValueError: as `RFDSM.solve`.
+        NotConverged, TypeError, ValueError: as `RFDSM.asymptotics`.
 
     Example:
         >>> import rfdsm
@@ -92,7 +97,10 @@ def advise(model: RFDSM) -> Advice:
         >>> print(f"{advice.slopes.n:.3f} {advice.doubled.n:.3f}")
         -1.432 1.200
     """
-    return _advise(model)
+    found = _advise(model)
+    if not is_traced(model) and jnp.isnan(found.errors.test_loss):
+        model.asymptotics()  # which says why
+    return found
 
 
 @nan_explained

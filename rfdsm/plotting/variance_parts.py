@@ -72,7 +72,7 @@ def _draw_stack(
     """Theory as layers, networks at their upper edges; of shares the last edge is 1."""
     along = dataset.attrs["axis"]
     edges = np.cumsum([dataset[name].values for name in WORDS], axis=0)
-    edges = edges / edges[-1] if shares else edges
+    edges = _shares(edges, edges[-1]) if shares else edges
     below = np.zeros_like(x)
     for edge, colour in zip(edges, shades.values(), strict=True):
         ax.fill_between(x, below, edge, facecolor=colour, **EDGE)
@@ -80,8 +80,15 @@ def _draw_stack(
     if f"simulated_{along}" in dataset:
         there = dataset[f"simulated_{along}"].values
         runs = np.cumsum([dataset[f"simulated_{name}"].values for name in WORDS], axis=0)
-        runs = (runs / runs[-1].mean(axis=-1, keepdims=True))[:-1] if shares else runs
+        total = runs[-1].mean(axis=-1, keepdims=True)
+        runs = _shares(runs, total)[:-1] if shares else runs
         trials = runs.shape[-1]
         for sums in runs:  # of the parts up to here, trial by trial
             bars = np.std(sums, axis=-1, ddof=1) / trials**0.5 if trials > 1 else None
             ax.errorbar(there, sums.mean(axis=-1), yerr=bars, elinewidth=0.8, **SEEN)
+
+
+def _shares(sums: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Shares of the total, unknown where there is no variance, as before any training."""
+    with np.errstate(invalid="ignore"):
+        return sums / total

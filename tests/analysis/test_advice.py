@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import RFDSM, advise
+from rfdsm import RFDSM, NotConverged, advise
 from rfdsm.analysis.advice import Advice, Counts
 from rfdsm.errors import FIELDS, Errors
 
@@ -56,6 +56,12 @@ def test_a_row_that_is_not_solved_is_nan_and_spoils_no_other(rows):
     assert np.all(np.isnan(numbers[1]))
 
 
+def test_what_is_not_solved():
+    with pytest.raises(NotConverged):
+        advise(MODEL.replace(lam=1e200))
+    assert made(n=math.nan, p=math.nan, m=math.nan).sentence.startswith("nothing is known")
+
+
 def made(best=1.0, bias2=0.5, ratio=0.5, **doubled):
     """Advice on a test loss of 2."""
     errors = Errors(**dict.fromkeys(FIELDS, 1.0) | {"test_loss": 2.0, "bias2": bias2})
@@ -98,7 +104,7 @@ FIRST = "change the test loss by"
         (
             {"n": 2.0, "p": 2.0, "m": 1.99, "bias2": 0.98, "best": math.nan},
             "little helps, bias² is 98 % of the score error (tune the rule)",
-            f"noises {FIRST} -0.5 %, to 1.99; features by 0 %; training points by 0 %",
+            f"noises {FIRST} -0.5 %, to 1.99; training points by 0 %; features by 0 %",
         ),
     ],
 )
