@@ -101,8 +101,9 @@ def _table(found: Any) -> Table:
     for name in sorted(WORDS, key=lambda name: -float(found[name][0])):
         row(WORDS[name].made_by, name, by=f"more {WORDS[name].lessened_by}")
     drawn.add_row()
+    row("variance", "variance")
     for name in ERRORS:
-        row(LABELS[name], name, share=name == "variance")
+        row(LABELS[name], name, share=False)
     return drawn
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ingredients.data import Samples
 from ..model import RFDSM
-from ..overlaps import PARTS
+from ..overlaps import PARTS, VarianceParts
 from ..progress import Report, Steps, silent
 from ..simulation import experiment
 from .grid import TIMES
@@ -34,8 +34,8 @@ WORDS = {  # from what the data alone make to what features add
     "features_points": Words("features × points", "features and points together", "n, p"),
     "features_noises": Words("features × noises", "features and noises together", "n, p, m"),
 }
-ERRORS = ("variance", "bias2", "score_error", "test_loss")
-OF_OUTPUT = ("variance", "test_loss")  # what is known of data points
+ERRORS = ("bias2", "score_error", "test_loss")
+OF_OUTPUT = ("test_loss",)  # what is known of data points
 
 
 def variance_curve(
@@ -74,18 +74,15 @@ def variance_curve(
         [0.516 0.45  0.   ]
     """
     asked, output = lines_of(model, over, None, simulate, seed), isinstance(model.data, Samples)
-    shapes = {f"part_{name}": () for name in PARTS}
+    names = (*PARTS, "variance")
+    shapes = {f"part_{name}": () for name in names}
     quantity = Quantity("part", _of_output if output else _of_score, shapes, traced=True)
-    where: Any = {"engine": engine, "report": report}
-    found = solved(asked, TITLE, quantities=(quantity,), **where)
-    found = found.rename({f"part_{name}": name for name in PARTS})
-    if output:
-        found["variance"] = sum(found[name] for name in PARTS)
-    found = found[[*PARTS, *(OF_OUTPUT if output else ERRORS), "status"]]
-    for name in PARTS:
-        made_by = f"variance by {WORDS[name].made_by}"
-        found[name].attrs = {"long_name": made_by, "units": "per dimension", "kind": "theory"}
-    found["variance"].attrs = {"long_name": "variance", "kind": "theory"}
+    found = solved(asked, TITLE, quantities=(quantity,), engine=engine, report=report)
+    found = found.drop_vars("variance").rename({f"part_{name}": name for name in names})
+    found = found[[*names, *(OF_OUTPUT if output else ERRORS), "status"]]
+    for name in names:
+        words = f"variance by {WORDS[name].made_by}" if name in WORDS else "variance, their sum"
+        found[name].attrs = {"long_name": words, "units": "per dimension", "kind": "theory"}
     found.attrs["of"] = "output" if output else "score"
     return found if asked.networks is None else _with_networks(found, asked, quantity, report)
 
@@ -98,8 +95,8 @@ def _of_output(model: RFDSM) -> dict[str, Any]:
     return _named(model.variance_parts(output=True))
 
 
-def _named(parts: Any) -> dict[str, Any]:
-    return {name: getattr(parts, name) for name in PARTS}
+def _named(parts: VarianceParts) -> dict[str, Any]:
+    return {name: getattr(parts, name) for name in PARTS} | {"variance": parts.total}
 
 
 def _with_networks(found: Any, asked: Lines, quantity: Quantity, report: Report) -> Any:
@@ -115,18 +112,13 @@ def _with_networks(found: Any, asked: Lines, quantity: Quantity, report: Report)
         step("networks")
     place = f"simulated_{along.name}"
     found = found.assign_coords({place: (place, grid.axes[-1].x, {"column": along.name})})
-    for name in (*PARTS, "variance"):
-        own = PARTS if name == "variance" else (name,)
-        x = np.array([sum(np.asarray(run[each]) for each in own) for run in runs])
-        bar = np.std(x, axis=-1, ddof=1) / trials**0.5 if trials > 1 else np.nan * x[:, 0]
-        told = {
-            f"{name}_mean": x.mean(axis=-1),
-            f"{name}_standard_error": bar,
-            f"{name}_theory": np.array([sum(float(at[each]) for each in own) for at in there]),
-        }
-        for variable, values in told.items():
-            attrs = {"kind": "simulation", "column": variable.removesuffix("_mean")}
-            found[variable] = place, values, attrs
+    for name in runs[0]:
+        x, exact = (np.array([row[name] for row in rows]) for rows in (runs, there))
+        bar = np.std(x, axis=-1, ddof=1) / trials**0.5 if trials > 1 else np.nan * exact
+        told = {"mean": x.mean(axis=-1), "standard_error": bar, "theory": exact}
+        for what, values in told.items():
+            attrs = {"kind": "simulation", "column": f"{name}_{what}".removesuffix("_mean")}
+            found[f"{name}_{what}"] = place, values, attrs
         found[f"simulated_{name}"] = (place, TRIAL), x, {"kind": "networks", "column": name}
     ratios = {n.replace("realised", "simulated"): x for n, x in networks.attrs.items()}
     return found.assign_attrs(ratios)

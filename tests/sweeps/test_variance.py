@@ -75,7 +75,7 @@ def test_of_data_points_it_is_the_output_s():
 def test_an_unsolved_point_is_a_gap():
     found = variance_curve(MODEL, {"lam": [1e-2, 1e200]})
     np.testing.assert_array_equal(found.status == 0, [True, False])
-    for name in (*PARTS, *variance.ERRORS):
+    for name in (*PARTS, "variance", *variance.ERRORS):
         np.testing.assert_array_equal(np.isnan(found[name]), [False, True])
 
 
