@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from ..ingredients.data import Samples
+from ..ingredients.ensembles import Single
 from ..model import RFDSM
 from ..overlaps import PARTS, VarianceParts
 from ..progress import Report, Steps, silent
@@ -64,7 +65,7 @@ def variance_curve(
         they realise, over `simulated_<number>`; `simulated_features` has the trials.
 
     Raises:
-        ValueError, NotConverged: as `curve`.
+        ValueError, NotConverged: as `curve`; an ensemble.
 
     Example:
         >>> import rfdsm
@@ -73,6 +74,11 @@ def variance_curve(
         >>> print((found.noises / found.variance).values.round(3))
         [0.516 0.45  0.   ]
     """
+    if not isinstance(model.ensemble, Single):
+        raise ValueError(
+            "parts are of one network's variance, and the model is an ensemble: take "
+            "model.replace(ensemble=rfdsm.Single())."
+        )
     asked, output = lines_of(model, over, None, simulate, seed), isinstance(model.data, Samples)
     names = (*PARTS, "variance")
     shapes = {f"part_{name}": () for name in names}

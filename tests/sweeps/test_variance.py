@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rfdsm import RFDSM, Samples, standardise
+from rfdsm import RFDSM, Ensemble, Samples, standardise
 from rfdsm._files import labelled
 from rfdsm.overlaps import PARTS
 from rfdsm.sweeps import variance, variance_curve
@@ -94,3 +94,8 @@ def test_bad_input_is_refused_before_the_work(over, simulate, message, monkeypat
     with pytest.raises(ValueError, match=message) as refused:
         variance_curve(MODEL, over, simulate=simulate)
     assert "\n" not in str(refused.value)
+
+
+def test_an_ensemble_is_refused():
+    with pytest.raises(ValueError, match="parts are of one network's variance"):
+        variance_curve(MODEL.replace(ensemble=Ensemble(4)), {"psi_p": [1.0]})
