@@ -11,7 +11,9 @@ import pytest
 import rfdsm
 from rfdsm import images
 
-TRIALS, CLOSE = 6, 0.02  # of correlations; of overlaps relative to all shared
+TRIALS = 6
+CLOSE = 0.02  # of correlations
+ON_DATA = 0.03  # of the squared output: of overlaps, beside two standard errors
 SHARES = (
     ("features",),
     ("features", "points"),
@@ -33,30 +35,32 @@ def measured(problem):
     return rfdsm.measure(problem, jax.random.key(1), 8, **about)
 
 
-def distances(problem, share, moments):
-    """How far theory is from networks, of all that they know of the pair; printed."""
-    shared = "features" in share
-    theory = problem.overlap(share=share, moments=moments.left if shared else moments)
-    runs = problem.simulate(jax.random.key(5), trials=TRIALS, networks=2, share=share)
-    scale = float(theory.fresh / theory.correlation)
-    apart, texts = [], []
+def require_close(problem, share, moments, other=None):
+    """All that theory and networks know of a pair, printed and compared."""
+    if "features" in share:
+        moments = moments.left
+    theory = problem.overlap(other, share, moments=moments)
+    about = {"trials": TRIALS, "networks": 2, "share": share, "other": other}
+    runs = problem.simulate(jax.random.key(5), **about)
+    value, bar = runs.mean(), runs.standard_error()
+    own = float(theory.fresh / theory.correlation)  # of either network with itself
+    misses, texts = [], []
     for name in ("correlation", "fresh", "training", "pairs"):
-        ours, theirs = float(getattr(theory, name)), np.asarray(getattr(runs, name))
-        assert np.isnan(ours) == np.isnan(theirs).all(), name
-        if not np.isnan(ours):
-            bar = theirs.std(ddof=1) / np.sqrt(TRIALS)
-            apart.append((ours - theirs.mean()) / (1 if name == "correlation" else scale))
-            texts.append(f"{name} {ours:.4f} / {theirs.mean():.4f}({bar:.4f})")
+        ours, theirs, error = (float(getattr(of, name)) for of in (theory, value, bar))
+        texts.append(f"{name} {ours:.4f} / {theirs:.4f}({error:.4f})")
+        allowed = CLOSE if name == "correlation" else ON_DATA * own + 2 * error
+        if not (np.isnan([ours, theirs]).all() or abs(ours - theirs) <= allowed):
+            misses.append(name)
     print(f"psi_n = {problem.psi_n:g}, {' '.join(share) or 'nothing'}: {', '.join(texts)}")
-    return np.abs(apart)
+    assert not misses
 
 
 def test_two_networks_on_digits():
-    """p = d/2 and n = d: features shared on disjoint parts, and own features on one part."""
-    problem = model(psi_n=1.0, psi_p=0.5)
+    """p = n = d: features shared on disjoint parts, and own features on one part."""
+    problem = model(psi_n=1.0, psi_p=1.0)
     moments = measured(problem)
     for share in (("features",), ("points", "noises")):
-        assert max(distances(problem, share, moments)) <= CLOSE
+        require_close(problem, share, moments)
 
 
 @pytest.mark.slow
@@ -66,7 +70,7 @@ def test_two_networks_on_digits_at_every_number_of_points():
     assert moments.left.population == 1797
     for psi_n in (0.5, 1.0, 2.0, 4.0):
         for share in SHARES:
-            assert max(distances(model(psi_n=psi_n), share, moments)) <= CLOSE
+            require_close(model(psi_n=psi_n), share, moments)
 
 
 @pytest.mark.slow
@@ -77,12 +81,7 @@ def test_unequal_networks_on_digits():
         problem, jax.random.key(1), 8, cross=other, warned=False, report=lambda _: None
     )
     for share in ((), ("points", "noises")):
-        theory = problem.overlap(other, share, moments=moments)
-        runs = problem.simulate(
-            jax.random.key(5), trials=TRIALS, networks=2, share=share, other=other
-        )
-        print(share, theory, runs.mean(), runs.standard_error())
-        assert theory.correlation == pytest.approx(float(runs.mean().correlation), abs=CLOSE)
+        require_close(problem, share, moments, other)
 
 
 @pytest.mark.slow
