@@ -32,7 +32,8 @@ def test_public_names():
         "AbstractTarget", "ScoreTarget", "NoiseTarget", "DataTarget", "VelocityTarget",
         "LinearTarget", "AngleTarget", "PreconditionedTarget", "preconditioned",
         "implied_score", "implied_output", "AbstractEnsemble", "Ensemble", "Single", "Overlap",
-        "VarianceParts", "CrossMoments",
+        "VarianceParts", "CrossMoments", "Agreement", "Advice", "Reproducibility", "advise",
+        "reproducibility",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:
