@@ -28,13 +28,13 @@ def test_the_parts_at_a_point_and_what_to_raise(capsys):
     assert code == 0 and err == ""
     *first, second, told = out.split("\n\n")
     rows = rows_of("\n".join(first))
-    assert rows[0] == ["variance by", "value", "share", "lessened by"]
+    assert rows[0] == ["variance by", "value", "share", "vanishes at infinite"]
     shown, found = {x[0]: x[1:] for x in rows}, variance_curve(MODEL, {"m": [2.0]})
     for name in PARTS:
-        value, share, lessened = shown[WORDS[name].made_by]
+        value, share, at = shown[WORDS[name].made_by]
         assert value == f"{float(found[name][0]):.4g}"
         assert share == f"{100 * float(found[name][0] / found.variance[0]):.3g} %"
-        assert lessened == f"more {WORDS[name].lessened_by}"
+        assert at == WORDS[name].vanishes_at
     values = [float(row[1]) for row in rows[1:6]]
     assert values == sorted(values, reverse=True)
     assert shown["variance"] == [f"{float(found.variance[0]):.4g}", "100 %"]

@@ -1,5 +1,7 @@
 """The variance's parts over one number: those of the model at every point, and of networks."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -35,6 +37,17 @@ def test_parts_are_those_of_the_model_and_add_up(found):
             one = float(getattr(parts, name))
             assert float(found[name][i]) == pytest.approx(one, rel=1e-9, abs=1e-12)
         assert float(found.test_loss[i]) == pytest.approx(float(errors.test_loss), rel=1e-9)
+
+
+def test_words_on_where_parts_vanish():
+    """More features at the same lam/psi_p."""
+    many = {"n": {"psi_n": 1e7}, "p": {"psi_p": 1e7, "lam": 1e5}, "m": {"m": np.inf}}
+    for letter, numbers in many.items():
+        parts = SOLVED(MODEL.replace(**numbers))[0].to_dict()
+        gone = {name for name in PARTS if abs(parts[name]) < 1e-4}
+        assert gone == {
+            n for n, x in variance.WORDS.items() if letter in re.findall(r"\w+", x.vanishes_at)
+        }
 
 
 def test_networks_are_those_of_the_model(found):
