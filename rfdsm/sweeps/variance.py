@@ -72,7 +72,7 @@ def variance_curve(
         >>> model = rfdsm.RFDSM(psi_n=2, psi_p=3, m=2, t=0.2, lam=0.03)
         >>> found = rfdsm.sweeps.variance_curve(model, {"m": [1, 2, float("inf")]})
         >>> print((found.noises / found.variance).values.round(3))
-        [0.516 0.45  0.   ]
+        [0.608 0.45  0.   ]
     """
     if not isinstance(model.ensemble, Single):
         raise ValueError(
