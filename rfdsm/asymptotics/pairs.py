@@ -120,7 +120,10 @@ def implied_ridge(problem: Problem) -> Float[Array, ""]:
     """
     if problem.training.systems != 1 or problem.training.reach(problem.rate) is not None:
         kind = type(problem.training).__name__
-        raise ValueError(f"implied_ridge is that of Ridge, and the model is trained by {kind}.")
+        raise ValueError(
+            f"implied_ridge is that of Ridge, and the model is trained by {kind}: take "
+            "training=rfdsm.Ridge(lam)."
+        )
     side = prepared(problem)
     ridge = 1 / (problem.psi_p * side.one.states.q[0])
     return ridge * judged([ridge], side)[1]

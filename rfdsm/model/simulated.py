@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from .. import simulation as _simulation
 from ..errors import Errors, times_came_third
 from ..ingredients.ensembles import Single
-from ..ingredients.sharing import ALL, alike, sharing
+from ..ingredients.sharing import ALL, alike, require_another, sharing
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import float_leaves, require
 
@@ -91,11 +91,13 @@ class Simulated(eqx.Module):
             an `Overlap` of that shape.
 
         Raises:
-            TypeError: the training rule is not a `GradientFlow`.
+            TypeError: the training rule, of either network, is not a `GradientFlow`.
             ValueError: as `simulate`, or a training time is negative or not finite.
         """
-        pair = {"networks": networks, "share": share}
-        pair["other"] = other if other is None else other._at_times(taus)
+        if other is not None:
+            require_another(other, self)
+            other = other._at_times(taus)
+        pair = {"networks": networks, "share": share, "other": other}
         return self._at_times(taus).simulate(key, d, trials, features=features, **pair)
 
     def simulate_parts(
@@ -165,6 +167,7 @@ class Simulated(eqx.Module):
                 "average of several is that of a model with ensemble=rfdsm.Ensemble(networks)."
             )
         shared, other = sharing(share), self if other is None else other
+        require_another(other, self)
         require(alike(self, other, shared))
         ours, theirs = (each._experiment(d, features, Single()) for each in (self, other))
         return _simulation.overlap(key, ours, theirs, shared, trials)
