@@ -43,32 +43,46 @@ def problem(psi_n, psi_p, m, process, eigenvalues, weights, activation="tanh"):
 # -- filters -----------------------------------------------------------------------------------
 
 
+def start(S, nodes):
+    """Section 4's solution near each node: followed from one to the next, along straight lines
+    of log λ, from the first one's size on the real axis."""
+    here, found = complex(math.log(abs(nodes[0]))), []
+    X = flow_oracle._real_start(S, abs(nodes[0]))
+    for there in np.log(nodes):
+        X = flow_oracle._follow(S, _line(here, there), 0.0, 1.0, X)
+        found.append(X)
+        here = there
+    return np.array(found).T
+
+
+def _line(here, there):
+    return lambda s: complex(np.exp((1 - s) * here + s * there))
+
+
+def resolvents(S, nodes, weights):
+    """Any filter."""
+    nodes, weights = np.asarray(nodes, complex), np.asarray(weights, complex)
+    return Filter(nodes, weights, start(S, nodes))
+
+
 def ridge(S, lam):
     """One node, weight 1."""
-    start = flow_oracle._real_start(S, np.real(lam))
-    return Filter(np.array([lam], complex), np.ones(1, complex), np.array(start)[:, None])
+    return resolvents(S, [lam], [1])
 
 
 def contour(S, lam, span, digits=14):
-    """(nodes, dz/2πi, start) all around the spectrum, for spans κτ up to this one."""
+    """A filter of nodes all around the spectrum and dz/2πi, for spans κτ up to this one."""
     longest = span * float(S.psi_p / (2 * S.h))  # `ellipse` thinks of κ = 2h/ψ_p
     upper = flow_oracle.ellipse(S, lam, longest, digits)
-    with mp.workdps(30):
-        exact = flow_oracle.Setting(
-            *(tuple(map(mpf, x)) if isinstance(x, tuple) else mpf(x) for x in S)
-        )
-        at = flow_oracle.one_point(exact, upper)
-    per_u = S.ratio * at.q * (S.b**2 * S.h * flow_oracle._integral(S, at.D) + S.s2)
-    half = np.array([-upper.z, upper.weights, at.delta0, per_u, at.q], complex)
-    nodes, dz, *start = np.concatenate([half, half.conj()], axis=1)
-    return nodes, dz, np.array(start)
+    half = np.array([-upper.z, upper.weights], complex)
+    return resolvents(S, *np.concatenate([half, half.conj()], axis=1))
 
 
 def flow(around, lam, span):
     """φ(x) = (1 - e^{-κτ(x+λ)})/(x+λ), span = κτ, on a `contour`."""
-    nodes, dz, start = around
-    shifted = lam - nodes
-    return Filter(nodes, dz * np.expm1(-span * shifted) / shifted, start)
+    shifted = lam - around.nodes
+    phi = -np.expm1(-span * shifted) / shifted
+    return around._replace(weights=-around.weights * phi)
 
 
 def network(S, rule):
@@ -248,3 +262,81 @@ def implied_ridge(N):
     """λ/ψ_p of the kernel machine that networks with their own W average to, 1/(ψ_p q)."""
     (Q,) = N.Q
     return 1 / Q
+
+
+# -- section 12: given moments, one class ------------------------------------------------------
+
+Given = namedtuple("Given", "S_g S_s T_z T_x X2", defaults=(0, 0))
+Given.__doc__ = """Moments of p features on data of dimension d: (p, p), (p, p), (p, d), (p, d)
+and E|x|²/d; of two networks' features E g_L g_R^T and E Cov(f_L, f_R), (p_L, p_R)."""
+
+
+def measured_overlap(moments, cross, psi_n, u, lams, share, place, c_x, c_z):
+    """The overlap of two ridge networks of a pair of `moments` and one of `lams`.
+
+    cross: the `Given` of both features, the moments themselves where features are shared.
+    Matrices stand for section 4's integrals: Q/d for b²ψ_p q D, (1/n) tr S Q for δ.
+    """
+    d = moments[0].T_z.shape[1]
+    n, points, noises = psi_n * d, "X" in share, "Z" in share
+    (Q_L, eta_L, d_L), (Q_R, eta_R, d_R) = (
+        _measured_point(x, n, u, lam) for x, lam in zip(moments, lams, strict=True)
+    )
+    i_L, i_R = 1 / (1 + d_L), 1 / (1 + d_R)  # of the mean and of the contrasts
+    hidden_L, hidden_R = i_L[0] * eta_L, i_R[0] * eta_R
+    none, g, source = np.zeros(2), 0, 0
+    in_X = tau_L = tau_R = own = none  # what is added to (I0, I1), by place
+    if place == "fresh":
+        source = cross.S_g + cross.S_s
+    elif place == "training":
+        g, source = 1 - hidden_L - hidden_R, cross.S_s
+        in_X = tau_L = tau_R = own = np.array([hidden_L * hidden_R, 0])
+    else:
+        in_X, tau_L, tau_R, own = (i_L * i_R * x for x in (1, -d_L, -d_R, d_L * d_R))
+
+    def corner(deltas, added):
+        """(M, α)."""
+        M, I1 = np.array([points, noises]) * (added - i_L * deltas * i_R)
+        return M, noises * (u * M + (1 - u) * I1)
+
+    def corner_of_Q(deltas, scale=1):
+        M, alpha = corner(deltas, scale * in_X)
+        X = (M + points * g * scale) * cross.S_g + alpha * cross.S_s + scale * source
+        return -Q_L @ X @ Q_R
+
+    def sweep(deltas, scale=1):
+        Q = corner_of_Q(deltas, scale)
+        of_g, of_s = np.sum(cross.S_g * Q), np.sum(cross.S_s * Q)
+        return np.array([of_g + noises * u * of_s, u * of_s]) / n
+
+    def tilted(given, of_x, of_z):
+        return c_x * of_x * given.T_x + c_z * of_z * given.T_z
+
+    matrix = np.eye(2) - np.array([sweep(x, 0) for x in np.eye(2)]).T
+    deltas = np.linalg.solve(matrix, sweep(none))
+    memory = place == "training"
+    tilts = [tilted(x, i[0], u * i[0] + (1 - u) * i[1])
+             for x, i in zip(moments, (i_L, i_R), strict=True)]  # fmt: skip
+    (M, alpha), (M_L, alpha_L), (M_R, alpha_R) = (
+        corner(deltas, x) for x in (own, tau_L, tau_R)
+    )
+    # The corner of the left's tilt is in the right's features.
+    in_right = tilted(moments[1], points * (M_L - memory * hidden_L), alpha_L)
+    in_left = tilted(moments[0], points * (M_R - memory * hidden_R), alpha_R)
+    bent = np.sum(tilts[0] * (corner_of_Q(deltas) @ tilts[1]))
+    bent += np.sum(in_right * (Q_R @ tilts[1])) + np.sum(tilts[0] * (Q_L @ in_left))
+    return c_x**2 * moments[0].X2 * M + c_z**2 * alpha - bent / d
+
+
+def _measured_point(moments, n, u, lam):
+    """(Q̄, η, (δ0, δ1)) by plain iteration."""
+    deltas = np.zeros(2)
+    for _ in range(5000):
+        i0, i1 = 1 / (1 + deltas)
+        x = i0 * moments.S_g + (u * i0 + (1 - u) * i1) * moments.S_s
+        Q = np.linalg.inv(lam * np.eye(len(x)) + x)
+        eta, of_s = np.sum(moments.S_g * Q) / n, u * np.sum(moments.S_s * Q) / n
+        before, deltas = deltas, np.array([eta + of_s, of_s])
+        if np.max(abs(deltas - before)) < 1e-14 * np.max(deltas):
+            return Q, eta, deltas
+    raise ArithmeticError("section 12 is not solved")
