@@ -271,17 +271,32 @@ Given.__doc__ = """Moments of p features on data of dimension d: (p, p), (p, p),
 and E|x|²/d; of two networks' features E g_L g_R^T and E Cov(f_L, f_R), (p_L, p_R)."""
 
 
-def measured_overlap(moments, cross, psi_n, u, lams, share, place, c_x, c_z):
-    """The overlap of two ridge networks of a pair of `moments` and one of `lams`.
+Measured = namedtuple("Measured", "moments n u Q eta deltas")
+
+
+def measured_network(moments, psi_n, u, lam):
+    """Trained by ridge: section 12 by plain iteration."""
+    n, deltas = psi_n * moments.T_z.shape[1], np.zeros(2)
+    for _ in range(5000):
+        i0, i1 = 1 / (1 + deltas)
+        x = i0 * moments.S_g + (u * i0 + (1 - u) * i1) * moments.S_s
+        Q = np.linalg.inv(lam * np.eye(len(x)) + x)
+        eta, of_s = np.sum(moments.S_g * Q) / n, u * np.sum(moments.S_s * Q) / n
+        before, deltas = deltas, np.array([eta + of_s, of_s])
+        if np.max(abs(deltas - before)) < 1e-14 * np.max(deltas):
+            return Measured(moments, n, u, Q, eta, deltas)
+    raise ArithmeticError("section 12 is not solved")
+
+
+def measured_overlap(one, other, cross, share, place, c_x, c_z):
+    """As `overlap`, of two `Measured`.
 
     cross: the `Given` of both features, the moments themselves where features are shared.
     Matrices stand for section 4's integrals: Q/d for b²ψ_p q D, (1/n) tr S Q for δ.
     """
-    d = moments[0].T_z.shape[1]
-    n, points, noises = psi_n * d, "X" in share, "Z" in share
-    (Q_L, eta_L, d_L), (Q_R, eta_R, d_R) = (
-        _measured_point(x, n, u, lam) for x, lam in zip(moments, lams, strict=True)
-    )
+    moments, n, u = (one.moments, other.moments), one.n, one.u
+    (Q_L, eta_L, d_L), (Q_R, eta_R, d_R) = one[3:], other[3:]
+    d, points, noises = moments[0].T_z.shape[1], "X" in share, "Z" in share
     i_L, i_R = 1 / (1 + d_L), 1 / (1 + d_R)  # of the mean and of the contrasts
     hidden_L, hidden_R = i_L[0] * eta_L, i_R[0] * eta_R
     none, g, source = np.zeros(2), 0, 0
@@ -326,17 +341,3 @@ def measured_overlap(moments, cross, psi_n, u, lams, share, place, c_x, c_z):
     bent = np.sum(tilts[0] * (corner_of_Q(deltas) @ tilts[1]))
     bent += np.sum(in_right * (Q_R @ tilts[1])) + np.sum(tilts[0] * (Q_L @ in_left))
     return c_x**2 * moments[0].X2 * M + c_z**2 * alpha - bent / d
-
-
-def _measured_point(moments, n, u, lam):
-    """(Q̄, η, (δ0, δ1)) by plain iteration."""
-    deltas = np.zeros(2)
-    for _ in range(5000):
-        i0, i1 = 1 / (1 + deltas)
-        x = i0 * moments.S_g + (u * i0 + (1 - u) * i1) * moments.S_s
-        Q = np.linalg.inv(lam * np.eye(len(x)) + x)
-        eta, of_s = np.sum(moments.S_g * Q) / n, u * np.sum(moments.S_s * Q) / n
-        before, deltas = deltas, np.array([eta + of_s, of_s])
-        if np.max(abs(deltas - before)) < 1e-14 * np.max(deltas):
-            return Q, eta, deltas
-    raise ArithmeticError("section 12 is not solved")
