@@ -37,6 +37,7 @@ _PUBLIC = {  # names by the modules that they are from
         "Sin",
         "Tanh",
     ),
+    "ingredients.cross_moments": ("CrossMoments",),
     "ingredients.data": (
         "AbstractData",
         "AbstractSampler",

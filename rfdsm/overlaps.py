@@ -4,6 +4,7 @@ S = (1/d) E o_1·o_2 of the outputs of two networks that share some of features 
 noises Z (docs/theory.md section 15). All are O(1), in the units of the squared target.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -75,6 +76,18 @@ class VarianceParts(OverTrials):
     noises: Float[Array, " *shape"]
     features_noises: Float[Array, " *shape"]
     status: Any = None
+
+    @classmethod
+    def of(cls, S: Mapping[tuple, Any], scale: Callable, status: Any = None) -> "VarianceParts":
+        """From overlaps on fresh data by what is shared, (features, points, noises) as 0 or 1.
+
+        Args:
+            scale: what is made of each, from outputs to scores.
+        """
+        apart, W, X = S[0, 0, 0], S[1, 0, 0], S[0, 1, 0]
+        WX, XZ, all_ = S[1, 1, 0], S[0, 1, 1], S[1, 1, 1]
+        parts = W - apart, X - apart, WX - W - X + apart, XZ - X, all_ - XZ - WX + X
+        return cls(*map(scale, parts), status=status)
 
     @property
     def total(self) -> Float[Array, " *shape"]:

@@ -13,19 +13,22 @@ from jaxtyping import Array
 from .. import asymptotics as _theory, progress
 from .._numerics.linalg import stacked
 from .._numerics.memory import require_memory
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.data import Samples, sample_matrix
+from ..ingredients.ensembles import Single
 from ..ingredients.moments import Moments
 from ..ingredients.processes import AbstractProcess
 from ..ingredients.rotated import Parts
 from ..ingredients.training import AbstractTraining, Ridge
 from ..model import RFDSM
-from ..parameters.checks import float_array, is_traced, positive_integer
+from ..parameters.checks import is_traced, positive_integer
 from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
 from ..simulation.features import AbstractFeatures, FunctionFeatures, NetworkFeatures
 from ..simulation.mehler import mehler_orders
 from .few_points import warn_of_few_points
+from .measured_networks import require_same_features, weights
 
 EXACT_BELOW = 4_000_000  # points times features: the average over noise is exact below
 NOISES = 16  # for each point above that
@@ -48,10 +51,11 @@ def measure(
     classes: int | None = None,
     draws: int | None = None,
     W: Any = None,
+    cross: bool | RFDSM | None = None,
     halves: bool | None = None,
     warned: bool = True,
     report: Report | None = None,
-) -> Moments:
+) -> Moments | CrossMoments:
     r"""The second moments of a model's features on its data, for `asymptotics(moments=...)`.
 
     Draws W (p = round(psi_p d) rows) and streams once over the points. S_g and S_s are without
@@ -68,7 +72,14 @@ def measure(
             exceeds half its mean, else 1; which is reported.
         draws: of W; the moments then have an axis of that length in front, and so have the
             `Errors`. None: one, without the axis.
-        W: the weights of a network at hand, shape (p, d), instead of a draw.
+        W: the weights of a network at hand, shape (p, d), instead of a draw; with `cross` a
+            pair of such.
+        cross: measure two networks with their own W, and the moments between them, for
+            overlaps of networks that do not share their features: True, or the model of the
+            second one, which may have another psi_p (psi_n, m, rule) than the first. It costs
+            as much as one network of both their features. Classes are by the sum of each
+            point's leverages in the two networks, each in its own solution. None: where the
+            model is an ensemble of such networks.
         halves: keep the moments of eight equal parts of the data too (of fewer where they
             would take more than 1/2 GiB): the losses are then those of infinitely many points
             to first order, and `sampling_error` knows their error bar. None: yes.
@@ -77,12 +88,13 @@ def measure(
             work that takes long, progress, and the choice of classes. None: to standard error.
 
     Returns:
-        `Moments` with `population` the number of points. Warns where their finite number
+        `Moments` with `population` the number of points; with `cross` `CrossMoments`, whose
+        left network has the W of the same key without. Warns where the points' finite number
         moves the test loss by more than 1 % at the model's own numbers.
 
     Raises:
         ValueError: other data, without halves no more points than the model trains on,
-            numbers out of range.
+            numbers out of range, a second model with other data, process or activation.
         TypeError: float32 numbers.
     """
     if not isinstance(model.data, Samples):
@@ -90,31 +102,33 @@ def measure(
     if is_traced(model):
         raise ValueError("measure needs a concrete model: call it outside of jit.")
     X = model.data.X
-    p = counted(model.psi_p, X.shape[1])
-    if p < 1:
-        raise ValueError(f"psi_p = {model.psi_p} at d = {X.shape[1]} leaves no features.")
+    if cross is None:
+        cross = not model.ensemble.shared.features
+    models = [model, *([] if cross is False else [model if cross is True else cross])]
+    require_same_features(*models)
+    d, widths = X.shape[1], [counted(each.psi_p, X.shape[1]) for each in models]
+    p = sum(widths)
+    if min(widths) < 1:
+        raise ValueError(f"psi_p = {model.psi_p} at d = {d} leaves no features.")
     require_memory(
-        8 * p * (3 * p * (draws or 1) + 2 * X.shape[1]),
+        8 * p * (3 * p * (draws or 1) + 2 * d),
         f"the moments of p = {p} features need",
         "take a smaller psi_p",
     )
     if noises is None:
         noises = math.inf if len(X) * p <= EXACT_BELOW else NOISES
-
     if W is not None:
-        W = float_array(W, "W")
-        if W.shape != (p, X.shape[1]) or draws is not None:
-            raise ValueError(
-                f"W must be one matrix of psi_p d = {p} rows and d = {X.shape[1]} columns, "
-                f"without draws, got shape {W.shape}."
-            )
+        W = weights(W, widths, d, draws)
 
     def one(key, halves, W=None, classes=classes):
         of_W, of_noise = jax.random.split(key)
         if W is None:
-            W = jax.random.normal(of_W, (p, X.shape[1]), X.dtype)
-        features = NetworkFeatures(model.activation, jnp.asarray(W))
-        seen = _Seen(features, X, model, report or _to_standard_error)
+            keys = [of_W, jax.random.fold_in(of_W, 1)][: len(widths)]
+            W = [
+                jax.random.normal(k, (p, d), X.dtype) for k, p in zip(keys, widths, strict=True)
+            ]
+        features = NetworkFeatures(model.activation, jnp.concatenate(W))
+        seen = _Seen(features, X, model, report or _to_standard_error, *models[1:])
         return _measure(seen, of_noise, noises, classes, halves, warned)
 
     if draws is None:
@@ -184,12 +198,16 @@ def measure_features(
 
 
 class _Seen(NamedTuple):
-    """Features of the points X, shape (N, d), noised as the model says."""
+    """Features of the points X, shape (N, d), noised as the model says.
+
+    With a second model the features are those of two networks, one's before the other's.
+    """
 
     features: AbstractFeatures
     X: np.ndarray
     model: RFDSM
     report: Report
+    second: RFDSM | None = None
 
     def sums(self, key, parts, noises, title) -> list[_stream.Sums]:
         """The sums over each part of the points."""
@@ -197,25 +215,44 @@ class _Seen(NamedTuple):
         about = self.model.process.noising(), noises, advance, max(map(len, parts))
         return [_stream.sums(key, self.features, self.X, part, *about) for part in parts]
 
+    def of(self, arrays, **about) -> Moments | CrossMoments:
+        """Moments of arrays by name."""
+        if self.second is None:
+            return Moments(**arrays, **about)
+        return CrossMoments.split(counted(self.model.psi_p, self.X.shape[1]), **arrays, **about)
+
+    def networks(self, moments) -> list[tuple[Moments, RFDSM]]:
+        """Each network's moments, and its model."""
+        if self.second is None:
+            return [(moments, self.model)]
+        return [(moments.left, self.model), (moments.right, self.second)]
+
     def leverage(self, key_sums, key, order) -> np.ndarray:
-        """Of every point, in the one-class solution of the first points of an order."""
+        """Of every point, in the one-class solution of the first points of an order.
+
+        Of two networks the sum: each is solved by itself, so that in a class both of its own
+        leverages should be alike. (In a network of all features none of the two would be.)
+        """
+        from scipy.linalg import block_diag  # takes longer to import than all of the package
+
         pilot = [order[: max(PILOT, 4 * self.features.p)]]
         (sums,) = self.sums(key_sums, pilot, LEVERAGE_NOISES, "first estimate")
-        resolvent = _resolvent(Moments(**sums.moments(LEVERAGE_NOISES)), self.model)
+        each = self.networks(self.of(sums.moments(LEVERAGE_NOISES)))
+        resolvent = block_diag(*(_resolvent(*network) for network in each))
         advance = over_time(self.report, "leverage", len(self.X), "points")
         about = self.model.process.noising(), LEVERAGE_NOISES, advance
         return _stream.leverage(key, self.features, self.X, resolvent, *about)
 
-    def moments(self, sums, noises, population, parts=None) -> Moments:
+    def moments(self, sums, noises, population, parts=None) -> Moments | CrossMoments:
         """The moments of sums over each class of so many points."""
         arrays = _of_classes(sums, noises, sum(each.count for each in sums))
         if len(sums) == 1:
             arrays = {name: x[0] for name, x in arrays.items()} | {"weights": None}
         about = {"process": self.model.process, "activation": self.model.activation}
-        return Moments(**arrays, **about, population=population, parts=parts)
+        return self.of(arrays, **about, population=population, parts=parts)
 
 
-def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
+def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments | CrossMoments:
     N = len(seen.X)
     halves = halves is None or halves
     _require_measurable(seen, noises, classes, halves)
@@ -237,7 +274,8 @@ def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments:
     each = [_of_classes(part, noises, N / count) for part in zip(*by_class, strict=True)]
     moments = seen.moments(whole, noises, N, Parts(**stacked(each)))
     if warned:
-        warn_of_few_points(seen.model.replace(psi_p=moments.psi_p), moments)
+        own, model = seen.networks(moments)[0]
+        warn_of_few_points(model.replace(psi_p=own.psi_p, ensemble=Single()), own)
     return moments
 
 
@@ -297,8 +335,11 @@ def _resolvent(moments: Moments, model: RFDSM) -> np.ndarray:
     return np.linalg.inv(lam * np.eye(moments.p) + total)
 
 
-def _stack(each: list[Moments]) -> Moments:
+def _stack(each: list[Any]) -> Any:
     """Moments with an axis in front."""
+    if isinstance(each[0], CrossMoments):
+        left, right = (_stack([getattr(m, of) for m in each]) for of in ("left", "right"))
+        return CrossMoments(left, right, *stacked((m.S_g, m.S_s, m.parts) for m in each))
     first, names = each[0], ("S_g", "S_s", "T", "weights", "T_x", "X2")
     arrays = {name: np.stack([getattr(m, name) for m in each])
                for name in names if getattr(first, name) is not None}  # fmt: skip

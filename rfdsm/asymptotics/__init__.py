@@ -1,5 +1,11 @@
 """The asymptotic road: exact errors for d, n, p → ∞ together. See `solution`."""
 
+from .pairs import (
+    implied_ridge as implied_ridge,
+    overlap as overlap,
+    told as told,
+    variance_parts as variance_parts,
+)
 from .problem import Problem as Problem
 from .solution import (
     averaged_equations as averaged_equations,

@@ -33,9 +33,11 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics.absent import ABSENT
 from ..ingredients.filters import both_halves
+from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
-from . import branch
+from . import branch, corners
 from .equations import OnePointEquations
 from .scalars import Image, Source, State
 
@@ -187,65 +189,9 @@ class AveragedEquations(OnePointEquations):
         )
         return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
 
-    def linear_solve(self, left: State, right: State, rhs) -> tuple[Array, Array, Array]:
-        r"""Solve the linear system of section 5's corners for (E0, E1, q)_o in units of `left`.
-
-        With P = D_L D_R, Q = q_L q_R and the corners of i0 and i1
-        I0 = -ratio i0_L E0_o i0_R, I1 = -u ratio i1_L E1_o i1_R:
-
-            E0_o - ∫ρ t P (q_o - ψ_p Q Y_o) - (v²+us²) q_o = rhs_0 E0_L
-            E1_o - b²h ∫ρ P (q_o - ψ_p Q Y_o) - s² q_o     = rhs_1 E1_L
-            i0_L i0_R E0_o + (1-u) i1_L i1_R E1_o + λ_L q_o = rhs_2
-            Y_o = t I0 + (1-u) b²h I1
-
-        At coinciding points this is exactly the Jacobian of `residual` in the logs of the
-        unknowns, solution or not, with its sign turned in the first two rows: hence the maps
-        below, which at a solution are E0 and E1.
-        """
-        # A scalar X is the matrix [[X_L, ε X_o], [0, X_R]]: products have the corner
-        # (XZ)_o = X_L Z_o + X_o Z_R, and inverses (1/X)_o = -X_o/(X_L X_R). Of
-        # D = 1/(1 + ψ_p q Y) that is D_o = -ψ_p P (q_L Y_o + q_o Y_R), and with
-        # 1 - ψ_p q_R Y_R D_R = D_R
-        #     (Dq)_o = D_L q_o + D_o q_R = P (q_o - ψ_p Q Y_o).
-        # In E0 = ∫ρ t Dq + (v²+us²) q and E1 = b²h∫ρDq + s² q it makes the first two rows. The
-        # third is the corner of λq + i0 [∫ρ t Dq + (v²+us²) q] + (1-u) i1 [..] = 1, in which
-        # i0_L E0_o + I0 E0_R = i0_L E0_o (1 - ratio i0_R E0_R) = i0_L i0_R E0_o; so for i1.
-        # Columns are times E0_L, E1_L, q_L (the units), the first two rows over E0_L, E1_L.
-        ratio, psi_p, u, H = self.ratio, self.psi_p, left.u, self.linear_noise
-        t, spread = self.linear_mean(u), 1 - u
-        P = left.D * right.D
-        tP, mass = self.average(t * P), self.average(P)
-        coupling = psi_p * left.q * right.q * H
-        spread_L, mean_L = spread * H * left.i1, left.i0 * t  # the two parts of Y_L
-        # The diagonal, 1 - ψ_p Q ratio i0_L i0_R ∫ρ t²P, cancels at p > N, λ → 0. But by
-        # D_R = P (1 + ψ_p q_L Y_L) 1 is q_R [v²+us² + ∫ρ t P (1 + ψ_p q_L Y_L)]/E0_R, and by
-        # ratio i0_R = (1 - i0_R)/E0_R the rest takes 1 - i0_R of the mean part of that Y_L:
-        # i0_R of it is left. So in the second row, of the other part, with u ratio i1_R.
-        own = psi_p * left.q * (spread_L + mean_L * right.i0)
-        m00 = (
-            right.q * (self.isotropic_mean(u) + self.average(t * P * (1 + own))) / right.E0_map
-        )
-        own = psi_p * left.q * (mean_L + spread_L * right.i1)
-        m11 = right.q * (self.fresh + H * self.average(P * (1 + own))) / right.E1_map
-        # Beside the diagonal -ψ_p Q ∫ρ (t or b²h) P times what of -Y_o the other unknown makes.
-        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
-        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
-        m0q = -(tP + self.isotropic_mean(u)) * left.q / left.E0_map
-        m1q = -(H * mass + self.fresh) * left.q / left.E1_map
-        matrix = [
-            [m00, m01, m0q],
-            [m10, m11, m1q],
-            [
-                left.i0 * right.i0 * left.E0,
-                spread * left.i1 * right.i1 * left.E1,
-                left.lam * left.q,
-            ],
-        ]
-        return eliminate(matrix, rhs)
-
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual
-        return jnp.stack(self.linear_solve(state, state, (mean, contrast, -trace)))
+        return jnp.stack(corners.linear_solve(self, state, state, (mean, contrast, -trace)))
 
     def response(self, state: State) -> State:
         return state
@@ -253,15 +199,16 @@ class AveragedEquations(OnePointEquations):
     def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
         zero, one = jnp.zeros_like(self.shared), jnp.ones_like(self.shared)
         shares = left.i0 * left.eta, right.i0 * right.eta
-        no_data = self.image(zero, 1).data
+        nothing = Image(self.image(zero, 1).data, ABSENT)
+        taken = (Image(self.image(share, 1).data, ABSENT) for share in shares)
         fresh = Source(
             self.shared + self.fresh,
             self.linear_data,
             self.linear_noise,
             zero,
             zero,
-            no_data,
-            no_data,
+            nothing,
+            nothing,
         )
         training = Source(
             self.fresh,
@@ -269,62 +216,20 @@ class AveragedEquations(OnePointEquations):
             self.linear_noise,
             shares[0] * shares[1],
             1 - shares[0] - shares[1],
-            *(self.image(share, 1).data for share in shares),
+            *taken,
         )
-        return fresh, training, Source(one, zero, zero, zero, zero, no_data, no_data)
+        return fresh, training, Source(one, zero, zero, zero, zero, nothing, nothing)
 
-    def corner(self, left: State, right: State, source: Source) -> Array:
-        psi_p, u, H = self.psi_p, left.u, self.linear_noise
-        t, spread, ratio = self.linear_mean(u), 1 - u, self.ratio
-        P, Q = left.D * right.D, left.q * right.q
-        # What the source itself adds to corners is known, and goes to the right-hand sides. In
-        # the first two rows that is `added` in Y_o, through (Dq)_o = P (q_o - ψ_p Q Y_o). In
-        # x q + ∫ρ Y D q = 1 it is x_o q_R + ∫ρ Y_o D_R q_R, with x_o and Y_o of section 5:
-        # M E0_R of the part along f̄f̄^T, `cross` q_R [v² + b²a² ∫ρ σ D_R] = `cross` η_R/ratio,
-        # and what e_x, e_Σ and e_I add as they stand.
-        added = (
-            t * source.mean
-            + self.linear_data * self.eigenvalues * source.cross
-            + source.data * self.eigenvalues
-            + source.noise
-        )  # to Y_o, beside the unknowns' own part
-        loss = psi_p * Q * added * P
-        trace = (
-            source.mean * right.E0
-            + source.cross * right.eta / ratio
-            + right.q
-            * (
-                source.features
-                + self.average((source.data * self.eigenvalues + source.noise) * right.D)
-            )
-        )
-        e0, e1, eq = self.linear_solve(
-            left,
-            right,
-            (
-                -self.average(t * loss) / left.E0,
-                -H * self.average(loss) / left.E1,
-                -trace,
-            ),
-        )
-        I0 = -ratio * left.i0 * right.i0 * left.E0 * e0
-        I1 = -u * ratio * left.i1 * right.i1 * left.E1 * e1
-        M = I0 + source.mean
-        Y = added + t * I0 + spread * H * I1
-        alpha, target = u * M + spread * I1, self.denoising
-        # The corner of G = b²h ψ_p Dq, and by the product rule that of
-        # K = ∫ρ [c_x²σ (1 - i0) + c_z² (1 - α) + G τ²/h].
-        G = tuple(H * psi_p * power for power in self.powers(P * (left.q * eq - psi_p * Q * Y)))
-        image = self.image(M, alpha)
-        of_left, of_right = (
-            Image(image.data - taken, image.noise) for taken in (source.left, source.right)
-        )
-        return (
-            -(target.noise**2 * alpha + target.data**2 * self.average(self.eigenvalues) * M)
-            + left.image.overlap(G, right.image)
-            + left.image.overlap(left.coupling, of_right)
-            + of_left.overlap(right.coupling, right.image)
-        )
+    def pairs(self, left: State, right: State) -> Source:
+        zero = jnp.zeros_like(self.shared)
+        mean, contrast = left.i0 * right.i0, left.i1 * right.i1
+        own = Image(1 - left.i0 - right.i0, 1 - left.alpha - right.alpha)
+        taken = right.image, left.image
+        return Source(zero, zero, zero, mean, zero, *taken, contrast, own)
+
+    def corner(self, left, right, source, shared=ALL, other=None) -> Array:
+        width = None if other is None else other.psi_p
+        return corners.corner(self, left, right, source, shared, width)
 
     def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
         """Of the score that the output implies: s = -κ_σ y in the mean, -y/σ_t in truth."""
@@ -341,29 +246,6 @@ class AveragedEquations(OnePointEquations):
         mean_score = self.linear_noise / noising.h * gain * total - self.denoising.tilt
         bias2 = self.average(noised * (1 / noised - mean_score) ** 2)
         return score_error, bias2
-
-
-def eliminate(matrix: list[list[Any]], rhs) -> tuple[Any, ...]:
-    """Gaussian elimination on scalars, unrolled, without pivoting.
-
-    The systems above have the signs [+ - -], [- + -], [+ + +] and a leading block that is an
-    M-matrix, so that its two pivots are positive. What is subtracted on the way from the last
-    row, and from -'s of the second, has the other sign: the last pivot is a sum of positive
-    terms.
-    """
-    rows = [[*row, value] for row, value in zip(matrix, rhs, strict=True)]
-    size = len(rows)
-    for k in range(size):
-        for i in range(k + 1, size):
-            factor = rows[i][k] / rows[k][k]
-            rows[i] = [*rows[i][: k + 1]] + [
-                rows[i][j] - factor * rows[k][j] for j in range(k + 1, size + 1)
-            ]
-    solution: list[Any] = [None] * size
-    for k in reversed(range(size)):
-        known = sum(rows[k][j] * solution[j] for j in range(k + 1, size))
-        solution[k] = (rows[k][size] - known) / rows[k][k]
-    return tuple(solution)
 
 
 def _positive_root(A, B, C):

@@ -10,6 +10,8 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..ingredients.sharing import ALL, Shared
+
 
 class OnePointEquations(eqx.Module):
     """The one-point equations of a kind of features, for k positive unknowns.
@@ -66,8 +68,20 @@ class OnePointEquations(eqx.Module):
         """
 
     @abc.abstractmethod
-    def corner(self, left: Any, right: Any, source: Any) -> Float[Array, ""]:
-        """The corner K_o that a source puts between two responses; linear in the source."""
+    def pairs(self, left: Any, right: Any) -> Any:
+        """The matrix C = (1/N) Σ f_L f_R^T of the pairs that two networks were trained on."""
+
+    @abc.abstractmethod
+    def corner(
+        self, left: Any, right: Any, source: Any, shared: Shared = ALL, other: Any = None
+    ) -> Float[Array, ""]:
+        """The corner K_o that a source puts between two responses; linear in the source.
+
+        Args:
+            left, right: responses of two points, of one network or of two.
+            shared: what the two networks share; `other`: the right one's equations, where
+                they are not these.
+        """
 
     @abc.abstractmethod
     def score(self, nodes: Any, states: Any, test_gain: Any) -> tuple[Any, Any]:

@@ -27,22 +27,10 @@ def of_infinitely_many(solve: Callable[[Any], Solution], moments: Any) -> Soluti
     Args:
         solve: at moments without parts. moments: `Moments` of one draw with parts.
     """
-    plain = moments.with_population(None)
-
-    def at(rotated):
-        return solve(eqx.tree_at(lambda m: m.rotated, plain, rotated))
-
-    three = jax.tree.map(
-        lambda whole, halves: jnp.concatenate([jnp.asarray(whole)[None], halves]),
-        moments.rotated,
-        moments.rotated_halves,
-    )
-    found = jax.lax.map(at, three)  # one compiled program, and memory of one
-    errors = jax.tree.map(lambda e: extrapolated(e[0], (e[1] + e[2]) / 2), found.errors)
-    statuses = (jax.tree.map(lambda x, i=i: x[i], found.status) for i in range(3))
+    found = three(solve, moments)
     return Solution(
-        errors,
-        _worst(found.filter_error[0].ndim)(*statuses),
+        jax.tree.map(of_three, found.errors),
+        worst(found.status, found.filter_error[0].ndim),
         jnp.max(found.residual),
         jnp.max(found.steps),
         found.constants_error[0],
@@ -50,8 +38,32 @@ def of_infinitely_many(solve: Callable[[Any], Solution], moments: Any) -> Soluti
     )
 
 
-def _worst(axes: int) -> Callable:
-    """The first of three statuses that is no success, over so many axes of each."""
+def three(solve: Callable[[Any], Any], moments: Any) -> Any:
+    """What `solve` finds with the moments of all points and of either half, stacked.
+
+    Args:
+        solve: at moments without parts. moments: of one draw, or of one of two networks.
+    """
+    plain = moments.with_population(None)
+
+    def at(rotated):
+        return solve(eqx.tree_at(lambda m: m.rotated, plain, rotated))
+
+    sets = jax.tree.map(
+        lambda whole, halves: jnp.concatenate([jnp.asarray(whole)[None], halves]),
+        moments.rotated,
+        moments.rotated_halves,
+    )
+    return jax.lax.map(at, sets)  # one compiled program, and memory of one
+
+
+def of_three(found: Any) -> Any:
+    """A loss of infinitely many points from `three`."""
+    return extrapolated(found[0], (found[1] + found[2]) / 2)
+
+
+def worst(status: Status, axes: int) -> Status:
+    """The first of `three` statuses that is no success, over so many axes of each."""
 
     def judge(*statuses):
         status = statuses[0]
@@ -61,7 +73,7 @@ def _worst(axes: int) -> Callable:
 
     for _ in range(axes):
         judge = jax.vmap(judge)
-    return judge
+    return judge(*(jax.tree.map(lambda x, i=i: x[i], status) for i in range(3)))
 
 
 def extrapolated(whole: Any, half: Any) -> Any:

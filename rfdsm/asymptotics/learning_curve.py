@@ -14,6 +14,7 @@ max(value, 1), score errors to 1e-9 of max(value, ∫ρ/σ_t); at ψ_p = m ψ_n 
 """
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,18 +29,25 @@ from .equivalent import solve_turning, solve_unknowns
 from .two_point import TwoPointTable, quadratic, two_point_table
 
 
-@mixed
-def learning_curve(
-    equations: OnePointEquations, nodes: FilterNodes, u: Float[Array, ""]
-) -> tuple[Errors, Float[Array, ""], Int[Array, ""]]:
-    """(errors, residual, Newton steps) of the equations' features under the filter `nodes`.
+class Solved(NamedTuple):
+    """One-point equations solved at the nodes of a filter, or of many filters on one set.
 
-    The one- and two-point functions are computed once, for all filters on the nodes.
-
-    Args:
-        equations: of the features; nodes: of the filter, or of many; u: 1/m.
+    Attributes:
+        equations: of the features; nodes: of the filter.
+        states: at the nodes, stacked.
+        residual: the largest `mismatch`; steps: the most Newton steps.
     """
 
+    equations: OnePointEquations
+    nodes: FilterNodes
+    states: Any
+    residual: Float[Array, ""]
+    steps: Int[Array, ""]
+
+
+@mixed
+def solved(equations: OnePointEquations, nodes: FilterNodes, u: Float[Array, ""]) -> Solved:
+    """The equations' solutions at the nodes, with u = 1/m."""
     solve = solve_turning if nodes.near_axis else solve_unknowns
 
     def state(lam):
@@ -50,6 +58,14 @@ def learning_curve(
 
     over_nodes = jax.lax.map if equations.one_by_one else lambda f, x: jax.vmap(f)(x)
     states, residuals, steps = over_nodes(state, nodes.resolvents)
+    most = jnp.max(residuals), jnp.max(steps).astype(jnp.int32)
+    return Solved(equations, nodes, states, *most)
+
+
+@mixed
+def learning_curve(one: Solved) -> Errors:
+    """The errors of each filter; two-point functions are computed once for all of them."""
+    equations, nodes, states, *_ = one
     functions = two_point_table(equations, states)
 
     def errors(weights, loss_weights):
@@ -58,8 +74,7 @@ def learning_curve(
 
     for _ in nodes.weights.shape[:-1]:
         errors = jax.vmap(errors)
-    result = errors(nodes.weights, nodes.loss_weights)
-    return result, jnp.max(residuals), jnp.max(steps).astype(jnp.int32)
+    return errors(nodes.weights, nodes.loss_weights)
 
 
 def _errors(equations, nodes: FilterNodes, states, functions: TwoPointTable) -> Errors:

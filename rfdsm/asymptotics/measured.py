@@ -22,7 +22,6 @@ matrices each.
 
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -30,9 +29,12 @@ from jaxtyping import Array, Float
 from .._numerics.absent import ABSENT, Absent, multilinear
 from .._numerics.derivatives import unknown
 from .._numerics.linalg import inverse, product
+from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
 from . import branch
 from .equations import OnePointEquations
+from .measured_scalars import Response, Source, State
+from .scalars import Image
 
 FLOOR = 1e-100  # of diagonals, far below rounding of any
 DIAGONAL_STEPS = 60  # at most; five are usual
@@ -41,71 +43,6 @@ QUICK_STEPS = 40  # inversions at most; four to seven are usual
 QUICK_RESIDUAL = 3e-14
 SLOW = 0.5  # a step that leaves more of the residual than this is Newton's business
 STEP_LIMIT = 3.0  # in the logs
-
-
-class Source(eqx.Module):
-    r"""A matrix C = Σ_c [shared_c S_g,c + fresh_c S_s,c] + identity·I whose ε-multiple joins U.
-
-    Where C is made of the training points themselves, `mean` is the extra corner M_c of i0_c,
-    and `cross` g_c that of S_g,c; `left` and `right`, c_x i0_c η_c on either side, are what it
-    takes off the data's part of T̃ there (shape (C,) each).
-    """
-
-    shared: Float[Array, " C"]
-    fresh: Float[Array, " C"]
-    identity: Float[Array, ""]
-    mean: Float[Array, " C"]
-    cross: Float[Array, " C"]
-    left: Any = ABSENT
-    right: Any = ABSENT
-
-
-class State(eqx.Module):
-    """The one-point equations at given unknowns; vectors are of shape (C,), one per class.
-
-    Attributes:
-        E0, E1: the unknowns; E0_map, E1_map: their equations' right-hand sides.
-        i0, i1, alpha: as above; lam, u: λ and 1/m.
-        resolvent: Q̄, shape (p, p).
-        read_out: Q̄ T̃, shape (p, d).
-        eta: η_c = (1/n) tr S_g,c Q̄.
-        of_noise, of_data: (1/d) tr T_c^T Q̄ T̃, and of T_x,c; the second is `ABSENT` where the
-            target is of the noise alone.
-        alignment: (1/d) tr T^T Q̄ T̃ = Σ_c π_c (c_z of_noise + c_x of_data).
-        training_alignment: the same with T of the training points.
-        penalised_loss: of training with its penalty, null - K.
-    """
-
-    E0: Float[Array, " C"]
-    E1: Float[Array, " C"]
-    E0_map: Float[Array, " C"]
-    E1_map: Float[Array, " C"]
-    i0: Float[Array, " C"]
-    i1: Float[Array, " C"]
-    alpha: Float[Array, " C"]
-    lam: Float[Array, ""]
-    u: Float[Array, ""]
-    resolvent: Float[Array, "p p"]
-    read_out: Float[Array, "p d"]
-    eta: Float[Array, " C"]
-    of_noise: Float[Array, " C"]
-    of_data: Any
-    alignment: Float[Array, ""]
-    training_alignment: Float[Array, ""]
-    penalised_loss: Float[Array, ""]
-
-
-class Response(eqx.Module):
-    """A state with the products that pairs of states are made of, S_g's before S_s's.
-
-    Attributes:
-        products: S_a Q̄, shape (2C, p, p).
-        images: S_a Q̄ T̃, shape (2C, p, d).
-    """
-
-    state: State
-    products: Float[Array, "2C p p"]
-    images: Float[Array, "2C p d"]
 
 
 class MeasuredEquations(OnePointEquations):
@@ -117,6 +54,8 @@ class MeasuredEquations(OnePointEquations):
             (C, p, p), `cross` (C, p, d) and `weights` (C,); for targets with data `cross_data`
             (C, p, d) and `square_data` (C,).
         denoising: y = a x + √h z, and the target.
+        toward: beside another network the cross moments, E f' f^T of its features f' and of
+            these, parts g and s, (C, p', p) each; None: beside itself.
     """
 
     fixed_steps: ClassVar[int] = 0  # a look at the residual is an inversion, a step is more
@@ -125,6 +64,7 @@ class MeasuredEquations(OnePointEquations):
     n: Float[Array, ""]
     moments: Any
     denoising: Denoising
+    toward: Any = None
 
     @property
     def weights(self) -> Float[Array, " C"]:
@@ -254,19 +194,21 @@ class MeasuredEquations(OnePointEquations):
     def newton_step(self, state: State, residual) -> Array:
         unknowns = jnp.concatenate([state.E0, state.E1])
         maps = jnp.concatenate([state.E0_map, state.E1_map])
-        products = self._products(state.resolvent)
+        products = self._products(state.resolvent, self._own)
         overlaps = _pair("axy,byx->ab", products, products)
         return jnp.linalg.solve(self._jacobian(unknowns, maps, overlaps, state.u), residual)
 
     def response(self, state: State) -> Response:
-        return Response(state, *map(self._products, (state.resolvent, state.read_out)))
+        moments = self._own if self.toward is None else self.toward
+        of_state = state.resolvent, state.read_out
+        return Response(state, *(self._products(right, moments) for right in of_state))
 
     def sources(self, left: Response, right: Response) -> tuple[Source, Source, Source]:
         w, zero = self.weights, jnp.zeros_like(self.weights)
         none, one = jnp.zeros_like(self.n), jnp.ones_like(self.n)
         shares = left.state.i0 * left.state.eta, right.state.i0 * right.state.eta
-        taken = [self.denoising.data * share for share in shares]
-        nothing = self.denoising.data * zero
+        taken = [Image(self.denoising.data * share, ABSENT) for share in shares]
+        nothing = Image(self.denoising.data * zero, ABSENT)
         mean, cross = shares[0] * shares[1], 1 - shares[0] - shares[1]
         return (
             Source(w, w, none, zero, zero, nothing, nothing),
@@ -274,16 +216,26 @@ class MeasuredEquations(OnePointEquations):
             Source(zero, zero, one, zero, zero, nothing, nothing),
         )
 
-    def corner(self, left: Response, right: Response, source: Source) -> Array:
+    def pairs(self, left: Response, right: Response) -> Source:
+        L, R, zero, none = left.state, right.state, jnp.zeros_like(self.weights), 0 * self.n
+        c_z, c_x = self.denoising.noise, self.denoising.data
+        own = Image(1 - L.i0 - R.i0, 1 - L.alpha - R.alpha)
+        taken = (Image(c_x * of.i0, c_z * of.alpha) for of in (R, L))
+        return Source(zero, zero, none, L.i0 * R.i0, zero, *taken, L.i1 * R.i1, own)
+
+    def corner(self, left, right, source, shared=ALL, other=None) -> Array:
         r"""K_o, from Q_o = -Q̄_L X_o Q̄_R with
 
             X_o = Σ_c [π_c (M_c + g_c) + shared_c] S_g,c
                   + Σ_c [π_c (u M_c + (1-u) I1_c) + fresh_c] S_s,c + identity·I,
-            M_c = mean_c - i0_L δ0_o i0_R,    I1_c = -i1_L δ1_o i1_R,
+            M_c = mean_c - i0_L δ0_o i0_R,    I1_c = contrast_c - i1_L δ1_o i1_R,
 
-        where δ0_o and δ1_o are the traces of Q_o: a linear system of 2C equations.
+        where δ0_o and δ1_o are the traces of Q_o: a linear system of 2C equations. Between
+        networks with noises apart u = 0 in it, with points apart i0 has no corner either; with
+        features apart the S_a are the cross moments.
         """
-        L, R, u, w = left.state, right.state, left.state.u, self.weights
+        L, R, w = left.state, right.state, self.weights
+        u = L.u if shared.noises else jnp.zeros_like(L.u)
         overlaps = _pair("axy,byx->ab", left.products, right.products)
         zero = jnp.zeros_like(w)
 
@@ -293,10 +245,12 @@ class MeasuredEquations(OnePointEquations):
             shared = w * (mean + source.cross) + source.shared
             return jnp.concatenate([shared, w * spread + source.fresh]), spread
 
-        own, _ = coefficients(source.mean, zero, source)
-        of_identity = _pair("axy,yx->a", left.products, R.resolvent)
-        traces = product(overlaps, own) + source.identity * of_identity
-        mean, contrast = L.i0 * R.i0, u * L.i1 * R.i1
+        own, _ = coefficients(source.mean, zero + source.contrast, source)
+        traces = product(overlaps, own)
+        if shared.features:  # features apart have no identity between them
+            of_identity = _pair("axy,yx->a", left.products, R.resolvent)
+            traces += source.identity * of_identity
+        mean, contrast = L.i0 * R.i0 if shared.points else zero, u * L.i1 * R.i1
         E_o = -jnp.linalg.solve(
             jnp.eye(2 * w.shape[0], dtype=own.dtype)
             - self._feedback(overlaps, mean, contrast, u),
@@ -304,16 +258,22 @@ class MeasuredEquations(OnePointEquations):
         )
         E0_o, E1_o = jnp.split(E_o, 2)
         M = source.mean - mean * E0_o
-        x, spread = coefficients(M, -contrast * E1_o, source)
+        x, spread = coefficients(M, source.contrast - contrast * E1_o, source)
         deformed = jnp.sum(x * _pair("axi,xi->a", left.images, R.read_out))
-        deformed += source.identity * jnp.sum(L.read_out * R.read_out)
+        if shared.features:
+            deformed += source.identity * jnp.sum(L.read_out * R.read_out)
         # T̃'s corner is Σ_c π_c [(c_x M_c - left_c) T_x,c + c_z α_o,c T_c], so on the right.
         c_z, of_data = self.denoising.noise, self.denoising.data * M
         through = w * spread * (c_z * L.of_noise + c_z * R.of_noise - c_z**2)
         through += w * (
-            (of_data - source.left) * R.of_data
-            + (of_data - source.right) * L.of_data
-            - self.data[1] * M
+            (of_data - source.left.data) * R.of_data
+            + (of_data - source.right.data) * L.of_data
+            - self.data[1] * (M + source.own.data)
+        )
+        through -= w * (
+            source.left.noise * R.of_noise
+            + source.right.noise * L.of_noise
+            + c_z**2 * source.own.noise
         )
         return jnp.sum(through) - deformed / self.moments.cross.shape[2]
 
@@ -357,11 +317,14 @@ class MeasuredEquations(OnePointEquations):
         scale = unknowns[None, :] / maps[:, None]
         return jnp.eye(len(maps), dtype=maps.dtype) - feedback * scale
 
-    def _products(self, right):
+    @property
+    def _own(self):
+        """S_g and S_s."""
+        return self.moments.shared, self.moments.fresh
+
+    def _products(self, right, moments):
         """S_a right, S_g's before S_s's."""
-        return jnp.concatenate(
-            [_times(S, right) for S in (self.moments.shared, self.moments.fresh)]
-        )
+        return jnp.concatenate([_times(S, right) for S in moments])
 
     def _on_diagonals(self, diagonals, unknowns, lam, u):
         """(maps, `_jacobian`) of the equations with the diagonals alone."""

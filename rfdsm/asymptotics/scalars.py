@@ -32,8 +32,10 @@ class Source(eqx.Module):
 
     Per unit ε it adds `features` (e_x) to x, `data`·σ + `noise` (e_Σ σ + e_I) to Y, and,
     where C is made of the training points themselves, `mean` to the corner M of i0 and
-    `cross` (g) to the shared part of the features; `left` and `right`, c_x (a/√h) i0 η
-    of the two points, are what it takes off the data's part of τ_o.
+    `cross` (g) to the shared part of the features; `left` and `right` are what it takes off
+    τ_o of the two points, c_x (a/√h) i0 η of the data's part. Where C is (1/N) Σ f_L f_R^T of
+    the very pairs, it adds `contrast` to the corner of i1, and `own` to those of i0 and α in
+    c_x²σ (1 - i0) + c_z² (1 - α).
     """
 
     features: Float[Array, ""]
@@ -41,8 +43,10 @@ class Source(eqx.Module):
     noise: Float[Array, ""]
     mean: Float[Array, ""]
     cross: Float[Array, ""]
-    left: Any = ABSENT
-    right: Any = ABSENT
+    left: Image = Image(ABSENT, ABSENT)
+    right: Image = Image(ABSENT, ABSENT)
+    contrast: Any = ABSENT
+    own: Image = Image(ABSENT, ABSENT)
 
 
 class State(eqx.Module):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,17 @@ import jax.numpy as jnp
 from .._numerics.absent import ABSENT as NO_DATA
 from .._numerics.derivatives import fixed
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
+from ..ingredients.cross_moments import CrossMoments
+from ..ingredients.sharing import Shared
 from ..ingredients.targets import Denoising
 from ..ingredients.training import largest_learning_rate
 from ..parameters.checks import holds, is_traced
 from .averaged import AveragedEquations
 from .equivalent import TOLERANCE, solve_unknowns
 from .few_points import of_infinitely_many
-from .learning_curve import learning_curve
+from .learning_curve import Solved, learning_curve, solved
 from .measured import MeasuredEquations
+from .overlaps import averaged
 from .problem import Problem
 from .spectrum import edges, ends_under
 
@@ -51,32 +54,98 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
 
 def _solve(problem: Problem, moments: Any) -> Solution:
     """`solve`, of moments of one draw and of the whole data."""
+    ensemble = problem.ensemble
+    left, right, cross = networks(problem, None, ensemble.shared, moments)
+    errors = learning_curve(left.one)
+    if right is not left:
+        errors = jax.tree.map(lambda x, y: (x + y) / 2, errors, learning_curve(right.one))
+    errors = averaged(errors, ensemble, left.one, right.one, cross)
+    if moments is not None:
+        errors = _as_measured(errors, problem, moments)
+    known = [name for name in (FIELDS if moments is None else LOSSES) if ensemble.knows(name)]
+    values = [getattr(errors, name) for name in known]
+    status, ok = judged(values, left, *([] if right is left else [right]))
+    errors = jax.tree.map(lambda value: value * ok, errors)
+    residual, steps = jnp.maximum(left.one.residual, right.one.residual), left.one.steps
+    return Solution(errors, status, residual, steps, left.constants_error, left.one.nodes.error)
+
+
+class Prepared(NamedTuple):
+    """A problem whose equations are solved, before it is known what for.
+
+    Attributes:
+        one: the equations, solved. constants_error: of the activation's constants.
+        needs: what must hold for a success, each with the status otherwise.
+    """
+
+    one: Solved
+    constants_error: Any
+    needs: list[tuple[Any, Any]]
+
+
+def prepared(problem: Problem, moments: Any = None) -> Prepared:
+    """The equations of a problem, solved at the nodes of its rule; moments are of one draw."""
     if moments is None:
         equations, constants = averaged_equations(problem)
-        known, constants_error = FIELDS, constants.error
+        constants_error = constants.error
         needs = [*_averaged_needs(problem, equations, constants)]
     else:
         equations = measured_equations(problem.psi_n, moments, problem.denoising)
-        known, constants_error = LOSSES, jnp.zeros(())
+        constants_error = jnp.zeros(())
         needs = [*_measured_needs(problem, moments)]
     nodes = problem.training.nodes(problem.rate)
-    errors, residual, steps = learning_curve(equations, nodes, problem.inverse_m)
-    if moments is not None:
-        errors = _as_measured(errors, problem, moments)
-    finite = jnp.isfinite(jnp.stack([getattr(errors, name) for name in known]))
-    status = _status(
-        # A comparison with NaN does not hold: a NaN is never a success.
-        (jnp.all(finite, axis=0), Status.not_finite),
-        (residual <= TOLERANCE, Status.not_converged),
-        (nodes.error <= problem.training.tolerance, Status.filter_not_resolved),
-        *needs,
-        (holds(problem.domain(measured=moments is not None)), Status.invalid_input),
-        shape=nodes.error.shape,
+    one = solved(equations, nodes, problem.inverse_m)
+    return Prepared(
+        one,
+        constants_error,
+        [
+            # A comparison with NaN does not hold: a NaN is never a success.
+            (one.residual <= TOLERANCE, Status.not_converged),
+            (nodes.error <= problem.training.tolerance, Status.filter_not_resolved),
+            *needs,
+            (holds(problem.domain(measured=moments is not None)), Status.invalid_input),
+        ],
     )
+
+
+def networks(
+    ours: Problem, theirs: Problem | None, shared: Shared, moments: Any
+) -> tuple[Prepared, Prepared, Any]:
+    """Two networks, one and the same where nothing tells them apart, and their cross moments.
+
+    Args:
+        theirs: None: the problem of the first. moments: of one draw.
+
+    Raises:
+        ValueError: features apart with moments of one network.
+    """
+    if isinstance(moments, CrossMoments) and not shared.features:
+        cross = moments.rotated.shared, moments.rotated.fresh
+        both = prepared(ours, moments.left), prepared(theirs or ours, moments.right)
+        return *both, cross
+    if moments is not None and not shared.features:
+        raise ValueError(
+            "networks with features of their own need moments of two networks: "
+            "measure(..., cross=True)."
+        )
+    if isinstance(moments, CrossMoments):
+        moments = moments.left
+    left = prepared(ours, moments)
+    return left, left if theirs is None else prepared(theirs, moments), None
+
+
+def judged(values: list[Any], *sides: Prepared, domain: Any = ()) -> tuple[Any, Any]:
+    """The status of values, one for each training time, and a factor: 1, NaN where failed.
+
+    Args:
+        sides: what the values are of. domain: conditions beside theirs.
+    """
+    finite = jnp.all(jnp.isfinite(jnp.stack(values)), axis=0)
+    needs = [need for side in sides for need in side.needs]
+    met = (finite, Status.not_finite), *needs, (holds(domain), Status.invalid_input)
+    status = _status(*met, shape=finite.shape)
     # A product, not a where: its derivative is NaN in both directions.
-    poison = jnp.where(status == Status.success, 1.0, jnp.nan)
-    errors = jax.tree.map(lambda value: value * poison, errors)
-    return Solution(errors, status, residual, steps, constants_error, nodes.error)
+    return status, jnp.where(status == Status.success, 1.0, jnp.nan)
 
 
 def averaged_equations(problem: Problem) -> tuple[AveragedEquations, Any]:
@@ -133,10 +202,15 @@ def _as_measured(errors: Errors, problem: Problem, moments: Any) -> Errors:
         share = problem.psi_n * moments.d / moments.population
         test_loss = (errors.test_loss - share * errors.memorization_loss) / (1 - share)
         errors = dataclasses.replace(errors, test_loss=test_loss)
+    condition = measured_as(problem)
+    return jax.tree.map(lambda value: value * condition, errors)
+
+
+def measured_as(problem: Problem) -> Any:
+    """1, without a derivative in what was measured."""
     measured = problem.process, problem.activation, problem.law
     conditions = [problem.psi_p, *jax.tree.leaves(measured)]
-    condition = jnp.prod(jnp.stack([jnp.prod(fixed(leaf)) for leaf in conditions]))
-    return jax.tree.map(lambda value: value * condition, errors)
+    return jnp.prod(jnp.stack([jnp.prod(fixed(leaf)) for leaf in conditions]))
 
 
 def _status(*needs: tuple[Any, Any], shape: tuple[int, ...]) -> Any:

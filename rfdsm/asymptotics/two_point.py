@@ -66,9 +66,18 @@ def two_point_table(equations: OnePointEquations, states: Any) -> TwoPointTable:
     return TwoPointTable(*(jnp.stack(jnp.split(table, halves, axis=1)) for table in tables))
 
 
-def quadratic(weights: Inexact[Array, " k"], table: Inexact[Array, "halves k k"]):
-    """Σ_ij c_i c_j K(λ_i, λ_j) over all nodes, conjugates included."""
-    columns = [weights, jnp.conj(weights)][: len(table)]
+def quadratic(
+    weights: Inexact[Array, " k"],
+    table: Inexact[Array, "halves k k2"],
+    others: Inexact[Array, " k2"] | None = None,
+):
+    """Σ_ij c_i c_j K(λ_i, λ_j) over all nodes, conjugates included.
+
+    Args:
+        weights: c_i; others: c_j, where they are another filter's.
+    """
+    others = weights if others is None else others
+    columns = [others, jnp.conj(others)][: len(table)]
     total = sum(
         jnp.sum(jnp.matmul(weights, K, precision="highest") * column)
         for column, K in zip(columns, table, strict=True)

@@ -39,18 +39,27 @@ def errors_of(solution: Solution, problem: Problem, moments: Any) -> Errors:
     Warns:
         UserWarning: the constants of the activation are so inaccurate that it shows.
     """
-    if is_traced(solution):
-        return solution.errors
-    failed = jnp.ravel(solution.status != Status.success)
+    require_success(solution, problem)
+    if moments is None and not is_traced(solution):
+        _warn_if_constants_show(solution, problem)
+    return solution.errors
+
+
+def require_success(found: Any, problem: Problem) -> None:
+    """Raise where a concrete `status` is not success.
+
+    Raises:
+        NotConverged: it is not.
+    """
+    if is_traced(found):
+        return
+    failed = jnp.ravel(found.status != Status.success)
     if failed.any():
-        first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], solution.status)
+        first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], found.status)
         u = float(problem.inverse_m)
         m = 1 / u if u > 0 else math.inf
         ratios = f"psi_n = {problem.psi_n:.6g}, psi_p = {problem.psi_p:.6g}, m = {m:.6g}"
         raise NotConverged(f"{Status[first]} ({ratios})")
-    if moments is None:
-        _warn_if_constants_show(solution, problem)
-    return solution.errors
 
 
 def _warn_if_constants_show(solution: Solution, problem: Problem) -> None:

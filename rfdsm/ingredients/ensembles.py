@@ -37,6 +37,11 @@ class AbstractEnsemble(eqx.Module):
     def others(self) -> Any:
         """1 - 1/N_e, the weight of pairs of different networks; `ABSENT` of a single one."""
 
+    def knows(self, error: str) -> bool:
+        """Whether the networks have what an error is measured on in common."""
+        needs = {"train_loss": self.shared.noises, "memorization_loss": self.shared.points}
+        return needs.get(error, True)
+
     @abc.abstractmethod
     def domain(self) -> list[Condition]:
         """The conditions under which it is one, with their messages."""

@@ -109,3 +109,23 @@ def _require_positive(name, S, allowance=0.0):
             f"{name} is not positive: its smallest eigenvalue is {least:.2g}; a second moment "
             "E f f^T has none below 0."
         ) from None
+
+
+def require_between(left: Any, right: Any, S_g: Any, S_s: Any) -> None:
+    """Refuse S_g and S_s between two networks that do not fit the shapes of each one's own."""
+    shape = *left.S_g.shape[:-1], right.S_g.shape[-1]
+    if not S_g.shape == S_s.shape == shape:
+        raise ValueError(
+            "S_g and S_s between two networks must have a row for each feature of the left and "
+            f"a column for each of the right, {shape}, got {S_g.shape} and {S_s.shape}."
+        )
+
+
+def require_joint(left: Any, right: Any, S_g: Any, S_s: Any) -> None:
+    """Refuse what with each network's own are no second moments of both; traced, all pass."""
+    if not is_traced(left, right, S_g, S_s):
+        both = (
+            np.block([[ours, S], [np.swapaxes(S, -1, -2), theirs]])
+            for ours, S, theirs in ((left.S_g, S_g, right.S_g), (left.S_s, S_s, right.S_s))
+        )
+        require_values(*both, left.T, None, None)

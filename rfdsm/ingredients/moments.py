@@ -14,7 +14,6 @@ varies much from point to point (natural images), a set of moments for each of a
 points of like leverage keeps the equations exact.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._files.whole import whole_file
 from .._numerics.absent import Absent
 from ..parameters.checks import Condition, float_array, is_traced, scalar
-from ..parameters.plain import from_description, restored, to_description
+from . import moment_files
 from .activations import AbstractActivation
 from .moment_checks import require_data, require_shapes, require_values
 from .processes import AbstractProcess
 from .rotated import Parts, Rotated, rotate
 from .targets import Denoising
-
-FORMAT = 2  # of files; 1 has no T_x
 
 
 class Moments(eqx.Module):
@@ -262,20 +258,8 @@ class Moments(eqx.Module):
         Raises:
             ValueError: the suffix is not .npz; traced moments.
         """
-        if Path(path).suffix != ".npz":
-            raise ValueError(f"moments are saved as .npz, got {path}.")
-        if is_traced(self):
-            raise ValueError("save needs concrete moments: call it outside of jit.")
-        arrays = _arrays(self)
-        if self.parts is not None:
-            known = {name: x for name, x in vars(self.parts).items() if x is not None}
-            arrays |= {f"parts.{name}": x for name, x in known.items()}
-        about: dict[str, Any] = {"format": FORMAT}
-        for name in ("process", "activation"):
-            given = getattr(self, name)
-            about[name] = None if given is None else to_description(given, whole=False)
-        with whole_file(path) as partial, partial.open("wb") as file:
-            np.savez(file, about=json.dumps(about), **arrays)
+        about = {"process": self.process, "activation": self.activation}
+        moment_files.write(path, "Moments", arrays_of(self), **about)
 
     @classmethod
     def load(cls, path: Path | str, activation: AbstractActivation | None = None) -> "Moments":
@@ -290,35 +274,26 @@ class Moments(eqx.Module):
             noise alone.
 
         Raises:
-            ValueError: not a file of moments, one of a later rfdsm, or its activation is a
-                function and not given.
+            ValueError: not a file of moments, one of `CrossMoments` or of a later rfdsm, or
+                its activation is a function and not given.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            about = json.loads(str(arrays.pop("about")))
-        except (KeyError, ValueError, EOFError) as error:
-            raise ValueError(f"{path} is not a file of moments: {error}.") from None
-        if about["format"] > FORMAT:
-            raise ValueError(
-                f"{path} is of a later rfdsm (format {about['format']}, known up to {FORMAT}): "
-                "update rfdsm."
-            )
-        process, described = about["process"], about["activation"]
-        if process is not None:
-            process = from_description("process", AbstractProcess, process)
-        if described is not None:
-            what = "activation", AbstractActivation, described
-            activation = restored(*what, activation, f"Moments.load({path})")
-        known = {"process": process, "activation": activation}
-        of_parts = {n.removeprefix("parts."): x for n, x in arrays.items() if "parts." in n}
-        arrays = {name: x for name, x in arrays.items() if "." not in name}
-        return cls(**arrays, **known, parts=Parts(**of_parts) if of_parts else None)
+        return from_arrays(*moment_files.read(path, "Moments", activation))
 
 
-def _arrays(moments: Moments) -> dict[str, Any]:
+def arrays_of(moments: Moments) -> dict[str, Any]:
+    """The arrays that moments are made of, by name; those of the parts as "parts.S_g"..."""
     names = ("S_g", "S_s", "T", "T_x", "X2", "weights", "population")
-    return {n: getattr(moments, n) for n in names if getattr(moments, n) is not None}
+    arrays = {name: getattr(moments, name) for name in names}
+    of_parts = {} if moments.parts is None else vars(moments.parts)
+    arrays |= {f"parts.{name}": x for name, x in of_parts.items()}
+    return {name: x for name, x in arrays.items() if x is not None}
+
+
+def from_arrays(arrays: dict[str, Any], about: dict[str, Any]) -> Moments:
+    """Moments of `arrays_of`, and of process and activation."""
+    of_parts = {n.removeprefix("parts."): x for n, x in arrays.items() if "parts." in n}
+    plain = {name: x for name, x in arrays.items() if "." not in name}
+    return Moments(**plain, **about, parts=Parts(**of_parts) if of_parts else None)
 
 
 def _changed(moments: Moments, **fields: Any) -> Moments:

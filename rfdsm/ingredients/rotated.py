@@ -1,6 +1,6 @@
 """Second moments as the solver takes them, and those of equal parts of the points."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ class Rotated(eqx.Module):
         shared, fresh, cross: S_g, S_s and T, always with the axis of classes.
         weights: π_c.
         cross_data, square_data: T_x and X2; None where they are not known.
+        basis: the eigenvectors, columns in the basis of the features.
     """
 
     shared: Float[Array, "*draws C p p"]
@@ -30,6 +31,22 @@ class Rotated(eqx.Module):
     weights: Float[Array, "*draws C"]
     cross_data: Float[Array, "*draws C p d"] | None = None
     square_data: Float[Array, "*draws C"] | None = None
+    basis: Float[Array, "*draws p p"] | None = None
+
+
+class RotatedPair(NamedTuple):
+    r"""Moments of two networks on the same points, each in its own eigenbasis.
+
+    Attributes:
+        left, right: of each network.
+        shared, fresh: E[E_z f_1 (E_z f_2)^T] and E Cov_z(f_1, f_2) of each class, rows in the
+            eigenbasis of the left, columns in that of the right.
+    """
+
+    left: Rotated
+    right: Rotated
+    shared: Float[Array, "*draws C p q"]
+    fresh: Float[Array, "*draws C p q"]
 
 
 class Parts(eqx.Module):
@@ -82,7 +99,14 @@ def rotate(
     S_g: Any, S_s: Any, T: Any, weights: Any, T_x: Any = None, X2: Any = None
 ) -> Rotated:
     """Moments with the axis of classes in their own eigenbasis."""
-    basis = eigenbasis(S_g, S_s, weights)[..., None, :, :]
-    back = basis.swapaxes(-1, -2)
-    known = None if T_x is None else back @ T_x
-    return Rotated(back @ S_g @ basis, back @ S_s @ basis, back @ T, weights, known, X2)
+    basis = eigenbasis(S_g, S_s, weights)
+    fro = basis[..., None, :, :]
+    to = fro.swapaxes(-1, -2)
+    known = None if T_x is None else to @ T_x
+    return Rotated(to @ S_g @ fro, to @ S_s @ fro, to @ T, weights, known, X2, basis)
+
+
+def between(left: Rotated, right: Rotated, S_g: Any, S_s: Any) -> tuple[Any, Any]:
+    """Moments between two networks' features, classes in front, in the eigenbasis of each."""
+    to, fro = (of.basis[..., None, :, :] for of in (left, right))
+    return tuple(to.swapaxes(-1, -2) @ S @ fro for S in (S_g, S_s))

@@ -8,8 +8,15 @@ noises                S(X Z) - S(X)
 features × noises     S(W X Z) - S(X Z) - S(W X) + S(X)
 """
 
+import dataclasses
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..parameters.checks import Condition, is_traced
 
 
 class Shared(NamedTuple):
@@ -56,3 +63,35 @@ def sharing(names: Iterable[str] | str) -> Shared:
     if "noises" in given and "points" not in given:
         raise ValueError("noises are shared with the points they are on: share points too.")
     return Shared(**dict.fromkeys(given, True))
+
+
+# What must be the same of both networks only where they share something.
+BOUND_TO = {"psi_p": "features", "psi_n": "points", "m": "noises", "inverse_m": "noises"}
+FREE = ("training", "ensemble")
+
+
+def alike(ours: Any, theirs: Any, shared: Shared) -> list[Condition]:
+    """The conditions under which two networks may be held beside each other, with messages.
+
+    Args:
+        ours, theirs: both models, or both problems.
+
+    Raises:
+        ValueError: another kind of ingredient, or numbers of another shape.
+    """
+    conditions = []
+    for name in (field.name for field in dataclasses.fields(ours)):
+        bound = BOUND_TO.get(name)
+        if name in FREE or (bound and not getattr(shared, bound)):
+            continue
+        why = f"that share {bound}" if bound else "that are held beside each other"
+        message = f"two networks {why} must have the same {name.removeprefix('inverse_')}."
+        one, other = getattr(ours, name), getattr(theirs, name)
+        if jax.tree.structure(one) != jax.tree.structure(other):
+            raise ValueError(message)
+        for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            if np.shape(x) != np.shape(y):
+                raise ValueError(message)
+            xp = jnp if is_traced(x, y) else np
+            conditions.append((x is y or xp.all(x == y), message))
+    return conditions

@@ -87,6 +87,10 @@ class Denoising(eqx.Module):
         """E|ẑ - z|²/d of the implied noise, r² times the loss: exactly, for any data."""
         return self.gain**2 * loss
 
+    def score_loss(self, loss: Any) -> Any:
+        """(1/d) E|Δs|² of a difference of implied scores, of the outputs' (1/d) E|Δo|²."""
+        return self.gain**2 * loss / self.noising.h
+
 
 class AbstractTarget(eqx.Module):
     """What the network predicts: τ = c_x x + c_z z, from the process alone.

@@ -8,8 +8,9 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from .. import asymptotics as _theory
-from ..ingredients.sharing import ALL, sharing
+from ..ingredients.sharing import ALL, alike, sharing
 from ..overlaps import Overlap, VarianceParts
+from ..parameters.checks import require
 
 
 class Pairs(eqx.Module):
@@ -59,8 +60,9 @@ class Pairs(eqx.Module):
             >>> print(f"{model.overlap(share='points').correlation:.4f}")
             0.6187
         """
-        ours, theirs = self._both(other, taus, inverse_m, moments)
-        return _theory.told(_theory.overlap(ours, theirs, sharing(share), moments), ours)
+        shared = sharing(share)
+        ours, theirs = self._both(other, shared, taus, inverse_m, moments)
+        return _theory.told(_theory.overlap(ours, theirs, shared, moments), ours)
 
     def variance_parts(
         self,
@@ -91,7 +93,7 @@ class Pairs(eqx.Module):
             >>> print(f"{shares.noises:.3f} {shares.features:.3f}")
             0.450 0.043
         """
-        ours, theirs = self._both(other, taus, inverse_m, moments)
+        ours, theirs = self._both(other, ALL, taus, inverse_m, moments)
         found = _theory.variance_parts(ours, theirs, moments, output=output)
         return _theory.told(found, ours)
 
@@ -106,9 +108,15 @@ class Pairs(eqx.Module):
         """
         return _theory.implied_ridge(self._problem(inverse_m))
 
-    def _both(self, other, taus, inverse_m, moments):
-        models = [self, self if other is None else other]
-        if taus is not None:
-            models = [each._at_times(taus, moments) for each in models]
-        ours, theirs = (each._problem(inverse_m, moments) for each in models)
-        return ours, ours if other is None else theirs
+    def _both(self, other, shared, taus, inverse_m, moments):
+        """Both problems; None for the second where it is that of the first."""
+        if moments is not None:
+            require(moments.conditions(*self._measured_with))
+        ours = self if taus is None else self._at_times(taus, moments)
+        ours = ours._problem(inverse_m, moments)
+        if other is None:
+            return ours, None
+        theirs = other if taus is None else other._at_times(taus, moments)
+        theirs = theirs._problem(inverse_m, moments)
+        require(alike(ours, theirs, shared))
+        return ours, theirs

@@ -10,9 +10,9 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import asymptotics as _theory, simulation as _simulation
+from .. import asymptotics as _theory
 from .._numerics import contour
-from ..errors import Baselines, Errors, Sizes, Solution, times_came_third
+from ..errors import Baselines, Errors, Sizes, Solution
 from ..ingredients.activations import AbstractActivation, Tanh
 from ..ingredients.data import AbstractData, Gaussian, baselines
 from ..ingredients.ensembles import AbstractEnsemble, Single
@@ -33,12 +33,13 @@ from ..parameters.plain import from_plain, to_plain
 from ..parameters.scales import INVERSE
 from ..parameters.words import described
 from .pairs import Pairs
+from .simulated import Simulated
 from .spectral import Spectral
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 
 
-class RFDSM(Spectral, Pairs):
+class RFDSM(Simulated, Spectral, Pairs):
     r"""Denoising score matching with a random-features network, at fixed ratios.
 
     s_A(y) = (A/√p) ϱ(W y/√d), W (p×d) iid N(0, 1) and frozen, A trained on n points with m
@@ -168,11 +169,7 @@ class RFDSM(Spectral, Pairs):
         """
         problem = self._problem(inverse_m, moments)
         if moments is not None:
-            require(
-                moments.conditions(
-                    self.psi_n, self.psi_p, self.process, self.activation, self.denoising
-                )
-            )
+            require(moments.conditions(*self._measured_with))
         solution = _theory.solve(problem, moments)
         _theory.require_stable(solution, problem)
         return solution
@@ -242,89 +239,6 @@ class RFDSM(Spectral, Pairs):
         digits = contour.DIGITS if moments is None else MEASURED_DIGITS
         return eqx.tree_at(lambda m: m.training, self, self.training.at_times(taus, digits))
 
-    def simulate(
-        self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
-    ) -> Errors:
-        """The same errors, measured on real networks of finite size.
-
-        Draws W, data and noises, trains the read-out exactly, and measures every error on
-        fresh draws; see `rfdsm.simulation.simulate`. The sizes are n = round(psi_n d) and
-        p = round(psi_p d); `runs.sizes` holds them and `model.at(runs.sizes)` is the model
-        to compare with.
-
-        Args:
-            key: a `jax.random.key`.
-            d: the dimension; left out for `Samples`, which have their own.
-            trials: independent networks and data sets, T.
-            features: "network", or "gaussian" for the Gaussian surrogate
-                b W y/√d + v ω_i + s ω_ij that theory replaces the network's features by.
-
-        Returns:
-            `Errors` of shape (trials,).
-
-        Raises:
-            ValueError: traced or non-integer sizes, d < 1, trials < 1, too few `Samples`; a
-                learning rate at which the network of a trial diverges. (Traced, that is NaN.)
-        """
-        return _simulation.simulate(key, self._experiment(d, features), trials)
-
-    @times_came_third
-    def simulate_trajectory(
-        self,
-        key: Array,
-        d: int | None = None,
-        trials: int = 1,
-        taus: Any = None,
-        *,
-        features: str = "network",
-    ) -> Errors:
-        """The errors along gradient flow, measured on networks at many training times.
-
-        One eigendecomposition of U per trial serves all times, exactly: nothing is stepped.
-        A time's errors are those of `simulate` at that time with the same key.
-
-        Args:
-            key, d, trials, features: as in `simulate`.
-            taus: training times, shape (times,), in place of the `GradientFlow`'s own.
-
-        Returns:
-            `Errors` of shape (times, trials); `runs.mean()` has that of `trajectory(taus)`.
-
-        Raises:
-            TypeError: the training rule is not a `GradientFlow`.
-            ValueError: as `simulate`, or a training time is negative or not finite.
-        """
-        return self._at_times(taus).simulate(key, d, trials, features=features)
-
-    def simulate_eigenvalues(
-        self, key: Array, d: int | None = None, trials: int = 1, *, features: str = "network"
-    ) -> Float[Array, "trials p"]:
-        """The eigenvalues of U = (1/N) Σ f f^T of simulated features, ascending.
-
-        Args:
-            key, d, trials, features: as in `simulate`, of which these are the same draws.
-        """
-        return _simulation.eigenvalues(key, self._experiment(d, features), trials)
-
-    def fit(
-        self, key: Array, d: int | None = None, *, features: str = "network"
-    ) -> _simulation.Network:
-        """One trained network: that of the only trial of `simulate` with the same arguments.
-
-        Args:
-            key, d, features: as in `simulate`.
-
-        Returns:
-            A `Network`; `network(y)` is its score at noised points y.
-
-        Raises:
-            ValueError: as `simulate`.
-        """
-        return _simulation.fit(key, self._experiment(d, features))
-
-    def _experiment(self, d, features) -> _simulation.Experiment:
-        return _simulation.experiment(d, features=features, **vars(float_leaves(self)))
-
     def at(self, sizes: Sizes) -> "RFDSM":
         """The model at the ratios (and shares of the atoms) that a simulation realised."""
         changes: dict[str, Any] = {"psi_n": sizes.psi_n, "psi_p": sizes.psi_p}
@@ -365,6 +279,11 @@ class RFDSM(Spectral, Pairs):
             ValueError: a missing or unknown name or kind.
         """
         return from_plain(cls, description)
+
+    @property
+    def _measured_with(self):
+        """What moments are held against."""
+        return self.psi_n, self.psi_p, self.process, self.activation, self.denoising
 
     def _problem(self, inverse_m=None, moments=None) -> _theory.Problem:
         if inverse_m is None:

@@ -28,7 +28,7 @@ def measured(
     network: Network, train_loss: Float[Array, ""], drawn: Draw, sampler: Any
 ) -> Measured:
     """The errors of a network, trained to this loss, on what was drawn for it."""
-    read = network.read(drawn.keys, drawn.y, drawn.points)
+    read = network.read(drawn.keys(), drawn.y, drawn.points)
     scores = network.implied(read, drawn.y)
     deviations = scores - sampler.score(drawn.y, network.noising)
     tests, own = drawn.tests, drawn.tests + drawn.memories

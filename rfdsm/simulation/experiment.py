@@ -1,6 +1,7 @@
 """What is simulated, a model's ingredients at integer sizes, and what a trial draws of it."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from .._numerics.memory import require_memory
 from ..errors import Sizes
 from ..ingredients.processes import Noising
+from ..ingredients.sharing import Shared
 from ..ingredients.targets import Denoising
 from ..parameters.checks import is_traced, positive_integer
 from .blocks import BLOCK_ROWS, noised
@@ -24,26 +26,54 @@ POINTS_PER_DIMENSION = 8
 SHARED_AT_LEAST = 1024  # test points shared by the trials, for bias2
 
 
+class Copy(NamedTuple):
+    """Which of a trial's draws of W, training points and noises a network takes.
+
+    The numbers 0 are those of a single network; they may be traced.
+    """
+
+    features: Any = 0
+    points: Any = 0
+    noises: Any = 0
+
+    @classmethod
+    def of(cls, shared: Shared, number: int) -> "Copy":
+        """That of network `number`, which shares this with all others."""
+        return cls(*(0 if held else number for held in shared))
+
+
+FIRST = Copy()
+
+
 class Draw(NamedTuple):
     """What a trial draws.
 
     Attributes:
-        features: of its network. x: the training points; key: of their noises.
+        sources: keys of W, data, noises, noises of tests and at training points, of each copy,
+            shape (copies, 5). key: of the trial.
+        x: the sets of training points, of which no two have one in common.
         y: noised points to measure on, shape (rows, d): `tests` copies of points left out,
-            `memories` of training points (at m = ∞ none), then what all trials share.
-        targets: τ of the first two kinds. keys: of what features draw at each y.
+            `memories` of the first set's training points, then what all trials share.
+        targets: τ of the first two kinds.
         points: the numbers of the training points in y, -1 of others.
     """
 
-    features: AbstractFeatures
-    x: Float[Array, "n d"]
+    sources: Array
     key: Array
+    x: Sequence[Float[Array, "n d"]]
     y: Float[Array, "rows d"]
     targets: Float[Array, "own d"]
-    keys: Array
     points: Int[Array, " rows"]
     tests: int
     memories: int
+
+    def keys(self, copy: Any = 0) -> Array:
+        """Of what the features of this copy of W draw at each y."""
+        own = self.tests + self.memories
+        rows = self.tests, self.memories, len(self.y) - own
+        of_y = self.sources[0, 3], self.sources[0, 4], self.key
+        of_y = (jax.random.fold_in(each, copy) for each in of_y)
+        return jnp.concatenate([row_keys(*each) for each in zip(of_y, rows, strict=True)])
 
 
 class Experiment(eqx.Module):
@@ -54,6 +84,8 @@ class Experiment(eqx.Module):
         activation, sampler, training: ingredients; all numbers may be traced.
         sigma_x2: the mean variance of the data.
         sizes: the integers; features: "network" or "gaussian".
+        dual: whether networks are fitted in the form of their pairs; it draws all at once.
+        ensemble: of networks that are averaged; networks: how many.
     """
 
     denoising: Denoising
@@ -61,8 +93,11 @@ class Experiment(eqx.Module):
     sampler: Any
     training: Any
     sigma_x2: Any
+    ensemble: Any
     sizes: Sizes = eqx.field(static=True)
     features: str = eqx.field(static=True)
+    dual: bool = eqx.field(static=True)
+    networks: int = eqx.field(static=True)
 
     @property
     def noising(self) -> Noising:
@@ -90,31 +125,55 @@ class Experiment(eqx.Module):
         y, _ = self.noising(of_noise, self.sampler.split(of_data, 0, points)[1])
         return y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]
 
-    def draw(self, key: Array, shared: Float[Array, "points d"] | None = None) -> Draw:
-        """What one trial draws, beside the test points that all share."""
+    def draw(
+        self,
+        key: Array,
+        shared: Float[Array, "points d"] | None = None,
+        *,
+        sets: Sequence[int] | None = None,
+        copies: int = 1,
+        memories: bool | None = None,
+    ) -> Draw:
+        """What one trial draws, beside the test points that all share.
+
+        Args:
+            sets: sizes of the sets of training points; None: one of n.
+            copies: of the draws of W and of noises.
+            memories: whether to measure at training points; None: unless the loss there is
+                known exactly, as of one network at m = ∞.
+        """
         sizes, enough = self.sizes, POINTS_PER_DIMENSION * self.sizes.d
-        of_W, of_data, of_noise, of_test, of_memory = jax.random.split(key, 5)
-        W = jax.random.normal(of_W, (sizes.p, sizes.d), self.noising.h.dtype)
-        x, others = self.sampler.split(of_data, sizes.n, self.sampler.tests(sizes.n, enough))
-        times = 0 if math.isinf(sizes.m) else -(-enough // sizes.n)  # of each training point
+        sets = (sizes.n,) if sets is None else sets
+        memories = math.isfinite(sizes.m) if memories is None else memories
+        sources = _sources(key, copies)
+        _, of_data, _, of_test, of_memory = sources[0]
+        tests = self.sampler.tests(sum(sets), enough)
+        x, others = self.sampler.disjoint(of_data, sets, tests)
+        times = -(-enough // sizes.n) if memories else 0  # of each training point
         test, of_tests = noised(of_test, others, self.denoising)
-        memory, of_memories = noised(of_memory, jnp.tile(x, (times, 1)), self.denoising)
+        memory, of_memories = noised(of_memory, jnp.tile(x[0], (times, 1)), self.denoising)
         shared = test[:0] if shared is None else shared
-        y = test, memory, shared
-        of_y = (jax.random.fold_in(each, 0) for each in (of_test, of_memory, key))
         unseen = jnp.full(len(test), -1), jnp.full(len(shared), -1)
         points = unseen[0], jnp.tile(jnp.arange(sizes.n), times), unseen[1]
         return Draw(
-            self._features(jax.random.fold_in(of_W, 0), W),
+            sources,
+            key,
             x,
-            of_noise,
-            jnp.concatenate(y),
+            jnp.concatenate([test, memory, shared]),
             jnp.concatenate([of_tests, of_memories]),
-            jnp.concatenate([row_keys(k, len(rows)) for k, rows in zip(of_y, y, strict=True)]),
             jnp.concatenate(points),
             len(test),
             len(memory),
         )
+
+    def network(
+        self, drawn: Draw, copy: Copy = FIRST
+    ) -> tuple[AbstractFeatures, Float[Array, "n d"], Array]:
+        """(features, training points, key of their noises) of one of a trial's networks."""
+        of_W, of_noise = drawn.sources[copy.features, 0], drawn.sources[copy.noises, 2]
+        W = jax.random.normal(of_W, (self.sizes.p, self.sizes.d), self.noising.h.dtype)
+        features = self._features(jax.random.fold_in(of_W, copy.points), W)
+        return features, drawn.x[copy.points], of_noise
 
     def _features(self, key, W) -> AbstractFeatures:
         if self.features == "network":
@@ -124,6 +183,16 @@ class Experiment(eqx.Module):
         v, s = jnp.sqrt(constants.v2), jnp.sqrt(constants.s2)
         of_points = jax.random.normal(key, (self.sizes.n, self.sizes.p), W.dtype)
         return GaussianFeatures(W, constants.b, v, s, of_points)
+
+
+def _sources(key: Array, copies: int) -> Array:
+    """Five keys for each copy, whose own do not depend on how many there are."""
+    first = jax.random.split(key, 5)[None]
+    if copies == 1:
+        return first
+    # fold_in's first five are those of the split.
+    others = jax.vmap(lambda k: jax.random.split(jax.random.fold_in(key, 4 + k), 5))
+    return jnp.concatenate([first, others(jnp.arange(1, copies))])
 
 
 def experiment(
@@ -143,25 +212,42 @@ def experiment(
     """The experiment that networks of dimension d realise, as `RFDSM.simulate` takes them.
 
     Raises:
-        ValueError: sizes that are traced, too small or not integers; too few samples; other
-            features.
+        ValueError: sizes or networks that are traced, too small or not integers; too few
+            samples; other features.
         MemoryError: sizes whose matrices would not fit.
     """
     if features not in FEATURES:
         raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}.")
-    sizes = _sizes(d, psi_n, psi_p, m, data)
+    networks = _networks(ensemble)
+    sets = 1 if ensemble.shared.points else networks
+    sizes = _sizes(d, psi_n, psi_p, m, data, networks, sets)
     sampler = data.at(sizes.d)
-    sampler.require(sizes.n)
+    sampler.require_disjoint((sizes.n,) * sets)
     law = data.law()
     weights = law.weights if sizes.counts is None else np.asarray(sizes.counts) / sizes.d
     sigma_x2 = jnp.sum(weights * law.eigenvalues)
     denoising = target.denoising(process)
     dtype = denoising.noising.h.dtype  # of its whole numbers as well
     denoising = jax.tree.map(lambda number: jnp.asarray(number, dtype), denoising)
-    return Experiment(denoising, activation, sampler, training, sigma_x2, sizes, features)
+    dual = sizes.n * sizes.m < sizes.p
+    kinds = denoising, activation, sampler, training, sigma_x2, ensemble
+    return Experiment(*kinds, sizes, features, dual, networks)
 
 
-def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
+def _networks(ensemble) -> int:
+    """How many networks an ensemble trains."""
+    if is_traced(ensemble.networks):
+        raise ValueError("simulate needs concrete networks: build the model outside of jit.")
+    networks = float(ensemble.networks)
+    if not math.isfinite(networks) or networks != round(networks):
+        raise ValueError(
+            f"simulate trains an integer number of networks, got {networks:g}: "
+            "theory alone averages any number >= 1."
+        )
+    return int(networks)
+
+
+def _sizes(d, psi_n, psi_p, m, data, networks=1, sets=1) -> Sizes:
     if is_traced(psi_n, psi_p, m):
         raise ValueError(
             "simulate needs concrete psi_n, psi_p and m, which set shapes: build the model "
@@ -180,21 +266,25 @@ def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
             raise ValueError(
                 f"psi_{name} = {float(ratio):g} at d = {d} leaves no {name}: take a larger d."
             )
-    _require_memory(d, n, p, m)
+    _require_memory(d, n, p, m, networks, sets)
     return Sizes(d, n, p, m, data.counts(d))
 
 
-def matrices(d: int, n: int, p: int, m: float) -> float:
-    """How many numbers the matrices of a network hold, at the least."""
+def matrices(d: int, n: int, p: int, m: float, networks: int = 1, sets: int = 1) -> float:
+    """How many numbers the matrices of networks that are averaged hold, at the least.
+
+    They are trained one after the other, on so many sets of points.
+    """
     width = min(p, n * m)  # of the smaller normal matrix, beside which is its factor
-    points = (n + 2 * POINTS_PER_DIMENSION * d) * d
-    return 2 * width**2 + p * (min(n * m, BLOCK_ROWS) + 2 * d) + points
+    points = (sets * n + 2 * POINTS_PER_DIMENSION * d) * d
+    return 2 * width**2 + networks * p * (min(n * m, BLOCK_ROWS) + 2 * d) + points
 
 
-def _require_memory(d: int, n: int, p: int, m: float) -> None:
-    """Refuse a network whose matrices would not fit."""
+def _require_memory(d: int, n: int, p: int, m: float, networks: int, sets: int) -> None:
+    """Refuse networks whose matrices would not fit."""
+    who = "a network" if networks == 1 else f"{networks} networks"
     require_memory(
-        matrices(d, n, p, m) * jnp.result_type(float).itemsize,
-        f"a network of d = {d:.8g}, n = {n:.8g}, p = {p:.8g} needs",
-        "take a smaller d, psi_n or psi_p",
+        matrices(d, n, p, m, networks, sets) * jnp.result_type(float).itemsize,
+        f"{who} of d = {d:.8g}, n = {n:.8g}, p = {p:.8g} need{'s' * (networks == 1)}",
+        "take a smaller d, psi_n or psi_p" + ", or fewer networks" * (networks > 1),
     )

@@ -27,6 +27,11 @@ def row_keys(key: Array, rows: int) -> Array:
     return jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))
 
 
+def first(stacked: Any) -> Any:
+    """The first of trees that are stacked."""
+    return jax.tree.map(lambda leaf: leaf[0], stacked)
+
+
 class AbstractFeatures(eqx.Module):
     """f(y), p features of a noised point y."""
 
@@ -62,6 +67,10 @@ class AbstractFeatures(eqx.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} have no exact average over noise.")
 
+    def side_by_side(self) -> "AbstractFeatures":
+        """Those of several networks, whose arrays are stacked here, as the features of one."""
+        raise NotImplementedError(f"{type(self).__name__} are of one network.")
+
 
 class NetworkFeatures(AbstractFeatures):
     """f = ϱ(W y/√d)."""
@@ -79,6 +88,10 @@ class NetworkFeatures(AbstractFeatures):
 
     def averages(self, x, noising, weight=None, data=False):
         return noise_averages(self.activation, self.W, x, noising, weight, data)
+
+    def side_by_side(self):
+        activation = first(self.activation)
+        return NetworkFeatures(activation, jnp.concatenate(self.W))
 
 
 class GaussianFeatures(AbstractFeatures):
@@ -121,6 +134,11 @@ class GaussianFeatures(AbstractFeatures):
         fresh = lower_product(slope) + self.s**2 * jnp.eye(self.p)
         cross = product(mean, x) if data else None
         return Averages(lower_product(mean), n * fresh, n * slope, cross)
+
+    def side_by_side(self):
+        constants = first((self.b, self.v, self.s))
+        shared = jnp.concatenate(self.shared, axis=1)
+        return GaussianFeatures(jnp.concatenate(self.W), *constants, shared)
 
 
 class FunctionFeatures(AbstractFeatures):

@@ -7,6 +7,7 @@ is p² plus one block of features. For m = ∞ the average over noise is exact (
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -105,8 +106,17 @@ def normal_equations(
     x: Float[Array, "n d"],
     m: float,
     denoising: Denoising,
+    *,
+    dual: bool | None = None,
+    copy: Any = 0,
 ) -> AbstractEquations:
-    """The equations of m noises (∞: all of them) for each of the n points x."""
+    """The equations of m noises (∞: all of them) for each of the n points x.
+
+    Args:
+        dual: of finite m, whether in the N×N form, which draws all pairs at once; None: where
+            it is the smaller one.
+        copy: of W, whose surrogate draws its own at each pair.
+    """
     n = x.shape[0]
     if math.isinf(m):
         wanted = not isinstance(denoising.data, Absent)
@@ -114,31 +124,44 @@ def normal_equations(
         V = denoising.target(sums.data, sums.noise) / n  # τ is linear in x and z
         null = jnp.asarray(denoising.null(jnp.mean(x * x)), x.dtype)
         return Gram((sums.shared + sums.fresh) / n, V, null)
-    if n * m < features.p:
-        return Pairs(*pairs(key, features, x, 0, n * int(m), denoising))
-    return streamed(key, features, x, int(m), denoising)
+    if n * m < features.p if dual is None else dual:
+        return Pairs(*pairs(key, features, x, 0, n * int(m), denoising, copy))
+    return streamed(key, features, x, int(m), denoising, copy)
 
 
-def pairs(key, features: AbstractFeatures, x, start, size: int, denoising: Denoising):
+def pairs(key, features: AbstractFeatures, x, start, size: int, denoising, copy: Any = 0):
     """(f, τ) of `size` pairs from number `start` on; pair k is a noise on point k mod n."""
     points = (start + jnp.arange(size)) % x.shape[0]
     key = jax.random.fold_in(key, start)
     y, tau = noised(key, x[points], denoising)
-    return features.of(jax.random.fold_in(key, 0), y, points), tau
+    return features.of(jax.random.fold_in(key, copy), y, points), tau
 
 
-def streamed(key, features: AbstractFeatures, x, m: int, denoising: Denoising) -> Gram:
+def streamed(key, features: AbstractFeatures, x, m: int, denoising, copy: Any = 0) -> Gram:
     """U and V over m noises for each of the n points x, `BLOCK_ROWS` pairs at a time."""
     (n, d), p = x.shape, features.p
 
     def add(total: Any, start, size):
-        f, tau = pairs(key, features, x, start, size, denoising)
+        f, tau = pairs(key, features, x, start, size, denoising, copy)
         block = Gram(lower_product(f), product(f, tau), jnp.sum(tau * tau))
         return jax.tree.map(jnp.add, total, block)
 
     zero = Gram(jnp.zeros((p, p), x.dtype), jnp.zeros((p, d), x.dtype), jnp.zeros((), x.dtype))
     total = stream(add, zero, n * m, BLOCK_ROWS)
     return Gram(total.U / (n * m), total.V / (n * m), total.null / (n * m * d))
+
+
+def over_pairs(
+    of: Callable[[Any, int], Float[Array, ""]], x: Float[Array, "n d"], m: int, dual: bool
+) -> Float[Array, ""]:
+    """(1/dN) Σ of(start, size), over the blocks in which a fit draws its pairs."""
+    (n, d), block = x.shape, BLOCK_ROWS
+
+    def add(total, start, size):
+        return total + of(start, size)
+
+    total = stream(add, jnp.zeros((), x.dtype), n * m, n * m if dual else block)
+    return total / (n * m * d)
 
 
 def _eigh(lower) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:

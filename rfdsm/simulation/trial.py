@@ -4,6 +4,8 @@ A trial draws, fits a network and measures it. One key per trial by `fold_in`: r
 neither the number of trials beside a trial nor the order or device they run on.
 """
 
+import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,11 +17,10 @@ from .._numerics.memory import require_memory
 from ..errors import FIELDS, Errors, Sizes, nan_explained
 from ..parameters.checks import is_traced, positive_integer
 from .blocks import BLOCK_ROWS
+from .ensembles import average, equations
 from .evaluate import bias2, measured
 from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Draw, Experiment
-from .gram import AbstractEquations, normal_equations
 from .network import Network
-from .read_out import Trained, trained
 
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
 
@@ -33,6 +34,9 @@ def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
     on fresh draws of its own; bias2 on test points shared by all, from fold_in(key, 0). Trial i
     draws from fold_in(key, 1+i). Training times share one eigendecomposition, and all draws.
 
+    An ensemble is measured as its average. Network k draws what it does not share from copies k
+    of a trial's keys, however many there are.
+
     Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
     variance of one trial.
 
@@ -43,7 +47,7 @@ def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
     trials = positive_integer(trials, "trials")
     _require_memory(experiment, trials)
     errors, largest = _run(key, experiment, trials)
-    _require_stable(experiment, largest)
+    require_stable(experiment, largest)
     return errors
 
 
@@ -62,7 +66,7 @@ def fit(key: Array, experiment: Experiment) -> Network:
         ValueError: as `simulate`.
     """
     network, largest = _fit(key, experiment)
-    _require_stable(experiment, largest)
+    require_stable(experiment, largest)
     return network
 
 
@@ -76,8 +80,8 @@ def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
     shared = experiment.shared_points(jax.random.fold_in(key, 0)) if trials > 1 else None
 
     def trial(key):
-        drawn = experiment.draw(key, shared)
-        network, train_loss, largest = _trained(drawn, experiment)
+        drawn = _drawn(key, experiment, shared)
+        network, train_loss, largest = average(drawn, experiment)
         if train_loss.ndim == 0:
             return measured(network, train_loss, drawn, experiment.sampler), largest
 
@@ -89,44 +93,54 @@ def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
 
         return jax.lax.map(lambda time: at(*time), (network.B, train_loss)), largest
 
-    (*fields, deviations), largest = _over_trials(trial, key, experiment.sizes, trials)
+    about = experiment.sizes, trials, experiment.networks
+    (*fields, deviations), largest = over_trials(trial, key, *about)
     pairs = jnp.full_like(fields[0], jnp.nan)
     if shared is not None:
         of_time = bias2 if deviations.ndim == 3 else jax.vmap(bias2, 1, 1)
         pairs = of_time(deviations).astype(fields[0].dtype)
     # Trials come last.
     values = [jnp.moveaxis(value, 0, -1) for value in (*fields, pairs, fields[0] - pairs)]
-    errors = Errors(**dict(zip(FIELDS, values, strict=True)), sizes=experiment.sizes)
-    return errors, largest
+    known = _known(dict(zip(FIELDS, values, strict=True)), experiment)
+    return Errors(**known, sizes=experiment.sizes), largest
+
+
+def _known(errors: dict[str, Array], experiment: Experiment) -> dict[str, Array]:
+    """Errors of an ensemble, NaN where its networks have not in common what they are over."""
+    if experiment.networks > 1 and math.isinf(experiment.sizes.m):
+        errors["train_loss"] = errors["memorization_loss"]
+    return {
+        name: value if experiment.ensemble.knows(name) else jnp.full_like(value, jnp.nan)
+        for name, value in errors.items()
+    }
 
 
 @jax.jit
 def _fit(key, experiment: Experiment) -> tuple[Network, Any]:
-    fitted = _trained(experiment.draw(_key_of_trial(key, 0)), experiment)
+    fitted = average(_drawn(_key_of_trial(key, 0), experiment), experiment)
     return fitted.network, fitted.largest
 
 
 @partial(jax.jit, static_argnames="trials")
 def _eigenvalues(key, experiment: Experiment, trials: int) -> Array:
     def trial(key):
-        found = _equations(experiment.draw(key), experiment).modes().eigenvalues
+        found = equations(experiment.draw(key), experiment)[1].modes().eigenvalues
         return jnp.sort(jnp.pad(found, (experiment.sizes.p - len(found), 0)))
 
-    return _over_trials(trial, key, experiment.sizes, trials)
+    return over_trials(trial, key, experiment.sizes, trials)
 
 
-def _trained(drawn: Draw, experiment: Experiment) -> Trained:
-    equations = _equations(drawn, experiment)
-    arguments = experiment.training, experiment.denoising, experiment.rate
-    return trained(equations, drawn.features, *arguments)
+def _drawn(key: Array, experiment: Experiment, shared: Any = None) -> Draw:
+    """What a trial draws for its ensemble."""
+    count, n = experiment.networks, experiment.sizes.n
+    if count == 1:
+        return experiment.draw(key, shared)
+    points = experiment.ensemble.shared.points
+    sets = (n,) if points else (n,) * count
+    return experiment.draw(key, shared, sets=sets, copies=count, memories=points)
 
 
-def _equations(drawn: Draw, experiment: Experiment) -> AbstractEquations:
-    arguments = drawn.features, drawn.x, experiment.sizes.m, experiment.denoising
-    return normal_equations(drawn.key, *arguments)
-
-
-def _require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | None) -> None:
+def require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | None) -> None:
     """Raise where a trial's largest eigenvalue is not under the rule's reach; not if traced."""
     if largest is None or is_traced(largest, experiment):
         return
@@ -135,18 +149,22 @@ def _require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | 
         raise ValueError(training.divergence(rate, worst))
 
 
-def _over_trials(trial, key, sizes: Sizes, trials: int):
+def over_trials(
+    trial: Callable[[Array], Any], key: Array, sizes: Sizes, trials: int, networks: int = 1
+) -> Any:
+    """`trial` of each trial's key; so many networks of a trial are held at once."""
     keys = jax.vmap(partial(_key_of_trial, key))(jnp.arange(trials))
-    return jax.lax.map(trial, keys, batch_size=_side_by_side(sizes, trials))
+    return jax.lax.map(trial, keys, batch_size=_side_by_side(sizes, trials, networks))
 
 
 def _key_of_trial(key, number):
     return jax.random.fold_in(key, 1 + number)
 
 
-def _side_by_side(sizes: Sizes, trials: int) -> int | None:
+def _side_by_side(sizes: Sizes, trials: int, networks: int) -> int | None:
     """Trials to run at once: one after the other on CPU, where each fills the machine."""
     if jax.default_backend() == "cpu":
         return None
-    each = 8 * sizes.p * (3 * sizes.p + 3 * BLOCK_ROWS + 4 * sizes.d)
+    more = networks * (BLOCK_ROWS + 4 * sizes.d)
+    each = 8 * sizes.p * (3 * sizes.p + 2 * BLOCK_ROWS + more)
     return max(1, min(trials, MEMORY // each))

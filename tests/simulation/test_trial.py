@@ -225,13 +225,13 @@ def test_points_of_weight_0_are_left_out_of_the_averages(model):
     """Of the network's features and of the surrogate's: as if they were not there."""
     for features in ("network", "gaussian"):
         experiment = model._experiment(8, features)
-        drawn = experiment.draw(jax.random.key(0))
+        of, x, _ = experiment.network(experiment.draw(jax.random.key(0)))
         weight = jnp.array([1.0, 0.0] * 8)
-        fewer = drawn.features
+        fewer = of
         if features == "gaussian":
             fewer = dataclasses.replace(fewer, shared=fewer.shared[::2])
-        got = drawn.features.averages(drawn.x, experiment.noising, weight, data=True)
-        expected = fewer.averages(drawn.x[::2], experiment.noising, data=True)
+        got = of.averages(x, experiment.noising, weight, data=True)
+        expected = fewer.averages(x[::2], experiment.noising, data=True)
         for x, y in zip(got[:2], expected[:2], strict=True):
             np.testing.assert_allclose(lower(x), lower(y), rtol=1e-10, atol=1e-12)
         for x, y in zip(got[2:], expected[2:], strict=True):

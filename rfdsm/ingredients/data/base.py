@@ -5,8 +5,10 @@ the eigenvalue law ρ has weights w_k at eigenvalues σ_k (docs/theory.md sectio
 """
 
 import abc
+from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -32,6 +34,24 @@ class AbstractSampler(eqx.Module):
         self, key: Array, n: int, tests: int
     ) -> tuple[Float[Array, "n d"], Float[Array, "tests d"]]:
         """n training points and `tests` points that are not among them."""
+
+    def require_disjoint(self, sizes: Sequence[int]) -> None:
+        """Raise where sets of training points of these sizes cannot be drawn."""
+        for n in sizes:
+            self.require(n)
+
+    def disjoint(
+        self, key: Array, sizes: Sequence[int], tests: int
+    ) -> tuple[list[Float[Array, "n d"]], Float[Array, "tests d"]]:
+        """Training sets, no two with a point in common, and points that are in none of them.
+
+        The first set is that of `split`. Of a law independent draws have no point in common.
+        """
+        n, *more = sizes
+        x, left_out = self.split(key, n, tests)
+        keys = [jax.random.fold_in(key, number) for number in range(1, len(sizes))]
+        others = [self.split(k, n, 0)[0] for k, n in zip(keys, more, strict=True)]
+        return [x, *others], left_out
 
     @abc.abstractmethod
     def score(self, y: Float[Array, "rows d"], noising: Noising) -> Float[Array, "rows d"]:

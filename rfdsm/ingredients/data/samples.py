@@ -27,6 +27,16 @@ class PointSampler(AbstractSampler):
                 f"below {points / d:.4g}, n below {points}; theory alone takes all."
             )
 
+    def require_disjoint(self, sizes):
+        points, d = self.X.shape
+        if len(sizes) == 1:
+            self.require(*sizes)
+        elif points < sum(sizes) + 1:
+            raise ValueError(
+                f"{len(sizes)} disjoint training sets of {sum(sizes)} points of {points} leave "
+                f"none to test on: lower psi_n below {points / d / len(sizes):.4g}."
+            )
+
     def tests(self, n, least):
         left_out = self.X.shape[0] - n
         if left_out < least:
@@ -37,6 +47,10 @@ class PointSampler(AbstractSampler):
         order = jax.random.permutation(key, self.X.shape[0])
         X = jnp.asarray(self.X)
         return X[order[:n]], X[jnp.resize(order[n:], (tests,))]
+
+    def disjoint(self, key, sizes, tests):
+        x, left_out = self.split(key, sum(sizes), tests)
+        return jnp.split(x, np.cumsum(sizes)[:-1]), left_out
 
     def score(self, y, noising):
         return jnp.full_like(y, jnp.nan)

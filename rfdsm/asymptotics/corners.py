@@ -1,0 +1,197 @@
+r"""Corners of the averaged equations between two points: sections 5, 14 and 15.
+
+A scalar X is the matrix [[X_L, ε X_o], [0, X_R]]: products have the corner
+(XZ)_o = X_L Z_o + X_o Z_R, and inverses (1/X)_o = -X_o/(X_L X_R). The two points, left and
+right, may be of one network or of two that share some of features, points and noises: what
+they do not share couples nothing, and its corners are absent,
+
+    features apart   q_o = 0: only the products ψ_p q enter, and widths may differ
+    points apart     no corner of i0
+    noises apart     no corner of i1, and u = 0 in what couples: b²a²σ and v² of t and v² + u s²
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .._numerics.absent import ABSENT
+from ..ingredients.sharing import ALL, Shared
+from .scalars import Image, Source, State
+
+
+def linear_solve(
+    equations: Any,
+    left: State,
+    right: State,
+    rhs: tuple[Any, ...],
+    shared: Shared = ALL,
+    width: Any = None,
+) -> tuple[Any, Any, Any]:
+    r"""Solve the linear system of section 5's corners for (E0, E1, q)_o in units of `left`.
+
+    With P = D_L D_R, Q = q_L q_R and the corners of i0 and i1
+    I0 = -ratio i0_L E0_o i0_R, I1 = -u ratio i1_L E1_o i1_R:
+
+        E0_o - ∫ρ t P (q_o - ψ_p Q Y_o) - (v²+us²) q_o = rhs_0 E0_L
+        E1_o - b²h ∫ρ P (q_o - ψ_p Q Y_o) - s² q_o     = rhs_1 E1_L
+        i0_L i0_R E0_o + (1-u) i1_L i1_R E1_o + λ_L q_o = rhs_2
+        Y_o = t I0 + (1-u) b²h I1
+
+    At coinciding points of one network this is exactly the Jacobian of `residual` in the logs
+    of the unknowns, solution or not, with its sign turned in the first two rows: hence the maps
+    below, which at a solution are E0 and E1.
+
+    Args:
+        equations: of the left network, `AveragedEquations`. shared: what the networks share.
+        width: ψ_p of the right network; None: the same.
+    """
+    # Of D = 1/(1 + ψ_p q Y) the corner is D_o = -ψ_p P (q_L Y_o + q_o Y_R), and with
+    # 1 - ψ_p q_R Y_R D_R = D_R
+    #     (Dq)_o = D_L q_o + D_o q_R = P (q_o - ψ_p Q Y_o).
+    # In E0 = ∫ρ t Dq + (v²+us²) q and E1 = b²h∫ρDq + s² q it makes the first two rows. The
+    # third is the corner of λq + i0 [∫ρ t Dq + (v²+us²) q] + (1-u) i1 [..] = 1, in which
+    # i0_L E0_o + I0 E0_R = i0_L E0_o (1 - ratio i0_R E0_R) = i0_L i0_R E0_o; so for i1.
+    # Columns are times E0_L, E1_L, q_L (the units), the first two rows over E0_L, E1_L.
+    ratio, psi_p, u, H = equations.ratio, equations.psi_p, left.u, equations.linear_noise
+    average, spread = equations.average, 1 - u
+    t, isotropic = equations.linear_mean(u), equations.isotropic_mean(u)
+    t_o, isotropic_o = _coupling(equations, u, shared)
+    P = left.D * right.D
+    tP, mass = average(t_o * P), average(P)
+    coupling = (psi_p if width is None else width) * left.q * right.q * H
+    spread_L, mean_L = spread * H * left.i1, left.i0 * t  # the two parts of Y_L
+    m00 = m11 = 1.0
+    m01 = m10 = ABSENT
+    of_mean, of_contrast = left.i0, left.alpha
+    # The diagonal, 1 - ψ_p Q ratio i0_L i0_R ∫ρ t²P, cancels at p > N, λ → 0. But by
+    # D_R = P (1 + ψ_p q_L Y_L) 1 is q_R [v²+us² + ∫ρ t P (1 + ψ_p q_L Y_L)]/E0_R, and by
+    # ratio i0_R = (1 - i0_R)/E0_R the rest takes 1 - i0_R of the mean part of that Y_L:
+    # i0_R of it is left. So in the second row, of the other part, with u ratio i1_R.
+    if shared.noises:
+        own = psi_p * left.q * (spread_L + mean_L * right.i0)
+        m00 = right.q * (isotropic + average(t * P * (1 + own))) / right.E0_map
+        own = psi_p * left.q * (mean_L + spread_L * right.i1)
+        m11 = right.q * (equations.fresh + H * average(P * (1 + own))) / right.E1_map
+        # Beside the diagonal -ψ_p Q ∫ρ (t or b²h) P times what of -Y_o the other unknown makes.
+        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
+        of_mean, of_contrast = left.i0 * right.i0, spread * left.i1 * right.i1
+    elif shared.points:
+        # As above with 1 of the right point's own t, and t_o² taken from it: what of u b²h the
+        # two t have and t_o lacks is left whole. In the third row E0_R is that of t too, and
+        # what of E1_o goes with i0 is there with what goes with i1.
+        t_R, mean_R = equations.linear_mean(right.u), equations.isotropic_mean(right.u)
+        apart = t_o * (u + right.u) * H + u * right.u * H**2  # t_L t_R - t_o²
+        of_both = spread_L * t_R + left.i0 * (right.i0 * t_R * t + (1 - right.i0) * apart)
+        total = mean_R + average(P * (t_R + psi_p * left.q * of_both))
+        m00 = right.q * total / right.E0_map
+        of_mean = left.i0 * right.i0 * (1 + ratio * right.u * right.E1)
+    if shared.points:
+        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
+    if not shared.features:
+        return *eliminate([[m00, m01], [m10, m11]], rhs[:2]), ABSENT
+    m0q = -(tP + isotropic_o) * left.q / left.E0_map
+    m1q = -(H * mass + equations.fresh) * left.q / left.E1_map
+    matrix = [
+        [m00, m01, m0q],
+        [m10, m11, m1q],
+        [of_mean * left.E0, of_contrast * left.E1, left.lam * left.q],
+    ]
+    return eliminate(matrix, rhs)
+
+
+def corner(
+    equations: Any,
+    left: State,
+    right: State,
+    source: Source,
+    shared: Shared = ALL,
+    width: Any = None,
+) -> Array:
+    """K_o of `OnePointEquations.corner`; arguments as of `linear_solve`."""
+    psi_p, u, H = equations.psi_p, left.u, equations.linear_noise
+    spread, ratio, average = 1 - u, equations.ratio, equations.average
+    t_o, _ = _coupling(equations, u, shared)
+    P, Q = left.D * right.D, left.q * right.q
+    loss_of = (psi_p if width is None else width) * Q
+    # What the source itself adds to corners is known, and goes to the right-hand sides. In
+    # the first two rows that is `added` in Y_o, through (Dq)_o = P (q_o - ψ_p Q Y_o). In
+    # x q + ∫ρ Y D q = 1 it is x_o q_R + ∫ρ Y_o D_R q_R, with x_o and Y_o of section 5:
+    # M E0_R of the part along f̄f̄^T, `cross` q_R [v² + b²a² ∫ρ σ D_R] = `cross` η_R/ratio,
+    # and what e_x, e_Σ and e_I add as they stand.
+    added = (
+        t_o * source.mean
+        + equations.linear_data * equations.eigenvalues * source.cross
+        + source.data * equations.eigenvalues
+        + source.noise
+        + spread * H * source.contrast
+    )  # to Y_o, beside the unknowns' own part
+    loss = loss_of * added * P
+    trace = (
+        source.mean * (right.E0 if shared.noises else right.eta / ratio)
+        + source.cross * right.eta / ratio
+        + right.q
+        * (
+            source.features
+            + average((source.data * equations.eigenvalues + source.noise) * right.D)
+        )
+        + spread * source.contrast * right.E1
+    )
+    rhs = -average(t_o * loss) / left.E0, -H * average(loss) / left.E1, -trace
+    e0, e1, eq = linear_solve(equations, left, right, rhs, shared, width)
+    M, Y, alpha = source.mean, added, ABSENT
+    if shared.points:
+        I0 = -ratio * left.i0 * right.i0 * left.E0 * e0
+        M, Y = I0 + source.mean, added + t_o * I0
+    if shared.noises:
+        I1 = -u * ratio * left.i1 * right.i1 * left.E1 * e1
+        Y = Y + spread * H * I1
+        alpha = u * M + spread * (I1 + source.contrast)
+    target = equations.denoising
+    # The corner of G = b²h ψ_p Dq, and by the product rule that of
+    # K = ∫ρ [c_x²σ (1 - i0) + c_z² (1 - α) + G τ²/h].
+    G = tuple(H * psi_p * power for power in equations.powers(P * (left.q * eq - loss_of * Y)))
+    image = equations.image(M, alpha)
+    of_left, of_right = (
+        Image(image.data - taken.data, image.noise - taken.noise)
+        for taken in (source.left, source.right)
+    )
+    sigma_x2 = average(equations.eigenvalues)
+    return (
+        -(
+            target.noise**2 * (alpha + source.own.noise)
+            + target.data**2 * sigma_x2 * (M + source.own.data)
+        )
+        + left.image.overlap(G, right.image)
+        + left.image.overlap(left.coupling, of_right)
+        + of_left.overlap(right.coupling, right.image)
+    )
+
+
+def _coupling(equations, u, shared: Shared):
+    """t(σ) and v² + u s² in what couples the points; of u = 0 without common noises."""
+    u = u if shared.noises else jnp.zeros_like(u)
+    return equations.linear_mean(u), equations.isotropic_mean(u)
+
+
+def eliminate(matrix: list[list[Any]], rhs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Gaussian elimination on scalars, unrolled, without pivoting; entries may be `ABSENT`.
+
+    The systems above have the signs [+ - -], [- + -], [+ + +] and a leading block that is an
+    M-matrix, so that its two pivots are positive. What is subtracted on the way from the last
+    row, and from -'s of the second, has the other sign: the last pivot is a sum of positive
+    terms.
+    """
+    rows = [[*row, value] for row, value in zip(matrix, rhs, strict=True)]
+    size = len(rows)
+    for k in range(size):
+        for i in range(k + 1, size):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = [*rows[i][: k + 1]] + [
+                rows[i][j] - factor * rows[k][j] for j in range(k + 1, size + 1)
+            ]
+    solution: list[Any] = [None] * size
+    for k in reversed(range(size)):
+        known = sum(rows[k][j] * solution[j] for j in range(k + 1, size))
+        solution[k] = (rows[k][size] - known) / rows[k][k]
+    return tuple(solution)

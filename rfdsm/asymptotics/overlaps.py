@@ -1,0 +1,117 @@
+r"""Overlaps of two networks' outputs (docs/theory.md section 15).
+
+With the filters' nodes λ_i, λ_j and weights c_i, c_j of the two,
+
+    S = (1/d) E o_L·o_R = Σ_ij c_i c_j K_C(λ_i, λ_j)
+
+by the corners of sections 5 and 14 in which nothing couples what the networks do not share.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Inexact
+
+from .._numerics.absent import Absent
+from .._numerics.promotion import mixed
+from ..errors import Errors
+from ..ingredients.sharing import ALL, SHARINGS, Shared
+from .learning_curve import Solved
+from .two_point import quadratic
+
+
+@mixed
+def overlaps(
+    left: Solved, right: Solved, shared: Shared, cross: Any = None
+) -> dict[str, Array]:
+    """S on "fresh" data, "training" points with fresh noise, and the "pairs", as far as known.
+
+    Of filters of many training times, the same on both sides, each has their axis.
+
+    Args:
+        cross: E f_L f_R^T of measured features, parts g and s, (C, p, p') each.
+    """
+    if cross is not None and not shared.features:
+        back = tuple(jnp.swapaxes(S, -1, -2) for S in cross)
+        left, right = _toward(left, back), _toward(right, cross)
+    tables = _tables(left, right, shared)
+    weights = [each.nodes.weights for each in (left, right)]
+    filters = max((each.shape[:-1] for each in weights), key=len)
+    weights = [jnp.broadcast_to(x, (*filters, x.shape[-1])) for x in weights]
+
+    def sums(left, right):
+        return {name: quadratic(left, table, right) for name, table in tables.items()}
+
+    for _ in filters:
+        sums = jax.vmap(sums)
+    return sums(*weights)
+
+
+def _toward(one: Solved, cross: Any) -> Solved:
+    """A network beside another, with the cross moments of that one's features and its own."""
+    return one._replace(equations=dataclasses.replace(one.equations, toward=cross))
+
+
+def _tables(left: Solved, right: Solved, shared) -> dict[str, Inexact[Array, "halves k k2"]]:
+    """K_C between all nodes of the two; of complex ones with the conjugates of the right's."""
+    ours, theirs = left.equations, right.equations
+    of_left = jax.vmap(ours.response)(left.states)
+    of_right, halves = jax.vmap(theirs.response)(right.states), 1
+    if all(jnp.iscomplexobj(each.states.alignment) for each in (left, right)):
+        conjugates = jax.tree.map(jnp.conj, of_right)
+        of_right = jax.tree.map(lambda *x: jnp.concatenate(x), of_right, conjugates)
+        halves = 2
+
+    def pair(left, right):
+        fresh, training, _ = ours.sources(left, right)
+        sources = {"fresh": fresh}
+        if shared.points:
+            sources["training"] = training
+        if shared.noises:
+            sources["pairs"] = ours.pairs(left, right)
+        return {
+            name: -ours.corner(left, right, source, shared, theirs)
+            for name, source in sources.items()
+        }
+
+    tables = jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(of_left, of_right)
+    return {name: jnp.stack(jnp.split(x, halves, axis=1)) for name, x in tables.items()}
+
+
+def of_sharings(left: Solved, right: Solved, cross: Any = None) -> dict[Shared, Array]:
+    """S on fresh data for all that two networks may share."""
+    return {shared: overlaps(left, right, shared, cross)["fresh"] for shared in SHARINGS}
+
+
+def averaged(
+    errors: Errors, ensemble: Any, left: Solved, right: Solved, cross: Any = None
+) -> Errors:
+    """The errors of an ensemble's average, from those of a single network.
+
+    Each loss has S(all) of two networks that are one, and takes 1 - 1/N_e of what others share:
+    S(shared) - S(all). Of one network that is the loss itself.
+
+    Args:
+        left, right: two of the ensemble's networks; cross: as of `overlaps`.
+    """
+    if isinstance(ensemble.others, Absent):
+        return errors
+    same = overlaps(left, left, ALL)
+    if right is not left:
+        same = jax.tree.map(lambda x, y: (x + y) / 2, same, overlaps(right, right, ALL))
+    apart, unknown = overlaps(left, right, ensemble.shared, cross), same["fresh"] * jnp.nan
+    change = {
+        name: ensemble.others * (apart[name] - same[name]) if name in apart else unknown
+        for name in same
+    }
+    score_error = errors.score_error + left.equations.denoising.score_loss(change["fresh"])
+    return Errors(
+        score_error=score_error,
+        test_loss=errors.test_loss + change["fresh"],
+        train_loss=errors.train_loss + change["pairs"],
+        memorization_loss=errors.memorization_loss + change["training"],
+        bias2=errors.bias2,
+        variance=score_error - errors.bias2,
+    )
