@@ -94,8 +94,14 @@ CASES = {
     "flow, many noises": Case(1.0, 4.0, INF, target=(1.0, 0.0), tau=30.0),
     "late flow": Case(0.5, 6.0, 4.0, lam=1e-3, tau=300.0),
 }
-each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 RIDGE, FLOW = CASES["ridge"], CASES["flow"]
+slow = pytest.mark.slow
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+of_each_case = pytest.mark.parametrize(  # whose flows are slow
+    "case",
+    [pytest.param(x, marks=slow if x.tau else (), id=name) for name, x in CASES.items()],
+)
+by_ridge_or_flow = pytest.mark.parametrize("tau", [None, pytest.param(5.0, marks=slow)])
 
 
 @jax.jit
@@ -183,7 +189,7 @@ def test_overlaps(case):
                 assert math.isnan(value)
 
 
-@each_case
+@of_each_case
 def test_parts(case):
     N = case.network()
     score, output, errors = both_parts(case.model())
@@ -199,7 +205,7 @@ def test_parts(case):
     assert float(score.total) == pytest.approx(float(errors.variance), rel=1e-12)
 
 
-@each_case
+@of_each_case
 def test_ensembles(case):
     """All six errors, of any number of networks; NaN without training points in common."""
     N, many = case.network(), case.tau is None
@@ -225,18 +231,25 @@ def test_implied_ridge():
 
 
 UNEQUAL = {  # what the other network has of its own, and what both may share
-    "lam": (RIDGE, {"lam": 1e-3}, SHARED),
+    "lam": (RIDGE, {"lam": 1e-3}, ("WXZ", "X")),
     "rule": (RIDGE, {"tau": 3.0, "lam": 0.0}, SHARED),
     "m": (RIDGE, {"m": INF}, ("WX", "W", "X", "none")),
     "psi_n": (RIDGE, {"psi_n": 0.7}, ("W", "none")),
     "psi_p": (RIDGE, {"psi_p": 1.2}, ("XZ", "X", "none")),
     "psi_p, m and lam": (RIDGE, {"psi_p": 1.2, "m": 1.0, "lam": 1.0}, ("X", "none")),
     "all": (RIDGE, {"psi_n": 1.0, "psi_p": 5.0, "m": 4.0, "tau": 2.0}, ("none",)),
+    "any lam": (RIDGE, {"lam": 1.0}, SHARED),
     "tau": (FLOW, {"tau": 1e3}, SHARED),
 }
 
 
-@pytest.mark.parametrize("case, changes, among", UNEQUAL.values(), ids=UNEQUAL)
+@pytest.mark.parametrize(
+    "case, changes, among",
+    [
+        pytest.param(*each, id=name, marks=() if name in ("lam", "psi_p, m and lam") else slow)
+        for name, each in UNEQUAL.items()
+    ],
+)
 def test_unequal_networks(case, changes, among):
     theirs = case._replace(**changes)
     pair = case.network(), theirs.network()
@@ -288,6 +301,7 @@ def test_the_resolvent_identity(law, m):
     close(S, K + 0.01 * slope, 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [FLOW, CASES["late flow"]])
 def test_the_resolvent_identity_of_a_flow(case):
     """train_loss = null - 2 Σ c K + S, with K by the reference."""
@@ -297,7 +311,7 @@ def test_the_resolvent_identity_of_a_flow(case):
 
 
 @pytest.mark.parametrize("tau", [None, 30.0])
-@pytest.mark.parametrize("law", [ISOTROPIC, TWO_ATOMS])
+@pytest.mark.parametrize("law", [TWO_ATOMS, pytest.param(ISOTROPIC, marks=slow)])
 def test_infinitely_many_noises_are_the_training_points(law, tau):
     found = overlaps(Case(m=INF, law=law, tau=tau).model())
     for share in ("WXZ", "XZ"):
@@ -306,7 +320,7 @@ def test_infinitely_many_noises_are_the_training_points(law, tau):
         close(found[share].training, found[share[:-1]].training, 1e-12)
 
 
-@pytest.mark.parametrize("tau", [None, 30.0])
+@by_ridge_or_flow
 def test_nothing_shared_is_the_square_of_the_mean(tau):
     """Of isotropic data S() = σ_t k², with k from the losses; of any, by the reference."""
     case = Case(law=ISOTROPIC, tau=tau)
@@ -359,19 +373,16 @@ def test_parts_add_up_and_are_not_negative(count, atoms):
     assert np.min(values / np.maximum(error, 1)) > -1e-12
 
 
-@pytest.mark.parametrize("tau", [None, 30.0])
+@by_ridge_or_flow
 def test_one_of_an_ensemble_is_the_network_bit_for_bit(tau):
-    for target in (rfdsm.ScoreTarget(), rfdsm.VelocityTarget()):
-        model = Case(tau=tau).model().replace(target=target)
-        known = model.solve().errors.to_dict()
-        for share in AVERAGED:
-            one = model.replace(ensemble=rfdsm.Ensemble(1, named(share))).solve().errors
-            for name, value in one.to_dict().items():
-                there = not (
-                    (name == "train_loss" and "Z" not in share)
-                    or (name == "memorization_loss" and "X" not in share)
-                )
-                assert value == known[name] if there else math.isnan(value), (share, name)
+    model = Case(tau=tau).model()
+    known = model.solve().errors.to_dict()
+    needed = {"train_loss": "Z", "memorization_loss": "X"}
+    for share in ("XZ", "W"):
+        one = model.replace(ensemble=rfdsm.Ensemble(1, named(share))).solve().errors
+        for name, value in one.to_dict().items():
+            there = needed.get(name, "") in share
+            assert value == known[name] if there else math.isnan(value), (share, name)
 
 
 # -- limits ------------------------------------------------------------------------------------
@@ -397,7 +408,7 @@ def shares_of(model, *names):
     return np.array([shares[name] for name in names])
 
 
-@pytest.mark.parametrize("tau", [None, 5.0])
+@by_ridge_or_flow
 def test_infinitely_many_features(tau):
     """At λ/ψ_p fixed only W's parts vanish, as 1/ψ_p; flow's κ τ U does not grow either."""
     gone = "features", "features_points", "features_noises"
@@ -407,7 +418,7 @@ def test_infinitely_many_features(tau):
     np.testing.assert_allclose(near / far, 10, rtol=1e-2)
 
 
-@pytest.mark.parametrize("tau", [None, 5.0])
+@by_ridge_or_flow
 def test_infinitely_many_points(tau):
     """All but the features' part vanish, as 1/ψ_n."""
     gone = [name for name in PARTS if name != "features"]
@@ -416,7 +427,7 @@ def test_infinitely_many_points(tau):
     np.testing.assert_allclose(near / far, 10, rtol=1e-2)
 
 
-@pytest.mark.parametrize("tau", [None, 5.0])
+@by_ridge_or_flow
 def test_infinitely_many_noises(tau):
     gone = "noises", "features_noises"
     near, at = (shares_of(Case(m=m, tau=tau).model(), *gone) for m in (1e6, INF))
@@ -479,15 +490,14 @@ def slopes_of(case, order=1):
     return np.array(columns).T
 
 
-DIFFERENTIATED = [
-    RIDGE,
-    CASES["many noises"],
-    pytest.param(FLOW, marks=pytest.mark.slow),
-    pytest.param(CASES["flow, many noises"], marks=pytest.mark.slow),
-]
+DIFFERENTIATED = ("ridge", "many noises", "flow", "flow, many noises")
+differentiated = pytest.mark.parametrize(
+    "case", [CASES[x] for x in DIFFERENTIATED], ids=DIFFERENTIATED
+)
 
 
-@pytest.mark.parametrize("case", DIFFERENTIATED)
+@pytest.mark.slow
+@differentiated
 def test_first_derivatives(case):
     x, known = numbers_of(case), slopes_of(case)
     scale = 1e-3 / np.maximum(np.asarray(x), 1e-3)  # all quantities are O(1)
@@ -496,7 +506,8 @@ def test_first_derivatives(case):
         assert np.max(abs(found - known) / np.maximum(abs(known), scale)) < 1e-6
 
 
-@pytest.mark.parametrize("case", DIFFERENTIATED)
+@pytest.mark.slow
+@differentiated
 def test_second_derivatives(case):
     """Finite, symmetric, and on the diagonal those of the reference."""
     x, known = numbers_of(case), slopes_of(case, order=2)
@@ -539,6 +550,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("tau", [None, 5.0])
 def test_bad_rows_are_nan_and_spoil_no_other(name, tau):
@@ -592,13 +604,14 @@ def test_failures_are_told():
         try:
             found = ask()
         except rfdsm.NotConverged as error:
-            assert "\n" not in str(error) and "lam" in str(error)
+            assert "\n" not in str(error)
         else:
             assert found.status == Status.success
     status = jax.jit(lambda x: RIDGE.model().replace(lam=x).overlap().status)(-1.0)
     assert status == Status.invalid_input
 
 
+@pytest.mark.slow
 def test_trajectories_are_their_single_times():
     taus = jnp.array([0.3, 30.0, 1e3])
     model = FLOW.model()
@@ -627,6 +640,7 @@ def test_trajectories_are_their_single_times():
             close(getattr(errors, name)[i], getattr(error, name), 1e-8)
 
 
+@pytest.mark.slow
 def test_descent_of_small_steps_is_flow():
     """Any rule that has nodes."""
     flow = Case(tau=5.0, lam=0.01)
@@ -744,6 +758,7 @@ def test_given_moments(target, m):
             assert math.isnan(found.train_loss) and math.isnan(found.score_error)
 
 
+@pytest.mark.slow
 def test_classes_of_equal_points_are_one():
     x, target = given(1), (0.8, -0.6)
     arrays = [np.stack([y, y]) for y in (x.S_g, x.S_s, x.T_z, x.T_x)]
@@ -765,4 +780,5 @@ def test_moments_of_one_draw_do_not_know_other_features():
     with warnings.catch_warnings(), pytest.raises(ValueError) as caught:
         warnings.simplefilter("error")
         model.overlap(share="points", moments=moments)
-    assert "\n" not in str(caught.value) and "CrossMoments" in str(caught.value)
+    words = str(caught.value)
+    assert "\n" not in words and "moments of two networks" in words
