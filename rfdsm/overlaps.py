@@ -86,7 +86,8 @@ class VarianceParts(OverTrials):
         """
         apart, W, X = S[0, 0, 0], S[1, 0, 0], S[0, 1, 0]
         WX, XZ, all_ = S[1, 1, 0], S[0, 1, 1], S[1, 1, 1]
-        parts = W - apart, X - apart, WX - W - X + apart, XZ - X, all_ - XZ - WX + X
+        points, noises = X - apart, XZ - X
+        parts = W - apart, points, (WX - W) - points, noises, (all_ - WX) - noises
         return cls(*map(scale, parts), status=status)
 
     @property

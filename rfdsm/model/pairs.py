@@ -8,6 +8,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from .. import asymptotics as _theory
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.sharing import ALL, alike, sharing
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import require
@@ -111,7 +112,10 @@ class Pairs(eqx.Module):
     def _both(self, other, shared, taus, inverse_m, moments):
         """Both problems; None for the second where it is that of the first."""
         if moments is not None:
-            require(moments.conditions(*self._measured_with))
+            apart = isinstance(moments, CrossMoments) and not shared.features
+            of = (moments.left, moments.right) if apart else (moments, moments)
+            for model, each in zip((self, other or self), of, strict=True):
+                require(each.conditions(*model._measured_with))
         ours = self if taus is None else self._at_times(taus, moments)
         ours = ours._problem(inverse_m, moments)
         if other is None:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from .. import simulation as _simulation
 from ..errors import Errors, times_came_third
+from ..ingredients.ensembles import Single
 from ..ingredients.sharing import ALL, alike, sharing
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import float_leaves, require
@@ -122,7 +123,7 @@ class Simulated(eqx.Module):
         Raises:
             ValueError: as `simulate`; `Samples` too few for two disjoint training sets.
         """
-        experiment = self._experiment(d, features)
+        experiment = self._experiment(d, features, Single())
         return _simulation.variance_parts(key, experiment, trials, output=output)
 
     def simulate_eigenvalues(
@@ -133,7 +134,7 @@ class Simulated(eqx.Module):
         Args:
             key, d, trials, features: as in `simulate`, of which these are the same draws.
         """
-        return _simulation.eigenvalues(key, self._experiment(d, features), trials)
+        return _simulation.eigenvalues(key, self._experiment(d, features, Single()), trials)
 
     def fit(
         self, key: Array, d: int | None = None, *, features: str = "network"
@@ -165,8 +166,12 @@ class Simulated(eqx.Module):
             )
         shared, other = sharing(share), self if other is None else other
         require(alike(self, other, shared))
-        ours, theirs = (each._experiment(d, features) for each in (self, other))
+        ours, theirs = (each._experiment(d, features, Single()) for each in (self, other))
         return _simulation.overlap(key, ours, theirs, shared, trials)
 
-    def _experiment(self, d, features) -> _simulation.Experiment:
-        return _simulation.experiment(d, features=features, **vars(float_leaves(self)))
+    def _experiment(self, d, features, ensemble=None) -> _simulation.Experiment:
+        """What is simulated, with another ensemble if told."""
+        about = vars(float_leaves(self))
+        if ensemble is not None:
+            about = about | {"ensemble": ensemble}
+        return _simulation.experiment(d, features=features, **about)
