@@ -38,8 +38,8 @@ OPTIONS = {
 def parts(*, given: dict[str, Any], beside: dict[str, Any]) -> None:
     """What the variance is made of, and which of n, p and m to raise next.
 
-    Each part by what draws it, and which numbers lessen it; then the slopes of the test loss
-    in log n, log p and log m, and what doubling each does.
+    Each part by what draws it, and at which infinite numbers it vanishes (p at lam/p fixed);
+    then the slopes of the test loss in log n, log p and log m, and what doubling each does.
     """
     # Everything that can be refused is refused before the work.
     files = beside["out_file"], beside["data_file"]
@@ -86,20 +86,22 @@ def _table(found: Any) -> Table:
     """The parts of the variance, the largest first, with networks where there are some."""
     networks = "trials" in found.attrs
     titles = [f"d = {found.attrs['d']}", "±"] if networks else []
-    drawn = console.table("variance by", "value", "share", *titles, "lessened by", left=1)
+    drawn = console.table(
+        "variance by", "value", "share", *titles, "vanishes at infinite", left=1
+    )
     drawn.columns[-1].justify = "left"
     total = float(found["variance"][0])
 
-    def row(title: str, name: str, share: bool = True, by: str = "") -> None:
+    def row(title: str, name: str, share: bool = True, at: str = "") -> None:
         value = float(found[name][0])
         cells = [f"{value:.4g}", f"{100 * value / total:.3g} %" if share else ""]
         if f"{name}_mean" in found:
             cells.append(f"{float(found[f'{name}_mean'][0]):.4g}")
             cells.append(f"{float(found[f'{name}_standard_error'][0]):.1g}")
-        drawn.add_row(title, *cells, *[""] * (2 * networks + 2 - len(cells)), by)
+        drawn.add_row(title, *cells, *[""] * (2 * networks + 2 - len(cells)), at)
 
     for name in sorted(WORDS, key=lambda name: -float(found[name][0])):
-        row(WORDS[name].made_by, name, by=f"more {WORDS[name].lessened_by}")
+        row(WORDS[name].made_by, name, at=WORDS[name].vanishes_at)
     drawn.add_row()
     row("variance", "variance")
     for name in ERRORS:

@@ -1,6 +1,6 @@
 """What two networks share: their features W, their training points X, the noises Z on these.
 
-variance part         S(what is shared) of two outputs, on fresh data (docs/theory.md 15)
+variance part         S(shared) of two outputs, on fresh data (docs/theory.md section 15)
 features              S(W) - S()
 points                S(X) - S()
 features × points     S(W X) - S(W) - S(X) + S()

@@ -131,21 +131,23 @@ class Experiment(eqx.Module):
         shared: Float[Array, "points d"] | None = None,
         *,
         sets: Sequence[int] | None = None,
-        copies: int = 1,
+        copies: int | None = None,
         memories: bool | None = None,
     ) -> Draw:
-        """What one trial draws, beside the test points that all share.
+        """What one trial draws, beside the test points that all share; for the ensemble.
 
         Args:
-            sets: sizes of the sets of training points; None: one of n.
-            copies: of the draws of W and of noises.
-            memories: whether to measure at training points; None: unless the loss there is
-                known exactly, as of one network at m = ∞.
+            sets: sizes of the sets of training points. copies: of the draws of W and noises.
+            memories: whether to measure at training points. None: as the ensemble needs; a
+                single network's loss there is known exactly at m = ∞.
         """
         sizes, enough = self.sizes, POINTS_PER_DIMENSION * self.sizes.d
-        sets = (sizes.n,) if sets is None else sets
-        memories = math.isfinite(sizes.m) if memories is None else memories
-        sources = _sources(key, copies)
+        points = self.ensemble.shared.points
+        if sets is None:
+            sets = (sizes.n,) * (1 if points else self.networks)
+        if memories is None:
+            memories = points and (self.networks > 1 or math.isfinite(sizes.m))
+        sources = _sources(key, self.networks if copies is None else copies)
         _, of_data, _, of_test, of_memory = sources[0]
         tests = self.sampler.tests(sum(sets), enough)
         x, others = self.sampler.disjoint(of_data, sets, tests)

@@ -21,19 +21,19 @@ TITLE = "what the variance of a random-features score is made of"
 
 
 class Words(NamedTuple):
-    """Of a part: its label, what makes it, and which of n, p and m lessen it."""
+    """Of a part: its label, what makes it, which of n, p (at lam/p fixed) and m end it at ∞."""
 
     label: str
     made_by: str
-    lessened_by: str
+    vanishes_at: str
 
 
 WORDS = {  # from what the data alone make to what features add
     "points": Words("points", "draw of the training points", "n"),
-    "noises": Words("noises", "draw of the points' noises", "n, m"),
+    "noises": Words("noises", "draw of the points' noises", "n or m"),
     "features": Words("features", "draw of the features", "p"),
-    "features_points": Words("features × points", "features and points together", "n, p"),
-    "features_noises": Words("features × noises", "features and noises together", "n, p, m"),
+    "features_points": Words("features × points", "features and points together", "n or p"),
+    "features_noises": Words("features × noises", "features and noises together", "n, p or m"),
 }
 ERRORS = ("bias2", "score_error", "test_loss")
 OF_OUTPUT = ("test_loss",)  # what is known of data points
@@ -72,7 +72,7 @@ def variance_curve(
         >>> model = rfdsm.RFDSM(psi_n=2, psi_p=3, m=2, t=0.2, lam=0.03)
         >>> found = rfdsm.sweeps.variance_curve(model, {"m": [1, 2, float("inf")]})
         >>> print((found.noises / found.variance).values.round(3))
-        [0.516 0.45  0.   ]
+        [0.608 0.45  0.   ]
     """
     if not isinstance(model.ensemble, Single):
         raise ValueError(

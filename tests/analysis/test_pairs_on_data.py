@@ -84,6 +84,19 @@ def test_unequal_networks_on_digits():
 
 
 @pytest.mark.slow
+def test_what_the_variance_is_made_of_on_digits():
+    """Each part of the output's variance: 3 % of the variance and two standard errors."""
+    problem = model()
+    theory = problem.variance_parts(output=True, moments=measured(problem))
+    runs = problem.simulate_parts(jax.random.key(5), trials=TRIALS, output=True)
+    total = float(np.mean(theory.total))
+    for name, value in runs.mean().to_dict().items():
+        ours, bar = float(np.mean(getattr(theory, name))), getattr(runs.standard_error(), name)
+        print(f"{name} {ours:.4f} / {value:.4f}({bar:.4f}), of {total:.4f}")
+        assert abs(ours - value) <= ON_DATA * total + 2 * bar, name
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "share", [("points", "noises"), ("points",), ("features", "points"), ()]
 )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm import RFDSM, NotConverged, reproducibility
+from rfdsm import RFDSM, NotConverged, Samples, measure, reproducibility, standardise
 
 MODEL = RFDSM(psi_n=2, psi_p=3, m=2, t=0.2, lam=0.03)
 
@@ -93,3 +93,18 @@ def test_derivatives():
             else:
                 slope = (up - distances(here - step)) / (2 * step[i])
             np.testing.assert_allclose(forward[:, i], slope, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_measured_moments_of_two_networks_tell_of_both():
+    """Those of one W, of networks that share it; Gaussian points obey the Gaussian theory."""
+    X = standardise(np.random.default_rng(0).normal(size=(4000, 24)))
+    model = MODEL.replace(data=Samples(X))
+    cross = measure(model, jax.random.key(1), cross=True, warned=False, report=lambda at: None)
+    both = reproducibility(model, moments=cross)
+    one = reproducibility(model, moments=cross.left)
+    np.testing.assert_allclose(one.shared_features, both.shared_features, rtol=1e-9)
+    assert np.all(np.isnan(one.own_features))
+    own = model.overlap(share=(), moments=cross).correlation
+    assert float(both.own_features.correlation) == pytest.approx(float(own), rel=1e-9)
+    np.testing.assert_allclose(both, reproducibility(model), atol=0.05)

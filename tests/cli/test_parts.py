@@ -11,6 +11,7 @@ from command import call
 from rfdsm import RFDSM, advise
 from rfdsm.cli import parts as command
 from rfdsm.overlaps import PARTS
+from rfdsm.sweeps import variance_curve
 from rfdsm.sweeps.variance import WORDS
 
 FIXED = "parts --psi-n 2 --psi-p 1 --t 0.2 --lam 1e-2"
@@ -27,22 +28,17 @@ def test_the_parts_at_a_point_and_what_to_raise(capsys):
     assert code == 0 and err == ""
     *first, second, told = out.split("\n\n")
     rows = rows_of("\n".join(first))
-    assert rows[0] == ["variance by", "value", "share", "lessened by"]
-    shown, parts, errors = (
-        {x[0]: x[1:] for x in rows},
-        MODEL.variance_parts(),
-        MODEL.solve().errors,
-    )
+    assert rows[0] == ["variance by", "value", "share", "vanishes at infinite"]
+    shown, found = {x[0]: x[1:] for x in rows}, variance_curve(MODEL, {"m": [2.0]})
     for name in PARTS:
-        value, share, lessened = shown[WORDS[name].made_by]
-        assert value == f"{float(getattr(parts, name)):.4g}"
-        assert share == f"{100 * float(getattr(parts.share(), name)):.3g} %"
-        assert lessened == f"more {WORDS[name].lessened_by}"
-    assert [float(x[1]) for x in rows[1:6]] == sorted(
-        (float(x[1]) for x in rows[1:6]), reverse=True
-    )
-    assert shown["variance"] == [f"{float(errors.variance):.4g}", "100 %"]
-    assert shown["bias²"] == [f"{float(errors.bias2):.4g}"]
+        value, share, at = shown[WORDS[name].made_by]
+        assert value == f"{float(found[name][0]):.4g}"
+        assert share == f"{100 * float(found[name][0] / found.variance[0]):.3g} %"
+        assert at == WORDS[name].vanishes_at
+    values = [float(row[1]) for row in rows[1:6]]
+    assert values == sorted(values, reverse=True)
+    assert shown["variance"] == [f"{float(found.variance[0]):.4g}", "100 %"]
+    assert shown["bias²"] == [f"{float(found.bias2[0]):.4g}"]
     rows, advice = rows_of(second), advise(MODEL)
     assert rows[0] == ["test loss by more", "d/d log", "doubled", "change"]
     assert [row[0] for row in rows[1:]] == ["n = 2 d", "p = 1 d", "m = 2"]

@@ -97,7 +97,9 @@ def expected(ours, theirs, shared, trial, block=4096):
         (DUAL, DUAL, PAIRS),
         (MODEL, MODEL.replace(m=3), Shared(features=True, points=True)),
         (DUAL, MODEL.replace(psi_n=4 / 3), NOTHING),
-        (MODEL, MODEL.replace(psi_n=4 / 3), Shared(features=True)),
+        pytest.param(
+            *(MODEL, MODEL.replace(psi_n=4 / 3), Shared(features=True)), marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )
@@ -213,7 +215,9 @@ def test_an_ensemble_is_the_mean_by_numpy(model):
     np.testing.assert_allclose(got.variance, got.score_error - got.bias2, rtol=1e-12)
 
 
-@pytest.mark.parametrize("share", [("features",), (), ("features", "points")])
+@pytest.mark.parametrize(
+    "share", [(), pytest.param(("features", "points"), marks=pytest.mark.slow)]
+)
 def test_an_ensemble_on_other_points_or_noises(share):
     """Its network is the average, and what the networks have not in common is NaN."""
     model = MODEL.replace(ensemble=Ensemble(2, share))
@@ -228,9 +232,8 @@ def test_an_ensemble_on_other_points_or_noises(share):
     assert np.isnan(runs.memorization_loss).all() == ("points" not in share)
 
 
-@pytest.mark.parametrize("m", [1, jnp.inf])
-def test_an_ensemble_of_one_is_the_network(m):
-    model = MODEL.replace(m=m)
+def test_an_ensemble_of_one_is_the_network():
+    model = MODEL.replace(m=jnp.inf)
     one = model.replace(ensemble=Ensemble(1)).simulate(KEY, D, 2)
     for x, y in zip(*map(jax.tree.leaves, (one, model.simulate(KEY, D, 2))), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -277,6 +280,7 @@ def test_overlaps_are_of_single_networks():
         np.testing.assert_array_equal(*(jax.tree.leaves(x)[0] for x in (got, expected)))
 
 
+@pytest.mark.slow
 def test_two_networks_under_jit_and_vmap():
     def run(key, lam):
         return MODEL.replace(lam=lam).simulate(key, D, 2, networks=2, share=PAIRS.names)

@@ -12,6 +12,7 @@ from rfdsm.errors import FIELDS
 from rfdsm.sweeps import layout as layouts
 from rfdsm.sweeps.asymptotics import Theory
 from rfdsm.sweeps.estimate import estimate
+from rfdsm.sweeps.memorisation import memorises
 from rfdsm.sweeps.simulation import point_key
 
 ONE = rfdsm.RFDSM(2.0, 3.0, 2, t=0.2, lam=0.03)
@@ -95,6 +96,9 @@ def test_what_is_not_shared_is_not_known(found):
     own = rfdsm.sweep(POINTS, {"networks": [1, 4]})
     assert own.train_loss.isnull().all() and own.memorization_loss.notnull().all()
     assert (own.status == 0).all() and found.train_loss.notnull().all()
+    assert not memorises(found).all()  # which is known
+    with pytest.raises(ValueError, match="none to memorise together"):
+        memorises(rfdsm.sweep(ONE.replace(ensemble=rfdsm.Ensemble(3, ())), {"lam": [0.1]}))
 
 
 def test_a_curve_has_networks_at_whole_numbers_of_them():
@@ -111,6 +115,16 @@ def test_a_curve_has_networks_at_whole_numbers_of_them():
     for networks, words in ((2.5, "2.5"), (np.inf, "inf")):
         with pytest.raises(ValueError, match=rf"networks at .*networks = {words}: .*integer"):
             refused({"networks": [1, networks]})
+
+
+@pytest.mark.slow
+def test_training_of_networks_on_points_of_their_own():
+    """They have none in common that they could memorise; the best time to stop is known."""
+    flow = ONE.replace(training=rfdsm.GradientFlow(1.0), m=np.inf)
+    times = [rfdsm.timescales(flow.replace(ensemble=rfdsm.Ensemble(3, s)))
+             for s in ("points", ())]  # fmt: skip
+    assert np.isfinite([times[0].tau_gen, times[0].tau_mem, times[1].tau_gen]).all()
+    assert np.isnan([times[1].tau_mem, times[1].below_best]).all()
 
 
 @pytest.mark.slow

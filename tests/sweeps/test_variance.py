@@ -1,53 +1,67 @@
 """The variance's parts over one number: those of the model at every point, and of networks."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from rfdsm import RFDSM, Ensemble, Samples, standardise
+from rfdsm import RFDSM, Ensemble, Gaussian, Samples, standardise
 from rfdsm._files import labelled
 from rfdsm.overlaps import PARTS
 from rfdsm.sweeps import variance, variance_curve
 from rfdsm.sweeps.simulation import point_key
 
-MODEL = RFDSM(psi_n=2.0, psi_p=1.0, m=2, t=0.2, lam=1e-2)
+MODEL = RFDSM(psi_n=2.0, psi_p=1.3, m=2, t=0.2, lam=1e-2)
 SOLVED = jax.jit(lambda model: (model.variance_parts(), model.solve().errors))
 
 
 @pytest.fixture(scope="module")
 def found():
-    """psi_n = 2 is 2 at d = 8, and psi_p = 1.3 is 1.25."""
+    """The last value is out of reach; networks, of psi_p = 1.25 at d = 8, are at the second."""
     networks = {"d": 8, "trials": 3, "points": 1}
-    return variance_curve(MODEL, {"psi_p": [0.5, 1.3, 4.0]}, simulate=networks, seed=5)
+    return variance_curve(MODEL, {"lam": [1e-3, 1e-2, 1e200]}, simulate=networks, seed=5)
 
 
 def test_parts_are_those_of_the_model_and_add_up(found):
-    assert found.sizes["psi_p"] == 3 and np.all(found.status == 0)
+    np.testing.assert_array_equal(found.status == 0, [True, True, False])
+    for name in (*PARTS, "variance", *variance.ERRORS):
+        np.testing.assert_array_equal(np.isnan(found[name]), [False, False, True])
     total = sum(found[name] for name in PARTS)
-    np.testing.assert_allclose(total, found.variance, rtol=1e-11)
-    np.testing.assert_allclose(found.variance + found.bias2, found.score_error, rtol=1e-12)
-    for i, x in enumerate(found.psi_p.values):
-        parts, errors = SOLVED(MODEL.replace(psi_p=x))
+    np.testing.assert_allclose(total, found.variance, rtol=1e-12)
+    np.testing.assert_allclose(found.variance + found.bias2, found.score_error, rtol=1e-11)
+    for i in (0, 1):
+        parts, errors = SOLVED(MODEL.replace(lam=found.lam.values[i]))
         for name in PARTS:
             one = float(getattr(parts, name))
             assert float(found[name][i]) == pytest.approx(one, rel=1e-9, abs=1e-12)
         assert float(found.test_loss[i]) == pytest.approx(float(errors.test_loss), rel=1e-9)
 
 
+def test_words_on_where_parts_vanish():
+    """More features at the same lam/psi_p."""
+    many = {"n": {"psi_n": 1e7}, "p": {"psi_p": 1e7, "lam": 1e5}, "m": {"m": np.inf}}
+    for letter, numbers in many.items():
+        parts = SOLVED(MODEL.replace(**numbers))[0].to_dict()
+        gone = {name for name in PARTS if abs(parts[name]) < 1e-4}
+        assert gone == {
+            n for n, x in variance.WORDS.items() if letter in re.findall(r"\w+", x.vanishes_at)
+        }
+
+
 def test_networks_are_those_of_the_model(found):
-    assert found.simulated_psi_p.values == [1.25] and found.attrs["simulated_psi_n"] == 2
-    there = MODEL.replace(psi_p=1.25)
-    runs = there.simulate_parts(point_key(there, 5, 8), 8, 3)
-    theory, _ = SOLVED(there)
+    assert found.simulated_lam.values == [1e-2] and found.attrs["simulated_psi_p"] == 1.25
+    runs = MODEL.simulate_parts(point_key(MODEL, 5, 8), 8, 3)
+    theory, _ = SOLVED(MODEL.replace(psi_p=1.25))
     for name in (*PARTS, "variance"):
-        every = runs.total if name == "variance" else getattr(runs, name)
-        exact = theory.total if name == "variance" else getattr(theory, name)
-        np.testing.assert_array_equal(found[f"simulated_{name}"][0], every)
-        assert float(found[f"{name}_mean"][0]) == pytest.approx(np.mean(every), rel=1e-12)
-        bar = np.std(every, ddof=1) / np.sqrt(3)
+        of = "total" if name == "variance" else name
+        every, exact = np.asarray(getattr(runs, of)), float(getattr(theory, of))
+        np.testing.assert_allclose(found[f"simulated_{name}"][0], every, rtol=1e-12)
+        mean, bar = float(every.mean()), float(every.std(ddof=1)) / 3**0.5
+        assert float(found[f"{name}_mean"][0]) == pytest.approx(mean, rel=1e-12)
         assert float(found[f"{name}_standard_error"][0]) == pytest.approx(bar, rel=1e-12)
-        assert float(found[f"{name}_theory"][0]) == pytest.approx(float(exact), rel=1e-9)
+        assert float(found[f"{name}_theory"][0]) == pytest.approx(exact, rel=1e-9)
 
 
 def test_it_is_kept_in_files(found, tmp_path):
@@ -56,27 +70,23 @@ def test_it_is_kept_in_files(found, tmp_path):
     with xr.open_dataset(tmp_path / "v.nc") as stored:
         for name in found.data_vars:
             np.testing.assert_array_equal(stored[name], found[name])
-        assert stored.attrs["of"] == "score" and stored.attrs["axis"] == "psi_p"
+        assert stored.attrs["of"] == "score" and stored.attrs["axis"] == "lam"
     text = (tmp_path / "v.csv").read_text()
-    assert text.startswith("kind,psi_p,") and text.count("\n") == 1 + 3 + 1 + 3
+    assert text.startswith("kind,lam,") and text.count("\n") == 1 + 3 + 1 + 3
 
 
 def test_of_data_points_it_is_the_output_s():
     """Whose score is unknown: no bias, and the Gaussian theory of the same covariance."""
     X = standardise(np.random.default_rng(0).normal(size=(40, 6)))
     model = MODEL.replace(data=Samples(X))
-    found = variance_curve(model, {"psi_p": [0.5, 2.0]})
+    found = variance_curve(model, {"psi_p": [0.5]})
     assert "bias2" not in found and "score_error" not in found and found.attrs["of"] == "output"
-    parts = model.replace(psi_p=0.5).variance_parts(output=True)
-    assert float(found.variance[0]) == pytest.approx(float(parts.total), rel=1e-9)
-    assert float(found.points[0]) == pytest.approx(float(parts.points), rel=1e-9)
-
-
-def test_an_unsolved_point_is_a_gap():
-    found = variance_curve(MODEL, {"lam": [1e-2, 1e200]})
-    np.testing.assert_array_equal(found.status == 0, [True, False])
-    for name in (*PARTS, "variance", *variance.ERRORS):
-        np.testing.assert_array_equal(np.isnan(found[name]), [False, True])
+    same = model.replace(psi_p=0.5, data=Gaussian.from_samples(X))
+    h = float(same.process.noising().h)  # o = √h s
+    of_score = float(same.solve().errors.variance)
+    assert float(found.variance[0]) == pytest.approx(h * of_score, rel=1e-9)
+    total = sum(float(found[name][0]) for name in PARTS)
+    assert total == pytest.approx(h * of_score, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,22 @@ def test_several_models_with_their_best_number_of_networks():
 
 
 @pytest.mark.slow
+def test_the_best_ridge_of_networks_on_data():
+    """Their own W want moments of two networks, which are measured at one width."""
+    X = jax.random.normal(jax.random.key(0), (300, 8))
+    model = MANY.replace(data=rfdsm.Samples(X))
+    moments = rfdsm.measure(model, jax.random.key(1), classes=1, warned=False)
+    best = rfdsm.tune(model, FREE, "test_loss", budget={"parameters": 9.0}, moments=moments)
+    assert best.numbers["ensemble.networks"] == pytest.approx(3) and best.error_bar is None
+    lam = best.numbers["training.lam"]
+    ridges = [lam / 1.3, lam, 1.3 * lam]
+    losses = [best.model.replace(lam=x).asymptotics(moments=moments).test_loss for x in ridges]
+    assert best.value == pytest.approx(losses[1]) and min(losses) == losses[1]
+    with pytest.raises(ValueError, match="psi_p belongs to the measurement"):
+        rfdsm.tune(model, "psi_p", "test_loss", moments=moments)
+
+
+@pytest.mark.slow
 def test_the_front_of_networks():
     """Along it fewer networks are paid for, and what they are worth is its slope."""
     cost = rfdsm.at_most("parameters", 6.0)
