@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from command import call
 
 import rfdsm
 from rfdsm.ingredients.sharing import Shared
@@ -58,3 +59,19 @@ def test_moments_are_measured(moments):
 def test_only_a_ridge_implies_one():
     with pytest.raises(ValueError, match=r"trained by GradientFlow: take training=rfdsm.Ridge"):
         FLOW.implied_ridge()
+
+
+def test_a_second_width_that_leaves_no_features():
+    X = np.random.default_rng(0).normal(size=(400, 12))
+    model = MODEL.replace(data=rfdsm.Samples(rfdsm.standardise(X)))
+    with pytest.raises(ValueError, match=r"psi_p = 0\.01 at d = 12 leaves no features"):
+        rfdsm.measure(model, KEY, cross=model.replace(psi_p=0.01))
+
+
+def test_parts_of_networks_that_cannot_be_trained(capsys):
+    words = "parts --psi-n 2 --psi-p 3 --m 2.5 --t .2 --lam .03 --simulate d=12,trials=2"
+    code, out, err = call(capsys, *words.split())
+    assert (code, out) == (2, "") and err == (
+        "rfdsm: simulate needs an integer m of at least 1, or infinity, got 2.5: theory alone "
+        "takes any m >= 1.\n"
+    )
