@@ -142,11 +142,11 @@ class Experiment(eqx.Module):
                 single network's loss there is known exactly at m = ∞.
         """
         sizes, enough = self.sizes, POINTS_PER_DIMENSION * self.sizes.d
-        points = self.ensemble.shared.points
+        one_set = self.ensemble.shared.points
         if sets is None:
-            sets = (sizes.n,) * (1 if points else self.networks)
+            sets = (sizes.n,) * (1 if one_set else self.networks)
         if memories is None:
-            memories = points and (self.networks > 1 or math.isfinite(sizes.m))
+            memories = one_set and (self.networks > 1 or math.isfinite(sizes.m))
         sources = _sources(key, self.networks if copies is None else copies)
         _, of_data, _, of_test, of_memory = sources[0]
         tests = self.sampler.tests(sum(sets), enough)

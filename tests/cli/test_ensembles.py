@@ -54,6 +54,7 @@ def test_a_point_of_an_ensemble(capsys):
     assert code == 0 and "memorise" not in out.partition("losses to hold")[2]
 
 
+@pytest.mark.slow
 def test_a_point_beside_networks(capsys):
     words = f"{POINT} --ensemble 3 --simulate d=12,trials=4 --json"
     code, out, err = call(capsys, *words.split())
@@ -67,11 +68,13 @@ def test_one_network_is_not_mentioned(capsys):
     assert code == 0 and "ensemble" not in out.lower() and "single" not in out.lower()
 
 
-@pytest.mark.parametrize("more", ["--ensemble share=points", "--psi-p 1,3"])
+@pytest.mark.parametrize(
+    "more",
+    ["--psi-p 3 --ensemble share=points", pytest.param("--psi-p 1,3", marks=pytest.mark.slow)],
+)
 def test_curves_over_networks(capsys, tmp_path, more):
     data, figure = tmp_path / "networks.nc", tmp_path / "networks.png"
-    psi_p = "" if "psi-p" in more else "--psi-p 3"
-    words = f"curve networks=1:16:5 {WORDS} {psi_p} {more} --data {data} --out {figure}"
+    words = f"curve networks=1:16:5 {WORDS} {more} --data {data} --out {figure}"
     code, _, err = call(capsys, *words.split())
     assert (code, err) == (0, "") and figure.stat().st_size > 1000
     share = "points" if "share" in more else ("points", "noises")
@@ -81,12 +84,14 @@ def test_curves_over_networks(capsys, tmp_path, more):
         assert last == pytest.approx(float(model.asymptotics().test_loss), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_curves_with_a_line_for_each_number_of_networks(capsys):
     words = f"curve psi_p=1:4:3 {WORDS} --networks 1,inf --errors test_loss"
     code, out, err = call(capsys, *words.split())
     assert (code, err) == (0, "") and "networks = ∞: least test loss" in out
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_file(capsys, tmp_path):
     file, data = tmp_path / "grid.toml", tmp_path / "grid.nc"
     file.write_text(
