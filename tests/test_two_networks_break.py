@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from command import call
 
 import rfdsm
 from rfdsm.asymptotics import require_stable
@@ -86,12 +85,3 @@ def test_training_sets_that_are_too_large_together():
     refused = "2 disjoint training sets take 480 points of 400 .*: lower psi_n below 16.67"
     with pytest.raises(ValueError, match=refused):
         MODEL.replace(data=data, psi_n=20).simulate(KEY, networks=2, share=())
-
-
-def test_parts_of_networks_that_cannot_be_trained(capsys):
-    words = "parts --psi-n 2 --psi-p 3 --m 2.5 --t .2 --lam .03 --simulate d=12,trials=2"
-    code, out, err = call(capsys, *words.split())
-    assert (code, out) == (2, "") and err == (
-        "rfdsm: simulate needs an integer m of at least 1, or infinity, got 2.5: theory alone "
-        "takes any m >= 1.\n"
-    )
