@@ -45,8 +45,8 @@ class Overlap(OverTrials):
         training: at training points with fresh noise, the same for both; NaN where the points
             are not shared.
         pairs: at the pairs that both were trained on; NaN where noises are not shared.
-        correlation: fresh over the root of both networks' own, in [-1, 1]; NaN where one of
-            them is 0, as that of a network that is not trained yet.
+        correlation: fresh over the root of both networks' own, in [-1, 1]. Rounding alone, or
+            NaN, where these are 0: gradient flow at τ = 0 has no correlation but a limit.
         status: of the solve, as of `Solution`; None from simulation.
     """
 

@@ -28,4 +28,5 @@ def call(capsys, *arguments: str) -> tuple[int, str, str]:
         code = stop.code
     finally:
         sys.argv = old
-    return code, *capsys.readouterr()
+    out, err = capsys.readouterr()
+    return code, out, STILL_THERE.sub("", err)

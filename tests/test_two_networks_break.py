@@ -1,10 +1,13 @@
 """What a stranger may give two networks and ensembles: one line, with cause and fix."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 
 import rfdsm
+from rfdsm.asymptotics import require_stable
 from rfdsm.ingredients.sharing import Shared
 
 MODEL = rfdsm.RFDSM(psi_n=2, psi_p=3, m=2, t=0.2, lam=0.03)
@@ -55,6 +58,30 @@ def test_moments_are_measured(moments):
             of(moments=moments)
 
 
+def test_of_two_rules_the_one_that_diverges_is_told():
+    stable, diverging = (
+        MODEL.replace(training=rfdsm.GradientDescent(3, rate)) for rate in (0.1, 1e3)
+    )
+    found = SimpleNamespace(status=rfdsm.Status.unstable_rate)
+    for models in ((stable, diverging), (diverging, stable), (MODEL, diverging)):
+        with pytest.raises(ValueError, match=r"learning_rate = 1000 diverges: the largest"):
+            require_stable(found, *(model._problem() for model in models))
+
+
 def test_only_a_ridge_implies_one():
     with pytest.raises(ValueError, match=r"trained by GradientFlow: take training=rfdsm.Ridge"):
         FLOW.implied_ridge()
+
+
+def test_a_second_width_that_leaves_no_features():
+    X = np.random.default_rng(0).normal(size=(400, 12))
+    model = MODEL.replace(data=rfdsm.Samples(rfdsm.standardise(X)))
+    with pytest.raises(ValueError, match=r"psi_p = 0\.01 at d = 12 leaves no features"):
+        rfdsm.measure(model, KEY, cross=model.replace(psi_p=0.01))
+
+
+def test_training_sets_that_are_too_large_together():
+    data = rfdsm.Samples(rfdsm.standardise(np.random.default_rng(0).normal(size=(400, 12))))
+    refused = "2 disjoint training sets take 480 points of 400 .*: lower psi_n below 16.67"
+    with pytest.raises(ValueError, match=refused):
+        MODEL.replace(data=data, psi_n=20).simulate(KEY, networks=2, share=())

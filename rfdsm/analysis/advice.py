@@ -16,6 +16,11 @@ HELPS = 0.01  # of the test loss: what is worth saying
 GOOD = 0.05  # a test loss that much above the best score's has little to gain
 
 
+def percent(share: float, sign: str = "+") -> str:
+    """A share in percent, two digits of it: +250 %, not +2.5e+02 %."""
+    return f"{float(f'{100 * share:.2g}'):{sign}g} %"
+
+
 class Counts(NamedTuple):
     """A number each for the training points n, the features p and the noises per point m."""
 
@@ -66,8 +71,8 @@ class Advice(NamedTuple):
         elif min(gains[name] for name in known) < -HELPS:
             head = "more makes it worse or no better (tune the training rule first)"
         else:
-            share = 100 * float(self.errors.bias2 / self.errors.score_error)
-            head = f"little helps, bias² is {share:.2g} % of the score error (tune the rule)"
+            share = percent(float(self.errors.bias2 / self.errors.score_error), sign="")
+            head = f"little helps, bias² is {share} of the score error (tune the rule)"
         return f"{head}: {'; '.join(told)}."
 
     def _change(self, name: str) -> str:
@@ -75,7 +80,7 @@ class Advice(NamedTuple):
         gain, of_peak = float(getattr(self.gains, name)), float(self.features_per_pair)
         nearer = 0 < of_peak < 1 if name == "p" else of_peak > 1
         why = ", towards the peak at p = n m" if gain < -HELPS and nearer else ""
-        return f"{-100 * gain:+.2g} %{why}" if abs(gain) > 1e-4 else "0 %"
+        return f"{percent(-gain)}{why}" if abs(gain) > 1e-4 else "0 %"
 
 
 def advise(model: RFDSM) -> Advice:

@@ -108,8 +108,9 @@ def measure(
     require_same_features(*models)
     d, widths = X.shape[1], [counted(each.psi_p, X.shape[1]) for each in models]
     p = sum(widths)
-    if min(widths) < 1:
-        raise ValueError(f"psi_p = {model.psi_p} at d = {d} leaves no features.")
+    for each, width in zip(models, widths, strict=True):
+        if width < 1:
+            raise ValueError(f"psi_p = {each.psi_p} at d = {d} leaves no features.")
     require_memory(
         8 * p * (3 * p * (draws or 1) + 2 * d),
         f"the moments of p = {p} features need",

@@ -100,14 +100,14 @@ def _of_moments(found: Callable, moments: Any) -> tuple[dict, Status]:
     return found(moments)
 
 
-def told(found: Any, problem: Problem) -> Any:
-    """What was found, if it is a success or traced.
+def told(found: Any, ours: Problem, theirs: Problem | None = None) -> Any:
+    """What was found of two problems, one where the second is None, if a success or traced.
 
     Raises:
-        NotConverged: it is not. ValueError: the training rule diverges.
+        NotConverged: it is not. ValueError: a training rule diverges.
     """
-    require_stable(found, problem)
-    require_success(found, problem)
+    require_stable(found, *([ours] if theirs is None else [ours, theirs]))
+    require_success(found, ours)
     return found
 
 

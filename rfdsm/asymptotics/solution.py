@@ -227,17 +227,26 @@ def _status(*needs: tuple[Any, Any], shape: tuple[int, ...]) -> Any:
     return judge(*(jnp.broadcast_to(holding, shape) for holding, _ in needs))
 
 
-def require_stable(solution: Solution, problem: Problem) -> None:
-    """Raise where the training rule diverges, and say how it would not; not if traced.
+def require_stable(solution: Any, *problems: Problem) -> None:
+    """Raise where a training rule diverges, and say how it would not; not if traced.
+
+    Args:
+        solution: what has a status. problems: what it is of, one or two networks.
 
     Raises:
         ValueError: the largest eigenvalue of U is beyond the rule's reach.
     """
-    if problem.training.reach(problem.rate) is None or is_traced(solution.status, problem):
+    bounded = [each for each in problems if each.training.reach(each.rate) is not None]
+    if not bounded or is_traced(solution.status, problems):
         return
     if solution.status == Status.outlier:
         raise ValueError(Status[solution.status])
+
+    def beyond(problem):
+        return largest_eigenvalue(problem) - float(problem.training.reach(problem.rate))
+
     if solution.status == Status.unstable_rate:
+        problem = max(bounded, key=beyond)  # of two rules it may be one alone
         raise ValueError(problem.training.divergence(problem.rate, largest_eigenvalue(problem)))
 
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..analysis.advice import Advice, advise
+from ..analysis.advice import Advice, advise, percent
 from ..errors import LABELS
 from ..model import RFDSM
 from ..parameters.numbers import text
+from ..simulation import experiment
 from ..sweeps import axes, variance_curve
 from ..sweeps.lines import lines_of
 from ..sweeps.variance import ERRORS, WORDS
@@ -51,6 +52,7 @@ def parts(*, given: dict[str, Any], beside: dict[str, Any]) -> None:
     point = {"m": [float(model.m)]}  # an axis of one value
     if simulate and not over:
         simulate |= {"points": 1}
+        experiment(simulate["d"], **vars(model))  # which says what cannot be trained
     lines_of(model, over or point, None, simulate, seed)
 
     def solved(over, simulate):
@@ -121,7 +123,5 @@ def _of_advice(model: RFDSM, advice: Advice) -> Table:
             slope = float(advice.slope_of_inverse_m)
             drawn.add_row("m = ∞", f"{slope:+.4g} in 1/m", "-", "-")
         else:
-            drawn.add_row(
-                f"{name} = {x}", f"{slope:+.4g}", f"{loss:.4g}", f"{-100 * gain:+.2g} %"
-            )
+            drawn.add_row(f"{name} = {x}", f"{slope:+.4g}", f"{loss:.4g}", percent(-gain))
     return drawn

@@ -52,7 +52,7 @@ class Pairs(eqx.Module):
             NotConverged: a solve was not a success. Traced calls never raise: there the
                 `Overlap`'s `status` says so, and the rows that failed are NaN.
             ValueError: an unknown name, noises shared without points, a number that differs
-                where it may not.
+                where it may not; a learning rate, of either, at which its network diverges.
             TypeError: as `solve`, and another that is no model.
 
         Example:
@@ -63,7 +63,7 @@ class Pairs(eqx.Module):
         """
         shared = sharing(share)
         ours, theirs = self._both(other, shared, taus, inverse_m, moments)
-        return _theory.told(_theory.overlap(ours, theirs, shared, moments), ours)
+        return _theory.told(_theory.overlap(ours, theirs, shared, moments), ours, theirs)
 
     def variance_parts(
         self,
@@ -96,7 +96,7 @@ class Pairs(eqx.Module):
         """
         ours, theirs = self._both(other, ALL, taus, inverse_m, moments)
         found = _theory.variance_parts(ours, theirs, moments, output=output)
-        return _theory.told(found, ours)
+        return _theory.told(found, ours, theirs)
 
     def implied_ridge(self, *, inverse_m: Any = None) -> Float[Array, ""]:
         r"""1/(ψ_p q), the λ/ψ_p of the kernel machine that infinitely many networks average to.

@@ -106,6 +106,16 @@ FIRST = "change the test loss by"
             "little helps, bias² is 98 % of the score error (tune the rule)",
             f"noises {FIRST} -0.5 %, to 1.99; training points by 0 %; features by 0 %",
         ),
+        (
+            {"n": 2.0, "p": 2.0, "m": 2.0, "bias2": 1.0, "best": math.nan},
+            "little helps, bias² is 100 % of the score error (tune the rule)",
+            f"training points {FIRST} 0 %, to 2; features by 0 %; noises by 0 %",
+        ),
+        (
+            {"n": 7.0, "p": 1.0, "m": 30.0, "ratio": 0.5},
+            "raise p next",
+            f"features {FIRST} -50 %, to 1; training points by +250 %; noises by +1400 %",
+        ),
     ],
 )
 def test_the_sentence(about, head, told):

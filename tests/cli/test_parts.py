@@ -104,7 +104,7 @@ def test_a_grid_without_a_count_has_one():
         ("--m 2 --simulate d=8,points=2", "'points' is none of these"),
         ("--m 2 --over psi_p=1:2:3 --simulate d=8,points=4", "points from 1 to the grid's 3"),
         ("--m 2 --psi-p 0.01 --simulate d=8", "leaves no p"),
-        ("--m 2.5 --simulate d=8", "no integer m"),
+        ("--m 2.5 --simulate d=8", "needs an integer m of at least 1"),
         ("--m 2 --networks 4", "No such option"),
         ("--m 2 --seed -1", "--seed takes an integer"),
     ],

@@ -33,8 +33,8 @@ class PointSampler(AbstractSampler):
             self.require(*sizes)
         elif points < sum(sizes) + 1:
             raise ValueError(
-                f"{len(sizes)} disjoint training sets of {sum(sizes)} points of {points} leave "
-                f"none to test on: lower psi_n below {points / d / len(sizes):.4g}."
+                f"{len(sizes)} disjoint training sets take {sum(sizes)} points of {points} and "
+                f"leave none to test on: lower psi_n below {points / d / len(sizes):.4g}."
             )
 
     def tests(self, n, least):
