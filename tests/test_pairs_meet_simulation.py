@@ -35,9 +35,11 @@ def pair_deviations(problem, number, place, sizes=SIZES, trials=TRIALS):
     return found
 
 
-@pytest.mark.parametrize("number, place", [(0, 0), (0, 2)], ids=["pairs", "parts"])
+@pytest.mark.parametrize(
+    "number, place", [(0, 0), (0, 2), (7, 1)], ids=["pairs", "parts", "ensemble"]
+)
 def test_some_of_the_bank(number, place):
-    """Own W of other width and ridge on shared pairs; the parts, of which each sharing is."""
+    """Own W of other width and ridge on shared pairs; parts; one W, other noises averaged."""
     problem = PAIRS_BANK[number]
     assert_meets(problem, pair_deviations(problem, number, place, (40, 80)))
 
