@@ -10,13 +10,18 @@ __version__ = "0.1.0"
 
 _PUBLIC = {  # names by the modules that they are from
     "analysis": (
+        "Advice",
+        "Agreement",
         "Extrapolation",
+        "Reproducibility",
         "SamplingError",
         "Timescales",
+        "advise",
         "extrapolate",
         "measure",
         "measure_features",
         "model_of",
+        "reproducibility",
         "sampling_error",
         "timescales",
     ),

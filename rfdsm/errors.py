@@ -21,6 +21,12 @@ OURS = (__name__.partition(".")[0], "equinox", "jax")  # packages whose frames a
 LOSSES = ("test_loss", "train_loss", "memorization_loss")
 FIELDS = ("score_error", *LOSSES, "bias2", "variance")
 NEED_TRUE_SCORE = ("score_error", "bias2", "variance")  # NaN where that is unknown
+NEED_SHARED = {  # NaN of an ensemble's average unless its networks have these in common
+    "train_loss": "noises",
+    "memorization_loss": "points",
+    "generalization_gap": "noises",
+    "memorization_gap": "points",
+}
 INDEPENDENT = FIELDS[:4]  # between trials: bias2 is made of pairs of them
 LABELS = {
     "score_error": "score error",
@@ -89,8 +95,9 @@ class Errors(eqx.Module):
 
     A field that a road cannot know is NaN: score_error, bias2, variance in simulation on
     `Samples` and from `Moments` (their true score is unknown), bias2 and variance of a single
-    trial. From moments of N points that the training points are drawn from, test_loss is that
-    of the points left out.
+    trial; memorization_loss of an `Ensemble` whose networks do not share their points, and
+    train_loss of one that does not share its noises. From moments of N points that the training
+    points are drawn from, test_loss is that of the points left out.
     """
 
     score_error: Float[Array, " *shape"]
@@ -193,9 +200,9 @@ class Baselines(eqx.Module):
 WORDS = {
     "success": "the equations are solved.",
     "invalid_input": (
-        "a number of the model is outside of its domain (psi > 0, m >= 1, t > 0, sigma > 0, "
-        "alpha_bar and flow's t in (0, 1), a target that is not y itself, lam, tau and "
-        "eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
+        "a number of the model is outside of its domain (psi > 0, m and networks >= 1, t > 0, "
+        "sigma > 0, alpha_bar and flow's t in (0, 1), a target that is not y itself, lam, tau "
+        "and eigenvalues >= 0, weights summing to 1): look for a NaN or a bad bound."
     ),
     "other_moments": (
         "psi_p, the process or the activation is not the one that the moments were measured "

@@ -45,7 +45,8 @@ class Overlap(OverTrials):
         training: at training points with fresh noise, the same for both; NaN where the points
             are not shared.
         pairs: at the pairs that both were trained on; NaN where noises are not shared.
-        correlation: fresh over the root of both networks' own, in [-1, 1].
+        correlation: fresh over the root of both networks' own, in [-1, 1]; NaN where one of
+            them is 0, as that of a network that is not trained yet.
         status: of the solve, as of `Solution`; None from simulation.
     """
 
@@ -86,7 +87,8 @@ class VarianceParts(OverTrials):
         """
         apart, W, X = S[0, 0, 0], S[1, 0, 0], S[0, 1, 0]
         WX, XZ, all_ = S[1, 1, 0], S[0, 1, 1], S[1, 1, 1]
-        parts = W - apart, X - apart, WX - W - X + apart, XZ - X, all_ - XZ - WX + X
+        points, noises = X - apart, XZ - X
+        parts = W - apart, points, (WX - W) - points, noises, (all_ - WX) - noises
         return cls(*map(scale, parts), status=status)
 
     @property

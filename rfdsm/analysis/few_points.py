@@ -1,7 +1,7 @@
 """How far to trust moments of finitely many points (docs/theory.md section 12)."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -42,6 +42,11 @@ class SamplingError(NamedTuple):
         return float(np.mean(self.total.test_loss) / np.mean(errors.test_loss))
 
 
+def in_parts(moments: Any) -> bool:
+    """Whether moments are those of one network's features, and of equal parts of the points."""
+    return isinstance(moments, Moments) and moments.parts is not None
+
+
 def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     r"""The error bar of `asymptotics(moments=...)` that comes from finitely many points.
 
@@ -60,10 +65,13 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
         A `SamplingError` of scalars, or of shape (draws,).
 
     Raises:
-        ValueError: the moments have no parts.
+        ValueError: the moments have no parts, or are those of two networks.
     """
-    if moments.parts is None:
-        raise ValueError("the moments have no parts: measure(..., halves=True) keeps them.")
+    if not in_parts(moments):
+        raise ValueError(
+            "the moments have no parts: measure(..., halves=True) keeps them, of networks that "
+            "share their features."
+        )
     if moments.draws is not None:
         each = [sampling_error(model, moments.draw(i)) for i in range(moments.draws)]
         *errors, enough = zip(*each, strict=True)
@@ -80,7 +88,7 @@ def sampling_error(model: RFDSM, moments: Moments) -> SamplingError:
     corrected = np.abs(losses - plain)
     # A small train loss hardly moves from halves to the whole, and is off all the same.
     shares = (corrected / losses)[[name != "train_loss" for name in LOSSES]]
-    bias = LEFT * np.maximum(corrected, losses * np.max(shares))
+    bias = LEFT * np.maximum(corrected, losses * np.nanmax(shares))  # NaN: of an ensemble
     d, N = moments.d, float(moments.population)
     small = SMALL * _null(model, moments) * (d / N) ** 2
     bias += np.where([name == "train_loss" for name in LOSSES], small, 0.0)

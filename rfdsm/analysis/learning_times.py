@@ -100,7 +100,8 @@ def timescales(model: RFDSM, moments: Moments | None = None) -> Timescales:
         raise ValueError("timescales needs concrete numbers: call it outside of jit and grad.")
     model.training.at_times([1.0], contour.DIGITS)  # refuses what has no training time
     if moments is not None:
-        of = moments.rotated  # in the basis of Σ_c π_c (S_g,c + S_s,c): eigenvalues
+        # Of either network, in the basis of Σ_c π_c (S_g,c + S_s,c): eigenvalues.
+        of = getattr(moments, "left", moments).rotated
         x = np.einsum("...c,...cii->...i", of.weights, of.shared + of.fresh)
         return Timescales(UNKNOWN, *_from_curves(model, x.min(), x.max(), moments))
     ends = np.asarray(model.edges())
@@ -151,7 +152,7 @@ def _of_losses(taus, test, memorization, null, best) -> tuple[Times, float, floa
     if len(taus) < 4:
         return UNKNOWN, math.nan, math.nan
     x = np.log(taus)
-    test, memorization = CubicSpline(x, test), CubicSpline(x, memorization)
+    known, test = np.all(np.isfinite(memorization)), CubicSpline(x, test)
 
     def first(curve, level: float, after: float = x[0]) -> float:
         """The log time from which on a curve is at the level; NaN for never."""
@@ -164,6 +165,9 @@ def _of_losses(taus, test, memorization, null, best) -> tuple[Times, float, floa
     gain = null - least
     gen = first(test, least + FLAT * gain) if gain > FLAT * null else math.nan
     stop = x[0] if math.isnan(gen) else gen
+    if not known:  # of networks on points of their own, which have none to memorise together
+        return Times(math.exp(gen), math.nan), math.nan, float(test(stop))
+    memorization = CubicSpline(x, memorization)
     mem = first(memorization, (1 - FALLEN) * memorization(stop), stop)
     below = first(memorization, best)
     return Times(math.exp(gen), math.exp(mem)), math.exp(below), float(test(stop))

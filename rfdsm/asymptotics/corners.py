@@ -61,33 +61,29 @@ def linear_solve(
     tP, mass = average(t_o * P), average(P)
     coupling = (psi_p if width is None else width) * left.q * right.q * H
     spread_L, mean_L = spread * H * left.i1, left.i0 * t  # the two parts of Y_L
-    m00 = m11 = 1.0
-    m01 = m10 = ABSENT
     of_mean, of_contrast = left.i0, left.alpha
-    # The diagonal, 1 - ψ_p Q ratio i0_L i0_R ∫ρ t²P, cancels at p > N, λ → 0. But by
-    # D_R = P (1 + ψ_p q_L Y_L) 1 is q_R [v²+us² + ∫ρ t P (1 + ψ_p q_L Y_L)]/E0_R, and by
-    # ratio i0_R = (1 - i0_R)/E0_R the rest takes 1 - i0_R of the mean part of that Y_L:
-    # i0_R of it is left. So in the second row, of the other part, with u ratio i1_R.
-    if shared.noises:
+    m00, m01, m10, m11 = 1.0, ABSENT, ABSENT, 1.0
+    if shared.points:
+        t_R, isotropic_R, apart, i1_R = t, isotropic, ABSENT, right.i1
+        of_mean = left.i0 * right.i0
+        if not shared.noises:  # m may differ; what t_L t_R has and t_o² lacks is left whole
+            t_R, isotropic_R = equations.linear_mean(right.u), equations.isotropic_mean(right.u)
+            apart, i1_R = (t_o * (u + right.u) + u * right.u * H) * H, 1.0
+            of_mean = of_mean * (1 + ratio * right.u * right.E1)
+        # The diagonal, 1 - ψ_p Q ratio i0_L i0_R ∫ρ t²P, cancels at p > N, λ → 0. But by
+        # D_R = P (1 + ψ_p q_L Y_L) 1 is q_R [v²+us² + ∫ρ t P (1 + ψ_p q_L Y_L)]/E0_R, and by
+        # ratio i0_R = (1 - i0_R)/E0_R the rest takes 1 - i0_R of the mean part of that Y_L:
+        # i0_R of it is left. So in the second row, of the other part, with u ratio i1_R.
         own = psi_p * left.q * (spread_L + mean_L * right.i0)
-        m00 = right.q * (isotropic + average(t * P * (1 + own))) / right.E0_map
-        own = psi_p * left.q * (mean_L + spread_L * right.i1)
+        rest = psi_p * left.q * left.i0 * (1 - right.i0) * apart * P
+        m00 = right.q * (isotropic_R + average(t_R * P * (1 + own) + rest)) / right.E0_map
+        own = psi_p * left.q * (mean_L + spread_L * i1_R)
         m11 = right.q * (equations.fresh + H * average(P * (1 + own))) / right.E1_map
         # Beside the diagonal -ψ_p Q ∫ρ (t or b²h) P times what of -Y_o the other unknown makes.
-        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
-        of_mean, of_contrast = left.i0 * right.i0, spread * left.i1 * right.i1
-    elif shared.points:
-        # As above with 1 of the right point's own t, and t_o² taken from it: what of u b²h the
-        # two t have and t_o lacks is left whole. In the third row E0_R is that of t too, and
-        # what of E1_o goes with i0 is there with what goes with i1.
-        t_R, mean_R = equations.linear_mean(right.u), equations.isotropic_mean(right.u)
-        apart = t_o * (u + right.u) * H + u * right.u * H**2  # t_L t_R - t_o²
-        of_both = spread_L * t_R + left.i0 * (right.i0 * t_R * t + (1 - right.i0) * apart)
-        total = mean_R + average(P * (t_R + psi_p * left.q * of_both))
-        m00 = right.q * total / right.E0_map
-        of_mean = left.i0 * right.i0 * (1 + ratio * right.u * right.E1)
-    if shared.points:
         m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
+    if shared.noises:
+        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
+        of_contrast = spread * left.i1 * right.i1
     if not shared.features:
         return *eliminate([[m00, m01], [m10, m11]], rhs[:2]), ABSENT
     m0q = -(tP + isotropic_o) * left.q / left.E0_map

@@ -81,8 +81,15 @@ def _tables(left: Solved, right: Solved, shared) -> dict[str, Inexact[Array, "ha
 
 
 def of_sharings(left: Solved, right: Solved, cross: Any = None) -> dict[Shared, Array]:
-    """S on fresh data for all that two networks may share."""
-    return {shared: overlaps(left, right, shared, cross)["fresh"] for shared in SHARINGS}
+    """S on fresh data for all that two networks may share; of measured ones both W's mean."""
+
+    def fresh(shared):
+        if cross is None or not shared.features:
+            return overlaps(left, right, shared, cross)["fresh"]
+        each = (overlaps(one, one, shared)["fresh"] for one in (left, right))
+        return sum(each) / 2
+
+    return {shared: fresh(shared) for shared in SHARINGS}
 
 
 def averaged(

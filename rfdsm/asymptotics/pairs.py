@@ -58,12 +58,25 @@ def variance_parts(
 
     def found(moments):
         left, right, cross = networks(ours, theirs, NOTHING, moments)
-        values = of_sharings(left.one, right.one, cross)
+        values = _without_noises(of_sharings(left.one, right.one, cross), ours.inverse_m)
         return _judged(values, ours, theirs, ALL, left, right, moments)
 
     values, status = _of_moments(found, moments)
     known = ours.denoising.score_loss if moments is None else unknown
     return VarianceParts.of(values, (lambda part: part) if output else known, status)
+
+
+def _without_noises(S: dict, u: Any) -> dict:
+    """At m = ∞ noises are averaged over, common or not: S is then the same to the last bit.
+
+    Else rounding would make some of their parts negative.
+    """
+
+    def same(apart, together):
+        return apart + jax.lax.stop_gradient(jnp.where(u == 0, together - apart, 0))
+
+    X, WX = Shared(points=True), Shared(features=True, points=True)
+    return S | {each: same(S[each], S[each._replace(noises=True)]) for each in (X, WX)}
 
 
 def _judged(values, ours, theirs, shared, left, right, moments):
@@ -107,7 +120,10 @@ def implied_ridge(problem: Problem) -> Float[Array, ""]:
     """
     if problem.training.systems != 1 or problem.training.reach(problem.rate) is not None:
         kind = type(problem.training).__name__
-        raise ValueError(f"implied_ridge is that of Ridge, and the model is trained by {kind}.")
+        raise ValueError(
+            f"implied_ridge is that of Ridge, and the model is trained by {kind}: take "
+            "training=rfdsm.Ridge(lam)."
+        )
     side = prepared(problem)
     ridge = 1 / (problem.psi_p * side.one.states.q[0])
     return ridge * judged([ridge], side)[1]

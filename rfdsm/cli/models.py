@@ -17,6 +17,7 @@ from ..parameters.numbers import (
     ingredients,
     kinds,
     own_numbers,
+    own_words,
     short_names,
 )
 from ..parameters.plain import (
@@ -73,6 +74,8 @@ def help_of_kind(owner: str) -> str:
         for name, about in own_numbers(kind).items():
             if not about.many and f"{owner}.{name}" not in options:
                 told.append(f"{name.upper()} is {about.help.lower()}")
+        for name, words in own_words(kind).items():
+            told.append(f"{name} takes some of {', '.join(words)}, joined by +, or none")
     return "; ".join([f"One of {usage(base)}", *told]) + "."
 
 

@@ -57,11 +57,12 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
         runs: of `RFDSM.simulate`, the smaller dimension first.
     """
     theory, baselines = compared.asymptotics(), compared.baselines()
+    loss = float(theory.memorization_loss)  # unknown of networks on points of their own
     told: dict[str, Any] = {
         "model": compared.to_dict(),
         "theory": theory.to_dict(),
         "noise_loss": float(compared.noise_loss(theory.test_loss)),
-        "memorises": bool(baselines.memorises(theory)),
+        "memorises": None if math.isnan(loss) else bool(baselines.memorises(theory)),
         "baselines": {name: float(value) for name, value in vars(baselines).items()},
         "simulation": [
             {
@@ -115,9 +116,10 @@ def _summary(told: dict[str, Any]) -> list[str]:
             f"{noise_loss:.6g}, which compares across targets."
         )
     verb = "memorises" if told["memorises"] else "does not memorise"
+    against = f"; the model {verb} (memorization_loss against the last)"
     lines.append(
         f"losses to hold these against: no output {baselines['null']:.4g}, isotropic "
-        f"{baselines['isotropic']:.4g}, best linear {baselines['linear']:.4g}; the model "
-        f"{verb} (memorization_loss against the last)."
+        f"{baselines['isotropic']:.4g}, best linear {baselines['linear']:.4g}"
+        f"{'' if told['memorises'] is None else against}."
     )
     return lines

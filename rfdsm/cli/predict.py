@@ -218,6 +218,8 @@ def _memorisation(found: Any) -> list[str]:
     """Where training points are denoised better than the best linear score can."""
     along, told = found.attrs["axis"], []
     for label, line in words.lines(found):
+        if line["memorization_loss"].isnull().all():
+            continue
         x = line[along].values
         memorises = line["memorization_loss"].values < line["best_linear"].values
         if memorises.all() or not memorises.any():

@@ -132,7 +132,10 @@ def _times(line: Any) -> str:
     at = f"test loss {float(line['test_loss_at_gen']):.5g}"
     if "test_loss_at_gen_error" in line:
         at += f" ± {float(line['test_loss_at_gen_error']):.1g}"
+    stop = f"stop at tau_gen = {gen:.4g} ({at})"
+    if line["memorization_loss"].isnull().all():
+        return stop
     memorises = (
         "it does not memorise" if math.isnan(mem) else f"memorises from tau_mem = {mem:.4g}"
     )
-    return f"stop at tau_gen = {gen:.4g} ({at}); {memorises}"
+    return f"{stop}; {memorises}"

@@ -155,12 +155,11 @@ class CrossMoments(eqx.Module):
 
     def with_population(self, population: Any) -> "CrossMoments":
         """As `Moments.with_population`, of both networks."""
-        changed = self._each(lambda of: of.with_population(population), lambda x: x)
-        return changed._without_parts()
+        return self._whole(lambda of: of.with_population(population))
 
     def without_halves(self) -> "CrossMoments":
         """The same moments, of the whole data alone."""
-        return self._each(Moments.without_halves, lambda x: x)._without_parts()
+        return self._whole(Moments.without_halves)
 
     def axes_of_draws(self) -> "CrossMoments":
         """The axis of draws of each array, 0 or None, as `jax.vmap` takes it."""
@@ -170,40 +169,27 @@ class CrossMoments(eqx.Module):
         """The moments of one draw of both W."""
         return self._each(lambda of: of.draw(i), lambda x: x[i])
 
-    def _each(self, of_network: Callable, of_array: Callable) -> "CrossMoments":
-        """A copy with functions of each network's moments and of the arrays between them."""
-        names = [name for name in vars(self) if name not in ("left", "right")]
-        arrays = [jax.tree.map(of_array, getattr(self, name)) for name in names]
-        return eqx.tree_at(
-            lambda m: [m.left, m.right, *(getattr(m, name) for name in names)],
-            self,
-            [of_network(self.left), of_network(self.right), *arrays],
-            is_leaf=lambda x: x is None,
-        )
+    def _whole(self, of_network: Callable) -> "CrossMoments":
+        return self._each(of_network, lambda x: x, parts=None, turned_halves=None)
 
-    def _without_parts(self) -> "CrossMoments":
+    def _each(self, of_network: Callable, of_array: Callable, **fields: Any) -> "CrossMoments":
+        """A copy with functions of each network's moments and of the arrays between them."""
+        names = [field.name for field in dataclasses.fields(self)]
+        new = {name: jax.tree.map(of_array, getattr(self, name)) for name in names[2:]}
+        new |= {"left": of_network(self.left), "right": of_network(self.right)} | fields
         return eqx.tree_at(
-            lambda m: (m.parts, m.turned_halves),
+            lambda m: [getattr(m, name) for name in new],
             self,
-            (None, None),
+            [*new.values()],
             is_leaf=lambda x: x is None,
         )
 
     def __repr__(self) -> str:
         return f"CrossMoments(left={self.left}, right={self.right})"
 
-    def conditions(self, *model: Any, other: tuple | None = None) -> list[Condition]:
-        """When two models may be solved with the moments.
-
-        Args:
-            model: of the left network, as in `Moments.conditions`; other: the same of the
-                right one. None: the same model.
-
-        Raises:
-            ValueError: as `Moments.conditions`.
-        """
-        theirs = model if other is None else other
-        return self.left.conditions(*model) + self.right.conditions(*theirs)
+    def conditions(self, *model: Any) -> list[Condition]:
+        """Those of `Moments.conditions` of both networks, for one model of both."""
+        return self.left.conditions(*model) + self.right.conditions(*model)
 
     def save(self, path: Path | str) -> None:
         """Write the moments to one .npz file, whole or not at all.

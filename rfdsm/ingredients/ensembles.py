@@ -1,15 +1,16 @@
 """How many networks are trained, and averaged: one, or an ensemble that shares some of it."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
+from ..errors import NEED_SHARED
 from ..parameters.checks import Condition, require, scalar
-from ..parameters.numbers import number
+from ..parameters.numbers import number, some_of
 from ..parameters.scales import INVERSE
 from ..parameters.words import described
 from .sharing import ALL, Shared, sharing
@@ -32,6 +33,10 @@ class AbstractEnsemble(eqx.Module):
     def shared(self) -> Shared:
         """What each two of the networks have in common."""
 
+    def drawn(self, name: str) -> Any:
+        """How many features, points or noises are drawn: once where they are shared."""
+        return 1 if getattr(self.shared, name) else self.networks
+
     @property
     @abc.abstractmethod
     def others(self) -> Any:
@@ -39,8 +44,8 @@ class AbstractEnsemble(eqx.Module):
 
     def knows(self, error: str) -> bool:
         """Whether the networks have what an error is measured on in common."""
-        needs = {"train_loss": self.shared.noises, "memorization_loss": self.shared.points}
-        return needs.get(error, True)
+        need = NEED_SHARED.get(error)
+        return need is None or getattr(self.shared, need)
 
     @abc.abstractmethod
     def domain(self) -> list[Condition]:
@@ -87,12 +92,19 @@ class Ensemble(AbstractEnsemble):
             shared: these networks are one.
     """
 
-    networks: Float[Array, ""] = number(
-        "N_e", "networks", bounds=(1.0, np.inf), scale=INVERSE, integer=True
-    )
-    share: tuple[str, ...] = eqx.field(static=True, default=("points", "noises"))
+    short: ClassVar[str] = ""  # on the command line its number is enough: --ensemble 4
 
-    def __init__(self, networks: Any, share: Any = ("points", "noises")):
+    networks: Float[Array, ""] = number(
+        "N_e",
+        "averaged networks",
+        bounds=(1.0, np.inf),
+        scale=INVERSE,
+        integer=True,
+        meaning="with their own W on the same pairs unless told",
+    )
+    share: tuple[str, ...] = some_of(*Shared._fields)
+
+    def __init__(self, networks: float | Array, share: Any = ("points", "noises")):
         self.networks = scalar(networks, "networks")
         self.share = sharing(share).names
         if self.shared == ALL:

@@ -1,6 +1,6 @@
 """What two networks share: their features W, their training points X, the noises Z on these.
 
-variance part         S(what is shared) of two outputs, on fresh data (docs/theory.md 15)
+variance part         S(shared) of two outputs, on fresh data (docs/theory.md section 15)
 features              S(W) - S()
 points                S(X) - S()
 features × points     S(W X) - S(W) - S(X) + S()
@@ -52,17 +52,32 @@ def sharing(names: Iterable[str] | str) -> Shared:
     Raises:
         ValueError: another name, one given twice, or noises without the points they are on.
     """
-    if isinstance(names, Shared):
-        return names
-    given = [names] if isinstance(names, str) else list(names)
+    names = names.names if isinstance(names, Shared) else names
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    given = list(names) if several else [names]
     for name in given:
-        if name not in Shared._fields or given.count(name) > 1:
+        if not isinstance(name, str) or name not in Shared._fields or given.count(name) > 1:
+            told = " ".join(repr(given).split())
             raise ValueError(
-                f"share takes some of {', '.join(Shared._fields)}, each once, got {given}."
+                f"share takes some of {', '.join(Shared._fields)}, each once, got {told}."
             )
     if "noises" in given and "points" not in given:
         raise ValueError("noises are shared with the points they are on: share points too.")
     return Shared(**dict.fromkeys(given, True))
+
+
+def require_another(other: Any, model: Any) -> None:
+    """Refuse what is no model of a second network.
+
+    Raises:
+        TypeError: another type than that of the first one's model.
+    """
+    if not isinstance(other, type(model)):
+        kind = type(model).__name__
+        raise TypeError(
+            f"other must be the {kind} of the second network, got {type(other)}: what the two "
+            "have in common is share=(...)."
+        )
 
 
 # What must be the same of both networks only where they share something.

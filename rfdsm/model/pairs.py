@@ -8,7 +8,8 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from .. import asymptotics as _theory
-from ..ingredients.sharing import ALL, alike, sharing
+from ..ingredients.cross_moments import CrossMoments
+from ..ingredients.sharing import ALL, alike, require_another, sharing
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import require
 
@@ -52,7 +53,7 @@ class Pairs(eqx.Module):
                 `Overlap`'s `status` says so, and the rows that failed are NaN.
             ValueError: an unknown name, noises shared without points, a number that differs
                 where it may not.
-            TypeError: as `solve`.
+            TypeError: as `solve`, and another that is no model.
 
         Example:
             >>> import rfdsm
@@ -101,22 +102,32 @@ class Pairs(eqx.Module):
         r"""1/(ψ_p q), the λ/ψ_p of the kernel machine that infinitely many networks average to.
 
         Of networks with their own W, trained by ridge on the same pairs: finite width acts as
-        a larger ridge (docs/theory.md section 15).
+        a larger ridge (docs/theory.md section 15). NaN where it is not solved.
+
+        Args:
+            inverse_m: as in `solve`.
 
         Raises:
-            ValueError: a training rule that is no ridge.
+            ValueError: a training rule that is no ridge, and as `solve`.
         """
         return _theory.implied_ridge(self._problem(inverse_m))
 
     def _both(self, other, shared, taus, inverse_m, moments):
         """Both problems; None for the second where it is that of the first."""
+        models = [self] if other is None else [self, other]
+        require_another(models[-1], self)
+        problems = [
+            (model if taus is None else model._at_times(taus, moments))._problem(
+                inverse_m, moments
+            )
+            for model in models
+        ]
         if moments is not None:
-            require(moments.conditions(*self._measured_with))
-        ours = self if taus is None else self._at_times(taus, moments)
-        ours = ours._problem(inverse_m, moments)
+            apart = isinstance(moments, CrossMoments) and not shared.features
+            of = (moments.left, moments.right) if apart else (moments, moments)
+            for model, each in zip((self, models[-1]), of, strict=True):
+                require(each.conditions(*model._measured_with))
         if other is None:
-            return ours, None
-        theirs = other if taus is None else other._at_times(taus, moments)
-        theirs = theirs._problem(inverse_m, moments)
-        require(alike(ours, theirs, shared))
-        return ours, theirs
+            return problems[0], None
+        require(alike(*problems, shared))
+        return tuple(problems)

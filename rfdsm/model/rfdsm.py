@@ -14,6 +14,7 @@ from .. import asymptotics as _theory
 from .._numerics import contour
 from ..errors import Baselines, Errors, Sizes, Solution
 from ..ingredients.activations import AbstractActivation, Tanh
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.data import AbstractData, Gaussian, baselines
 from ..ingredients.ensembles import AbstractEnsemble, Single
 from ..ingredients.moments import Moments
@@ -35,6 +36,8 @@ from ..parameters.words import described
 from .pairs import Pairs
 from .simulated import Simulated
 from .spectral import Spectral
+
+AnyMoments = Moments | CrossMoments
 
 MEASURED_DIGITS = 21.0  # e^{-21} = 1e-9 of a trajectory from moments, whose nodes are dear
 
@@ -142,7 +145,7 @@ class RFDSM(Simulated, Spectral, Pairs):
         """
         return self.denoising.noise_loss(loss)
 
-    def solve(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Solution:
+    def solve(self, *, inverse_m: Any = None, moments: AnyMoments | None = None) -> Solution:
         """The asymptotic errors with the status of the solve.
 
         A failure to solve is a status; what is raised is concrete input that is invalid.
@@ -161,7 +164,7 @@ class RFDSM(Simulated, Spectral, Pairs):
             and derivative.
 
         Raises:
-            TypeError: float32 numbers, which cannot carry the answer.
+            TypeError: float32 numbers, which cannot carry the answer; what is no moments.
             ValueError: concrete input that is invalid: inverse_m outside of [0, 1]; a learning
                 rate at which gradient descent diverges, or any with moments; moments of another
                 width, process or activation, or of fewer points than the model asks for.
@@ -174,7 +177,9 @@ class RFDSM(Simulated, Spectral, Pairs):
         _theory.require_stable(solution, problem)
         return solution
 
-    def asymptotics(self, *, inverse_m: Any = None, moments: Moments | None = None) -> Errors:
+    def asymptotics(
+        self, *, inverse_m: Any = None, moments: AnyMoments | None = None
+    ) -> Errors:
         """The asymptotic errors (docs/theory.md sections 6, 12), differentiable in all numbers.
 
         Args:
@@ -193,7 +198,7 @@ class RFDSM(Simulated, Spectral, Pairs):
         return _theory.errors_of(solution, self._problem(inverse_m), moments)
 
     def solve_trajectory(
-        self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
+        self, taus: Any, *, inverse_m: Any = None, moments: AnyMoments | None = None
     ) -> Solution:
         """The errors at many training times, from one- and two-point functions computed once.
 
@@ -214,7 +219,7 @@ class RFDSM(Simulated, Spectral, Pairs):
         return self._at_times(taus, moments).solve(inverse_m=inverse_m, moments=moments)
 
     def trajectory(
-        self, taus: Any, *, inverse_m: Any = None, moments: Moments | None = None
+        self, taus: Any, *, inverse_m: Any = None, moments: AnyMoments | None = None
     ) -> Errors:
         """The asymptotic errors along gradient flow, shape (times,).
 
@@ -286,6 +291,10 @@ class RFDSM(Simulated, Spectral, Pairs):
         return self.psi_n, self.psi_p, self.process, self.activation, self.denoising
 
     def _problem(self, inverse_m=None, moments=None) -> _theory.Problem:
+        if not isinstance(moments, AnyMoments | None):
+            raise TypeError(
+                f"moments must be those of rfdsm.measure(...), got {type(moments)}."
+            )
         if inverse_m is None:
             u = 1 / scalar(self.m, "m")
         else:

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float
 
 from .. import simulation as _simulation
 from ..errors import Errors, times_came_third
-from ..ingredients.sharing import ALL, alike, sharing
+from ..ingredients.ensembles import Single
+from ..ingredients.sharing import ALL, alike, require_another, sharing
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import float_leaves, require
 
@@ -90,11 +91,13 @@ class Simulated(eqx.Module):
             an `Overlap` of that shape.
 
         Raises:
-            TypeError: the training rule is not a `GradientFlow`.
+            TypeError: the training rule, of either network, is not a `GradientFlow`.
             ValueError: as `simulate`, or a training time is negative or not finite.
         """
-        pair = {"networks": networks, "share": share}
-        pair["other"] = other if other is None else other._at_times(taus)
+        if other is not None:
+            require_another(other, self)
+            other = other._at_times(taus)
+        pair = {"networks": networks, "share": share, "other": other}
         return self._at_times(taus).simulate(key, d, trials, features=features, **pair)
 
     def simulate_parts(
@@ -122,7 +125,7 @@ class Simulated(eqx.Module):
         Raises:
             ValueError: as `simulate`; `Samples` too few for two disjoint training sets.
         """
-        experiment = self._experiment(d, features)
+        experiment = self._experiment(d, features, Single())
         return _simulation.variance_parts(key, experiment, trials, output=output)
 
     def simulate_eigenvalues(
@@ -133,7 +136,7 @@ class Simulated(eqx.Module):
         Args:
             key, d, trials, features: as in `simulate`, of which these are the same draws.
         """
-        return _simulation.eigenvalues(key, self._experiment(d, features), trials)
+        return _simulation.eigenvalues(key, self._experiment(d, features, Single()), trials)
 
     def fit(
         self, key: Array, d: int | None = None, *, features: str = "network"
@@ -164,9 +167,14 @@ class Simulated(eqx.Module):
                 "average of several is that of a model with ensemble=rfdsm.Ensemble(networks)."
             )
         shared, other = sharing(share), self if other is None else other
+        require_another(other, self)
         require(alike(self, other, shared))
-        ours, theirs = (each._experiment(d, features) for each in (self, other))
+        ours, theirs = (each._experiment(d, features, Single()) for each in (self, other))
         return _simulation.overlap(key, ours, theirs, shared, trials)
 
-    def _experiment(self, d, features) -> _simulation.Experiment:
-        return _simulation.experiment(d, features=features, **vars(float_leaves(self)))
+    def _experiment(self, d, features, ensemble=None) -> _simulation.Experiment:
+        """What is simulated, with another ensemble if told."""
+        about = vars(float_leaves(self))
+        if ensemble is not None:
+            about = about | {"ensemble": ensemble}
+        return _simulation.experiment(d, features=features, **about)

@@ -11,6 +11,7 @@ from .checks import is_traced
 from .numbers import (
     arguments,
     full_name,
+    hint,
     ingredients,
     number_called,
     numbers,
@@ -53,7 +54,8 @@ def replaced(model: Any, changes: Mapping[str, Any]) -> Any:
             if field not in names:
                 raise ValueError(
                     f"{owner} is {own.__name__}, which has no {field!r}"
-                    + (f": it has {', '.join(names)}." if names else " nor any other number.")
+                    + (f" but {', '.join(names)}" if names else " nor any other number")
+                    + f"{hint(model, f'{owner}.{field}')}."
                 )
         kept = {name: getattr(fields[owner], name) for name in names}
         fields[owner] = own(**(kept | values))

@@ -66,6 +66,11 @@ def number(symbol: str, words: str, **about: Any) -> Any:
     return eqx.field(metadata={"number": Number(symbol, words, **about)})
 
 
+def some_of(*words: str, **about: Any) -> Any:
+    """The static field of some of these words: in texts "share=points+noises", "share=none"."""
+    return eqx.field(static=True, metadata={"words": words}, **about)
+
+
 def ingredient(base: type, *, measured: bool = False, usual: type | None = None) -> Any:
     """The field of an ingredient derived from `base`.
 
@@ -112,6 +117,12 @@ def own_numbers(kind: type) -> dict[str, Number]:
     """The numbers that are fields of a kind of model or ingredient."""
     fields = dataclasses.fields(kind)
     return {f.name: f.metadata["number"] for f in fields if "number" in f.metadata}
+
+
+def own_words(kind: type) -> dict[str, tuple[str, ...]]:
+    """The fields of an ingredient that are some of these words."""
+    fields = dataclasses.fields(kind)
+    return {f.name: f.metadata["words"] for f in fields if "words" in f.metadata}
 
 
 def declared(kind: type, of: Mapping[str, type] = MappingProxyType({})) -> dict[str, Number]:
@@ -186,6 +197,17 @@ def split_element(name: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (name, None)
 
 
+def hint(model: eqx.Module, name: str) -> str:
+    """Which ingredient to give for a number that the model's own lacks; "" for none."""
+    full = full_name(model, name)
+    owner, _, field = full.partition(".")
+    base = None if full in numbers(model) else ingredients(type(model)).get(owner)
+    for kind in kinds(base).values() if base else ():
+        if field in own_numbers(kind):
+            return f": give {owner}={kind.__module__.partition('.')[0]}.{kind.__name__}(...)"
+    return ""
+
+
 def value_of(model: eqx.Module, name: str) -> Any:
     """A number by its dotted name, or one of a list by "data.eigenvalues[1]"."""
     name, index = split_element(name)
@@ -212,7 +234,9 @@ def number_called(model: eqx.Module, name: str) -> tuple[str, Number]:
     if full not in about or about[full].many or index is not None:
         short = short_names(type(model), about)
         known = ", ".join(f"{n}[0]" if x.many else short[n] for n, x in about.items())
-        raise ValueError(f"{name!r} is no number of this model: these are {known}.")
+        raise ValueError(
+            f"{name!r} is no number of this model: these are {known}{hint(model, name)}."
+        )
     return full, about[full]
 
 

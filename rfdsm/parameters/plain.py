@@ -3,13 +3,14 @@
 import dataclasses
 import inspect
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .checks import is_traced
-from .numbers import arguments, declared, ingredients, kinds, own_numbers
+from .numbers import arguments, declared, ingredients, kinds, own_numbers, own_words
 
 # JSON.
 
@@ -123,8 +124,10 @@ def restored(
 
 
 def to_json(value: Any) -> Any:
-    """A number or (nested) list of numbers; infinity as "inf", which JSON lacks."""
+    """A number, words or a (nested) list of them; infinity as "inf", which JSON lacks."""
     values = np.asarray(value).tolist()
+    if isinstance(values, str):
+        return values
     if isinstance(values, list):
         return [to_json(v) for v in values]
     return "inf" if math.isinf(values) else values
@@ -141,7 +144,7 @@ def from_json(value: Any) -> Any:
 
 
 def read(base: type, given: str, option: str) -> Any:
-    """The ingredient of "kind" or "kind:number,number", as `named` reads it.
+    """The ingredient of "kind" or "kind:number,number,name=words", as `named` reads it.
 
     Raises:
         ValueError: as `named`, or numbers are missing.
@@ -153,32 +156,47 @@ def read(base: type, given: str, option: str) -> Any:
 
 
 def named(base: type, given: str, option: str) -> tuple[type, dict[str, Any]]:
-    """The kind of "kind" or "kind:number,number", and its numbers by argument.
+    """The kind of "kind" or "kind:number,number", and its numbers and words by argument.
 
     Args:
         base: what kinds derive from.
         given: what the kind is `called` in any case, and its arguments in order; of one that
-            takes a list, its elements.
+            takes a list, its elements. Behind them its words, "share=points+noises".
         option: what the text was given to, for the message.
 
     Raises:
-        ValueError: an unknown kind, too few or too many numbers, or not numbers.
+        ValueError: an unknown kind, too few or too many numbers, not numbers, or words that
+            it does not take.
     """
-    name, colon, rest = given.strip().lower().partition(":")
+    text, words = _apart(given.strip().lower())
+    name, colon, rest = text.partition(":")
     kind = _by_name(base).get(name)
-    if kind is None and _are_numbers(given):
-        kind, colon, rest = _of_numbers_alone(base), ":", given
+    if kind is None and (_are_numbers(text) or (words and not text)):
+        kind, colon, rest = _of_numbers_alone(base), ":", text
     if kind is None:
         raise ValueError(f"{option} {given} is unknown: take one of {usage(base)}.")
-    values = read_numbers(rest, f"{option} {name}") if colon else []
+    for other in words.keys() - own_words(kind).keys():
+        raise ValueError(f"{option} {given} has no {other}: take {spelling(base, kind)}.")
+    numbers = [each for each in arguments(kind) if each not in own_words(kind)]
+    values = read_numbers(rest, f"{option} {name}") if rest or (colon and not words) else []
     if values and any(each.many for each in declared(kind).values()):
-        return kind, {arguments(kind)[0]: values}  # a list is the first argument
-    if values and not len(needed(kind)) <= len(values) <= len(arguments(kind)):
+        return kind, {numbers[0]: values}  # a list is the first argument
+    if values and not len(needed(kind)) <= len(values) <= len(numbers):
         many = "many" if len(values) > len(needed(kind)) else "few"
         raise ValueError(
             f"{option} {given} has too {many} numbers: take {spelling(base, kind)}."
         )
-    return kind, dict(zip(arguments(kind), values, strict=False))
+    return kind, dict(zip(numbers, values, strict=False)) | words
+
+
+def _apart(text: str) -> tuple[str, dict[str, list[str]]]:
+    """("4", {"share": ["points", "noises"]}) of "4,share=points+noises"."""
+    before, *told = re.split(r"[\s,]*\b([a-z_]+)\s*=\s*", text)
+    words: dict[str, list[str]] = {}
+    for name, each in zip(told[::2], told[1::2], strict=True):
+        some = [] if each == "none" else re.split(r"\s*[+,]\s*", each)
+        words.setdefault(name, []).extend(some)
+    return before, words
 
 
 def called(base: type, kind: type) -> list[str]:
@@ -194,8 +212,12 @@ def called(base: type, kind: type) -> list[str]:
 
 
 def readable(base: type) -> list[type]:
-    """The kinds that numbers alone make."""
-    return [kind for kind in kinds(base).values() if {*arguments(kind)} <= {*declared(kind)}]
+    """The kinds that numbers, and words, make."""
+
+    def made_of(kind: type) -> set[str]:
+        return {*declared(kind), *own_words(kind)}
+
+    return [kind for kind in kinds(base).values() if {*arguments(kind)} <= made_of(kind)]
 
 
 def needed(kind: type) -> list[str]:
@@ -212,7 +234,10 @@ def usage(base: type) -> str:
 def spelling(base: type, kind: type) -> str:
     """How a kind is given, "leakyrelu:SLOPE"; where it may be unnamed, "[linear:]A,B"."""
     least = [each.upper() for each in needed(kind)]
-    more = [each.upper() for each in arguments(kind)[len(least) :]]
+    more = [
+        f"{each}=WORDS" if each in own_words(kind) else each.upper()
+        for each in arguments(kind)[len(least) :]
+    ]
     name = called(base, kind)[0] + (":" if least else "")
     if kind is _of_numbers_alone(base):
         name = f"[{name}]"

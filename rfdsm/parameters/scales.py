@@ -87,7 +87,7 @@ class Scale:
 
 
 LOG, LINEAR, FROM_ZERO = Scale("log"), Scale("linear"), Scale("symlog", zero=1e-6)
-# Of m: up to 100 in the logarithm, and on to infinity.
+# Of m and networks: up to 100 in the logarithm, and on to infinity.
 INVERSE = Scale(
     "linear", zero=1e-2, inverse=True, marks=(math.inf, 1, 2, 4, 8, 16, 32, 64, 3, 5, 6, 7, 10)
 )

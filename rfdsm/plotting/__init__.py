@@ -12,3 +12,4 @@ from .landscape import landscape_figure as landscape_figure
 from .phase_diagrams import phase_diagram as phase_diagram, phase_figure as phase_figure
 from .spectrum import spectrum_figure as spectrum_figure
 from .style import colours as colours, panels as panels, save as save
+from .variance_parts import variance_figure as variance_figure

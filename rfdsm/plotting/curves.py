@@ -83,7 +83,7 @@ def curve_figure(
         ax.plot(x, losses, **BROKEN)
     if compared:
         handles.append(Line2D([], [], **BROKEN, label="best linear score"))
-    handles += _draw_upright(axes, dataset, x, shades)
+    handles += draw_upright(axes, dataset, x, shades)
     for name, ax in axes.items():
         falls = along == "tau" and name in DECADES
         set_ordinate(ax, dataset[name].values, log=log_y or falls)
@@ -143,7 +143,7 @@ def _draw_line(axes: dict[str, Axes], line: Any, x: np.ndarray, along: str, colo
             ax.errorbar(*points, yerr=bars, elinewidth=0.8, **DOTS | {"color": colour})
 
 
-def _draw_upright(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
+def draw_upright(axes: dict[str, Axes], dataset: Any, x, shades: list) -> list[Line2D]:
     """tau_gen and tau_mem, p = n and p = n m, where the axis has them; handles for a legend."""
     marks = [(_interpolation(dataset), DOTTED, "$p = nm$")]
     if dataset.attrs["axis"] != "m":

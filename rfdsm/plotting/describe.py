@@ -33,6 +33,7 @@ def describe(
         if value is None or number.many or {name, field or name} & {*without}:
             continue
         told.append(f"${number.symbol} = {tex(from_json(value))}$")
+    told += _shared(plain.get("ensemble", {}))
     return ", ".join((data or _data(plain["data"]), kind, *_unusual(plain), *told))
 
 
@@ -42,6 +43,12 @@ def _unusual(plain: dict[str, Any]) -> list[str]:
     return [
         re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower() for kind in kinds if kind not in USUAL
     ]
+
+
+def _shared(ensemble: dict[str, Any]) -> list[str]:
+    """What the networks of an ensemble have in common; nothing of a single one."""
+    names = ensemble.get("share")
+    return [] if names is None else [f"sharing {' and '.join(names) or 'nothing'}"]
 
 
 def _data(law: dict[str, Any]) -> str:

@@ -131,21 +131,23 @@ class Experiment(eqx.Module):
         shared: Float[Array, "points d"] | None = None,
         *,
         sets: Sequence[int] | None = None,
-        copies: int = 1,
+        copies: int | None = None,
         memories: bool | None = None,
     ) -> Draw:
-        """What one trial draws, beside the test points that all share.
+        """What one trial draws, beside the test points that all share; for the ensemble.
 
         Args:
-            sets: sizes of the sets of training points; None: one of n.
-            copies: of the draws of W and of noises.
-            memories: whether to measure at training points; None: unless the loss there is
-                known exactly, as of one network at m = ∞.
+            sets: sizes of the sets of training points. copies: of the draws of W and noises.
+            memories: whether to measure at training points. None: as the ensemble needs; a
+                single network's loss there is known exactly at m = ∞.
         """
         sizes, enough = self.sizes, POINTS_PER_DIMENSION * self.sizes.d
-        sets = (sizes.n,) if sets is None else sets
-        memories = math.isfinite(sizes.m) if memories is None else memories
-        sources = _sources(key, copies)
+        one_set = self.ensemble.shared.points
+        if sets is None:
+            sets = (sizes.n,) * (1 if one_set else self.networks)
+        if memories is None:
+            memories = one_set and (self.networks > 1 or math.isfinite(sizes.m))
+        sources = _sources(key, self.networks if copies is None else copies)
         _, of_data, _, of_test, of_memory = sources[0]
         tests = self.sampler.tests(sum(sets), enough)
         x, others = self.sampler.disjoint(of_data, sets, tests)
@@ -220,7 +222,8 @@ def experiment(
         raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}.")
     networks = _networks(ensemble)
     sets = 1 if ensemble.shared.points else networks
-    sizes = _sizes(d, psi_n, psi_p, m, data, networks, sets)
+    sizes = _sizes(d, psi_n, psi_p, m, data)
+    require_memory_of(sizes, networks, sets)
     sampler = data.at(sizes.d)
     sampler.require_disjoint((sizes.n,) * sets)
     law = data.law()
@@ -247,7 +250,7 @@ def _networks(ensemble) -> int:
     return int(networks)
 
 
-def _sizes(d, psi_n, psi_p, m, data, networks=1, sets=1) -> Sizes:
+def _sizes(d, psi_n, psi_p, m, data) -> Sizes:
     if is_traced(psi_n, psi_p, m):
         raise ValueError(
             "simulate needs concrete psi_n, psi_p and m, which set shapes: build the model "
@@ -266,7 +269,6 @@ def _sizes(d, psi_n, psi_p, m, data, networks=1, sets=1) -> Sizes:
             raise ValueError(
                 f"psi_{name} = {float(ratio):g} at d = {d} leaves no {name}: take a larger d."
             )
-    _require_memory(d, n, p, m, networks, sets)
     return Sizes(d, n, p, m, data.counts(d))
 
 
@@ -280,11 +282,13 @@ def matrices(d: int, n: int, p: int, m: float, networks: int = 1, sets: int = 1)
     return 2 * width**2 + networks * p * (min(n * m, BLOCK_ROWS) + 2 * d) + points
 
 
-def _require_memory(d: int, n: int, p: int, m: float, networks: int, sets: int) -> None:
-    """Refuse networks whose matrices would not fit."""
-    who = "a network" if networks == 1 else f"{networks} networks"
+def require_memory_of(sizes: Sizes, networks: int = 1, sets: int = 1, more: float = 0) -> None:
+    """Refuse networks whose matrices, and so many numbers more, would not fit."""
+    d, n, p = sizes.d, sizes.n, sizes.p
+    numbers = matrices(d, n, p, sizes.m, networks, sets) + more
+    who, fewer = ("a network", "") if networks == 1 else (f"{networks} networks", ", or fewer")
     require_memory(
-        matrices(d, n, p, m, networks, sets) * jnp.result_type(float).itemsize,
+        numbers * jnp.result_type(float).itemsize,
         f"{who} of d = {d:.8g}, n = {n:.8g}, p = {p:.8g} need{'s' * (networks == 1)}",
-        "take a smaller d, psi_n or psi_p" + ", or fewer networks" * (networks > 1),
+        f"take a smaller d, psi_n or psi_p{fewer}",
     )

@@ -24,7 +24,14 @@ from ..ingredients.sharing import Shared
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import positive_integer
 from .ensembles import each, one
-from .experiment import FIRST, Copy, Draw, Experiment
+from .experiment import (
+    FIRST,
+    POINTS_PER_DIMENSION,
+    Copy,
+    Draw,
+    Experiment,
+    require_memory_of,
+)
 from .gram import over_pairs, pairs
 from .network import Network
 from .trial import over_trials, require_stable
@@ -45,7 +52,10 @@ def overlap(
         ValueError: as `simulate`; samples too few for two disjoint training sets.
     """
     trials = positive_integer(trials, "trials")
-    ours.sampler.require_disjoint(_sets(ours, theirs, shared))
+    sets = _sets(ours, theirs, shared)
+    ours.sampler.require_disjoint(sets)
+    wider = max(ours.sizes, theirs.sizes, key=lambda sizes: sizes.p)
+    require_memory_of(wider, 2, len(sets))
     if shared.noises:  # drawn by blocks of pairs, which then both must have in common
         dual = ours.dual or theirs.dual
         ours, theirs = (dataclasses.replace(each, dual=dual) for each in (ours, theirs))
@@ -65,7 +75,9 @@ def variance_parts(
         ValueError: as `simulate`; samples too few for two disjoint training sets.
     """
     trials = positive_integer(trials, "trials")
-    experiment.sampler.require_disjoint((experiment.sizes.n,) * 2)
+    sizes = experiment.sizes
+    experiment.sampler.require_disjoint((sizes.n,) * 2)
+    require_memory_of(sizes, 1, 2, more=len(SIX) * POINTS_PER_DIMENSION * sizes.d**2)
     found, largest = _parts(key, experiment, trials, output)
     require_stable(experiment, largest)
     return found

@@ -19,7 +19,7 @@ from ..parameters.checks import is_traced, positive_integer
 from .blocks import BLOCK_ROWS
 from .ensembles import average, equations
 from .evaluate import bias2, measured
-from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Draw, Experiment
+from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Experiment
 from .network import Network
 
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
@@ -34,8 +34,8 @@ def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
     on fresh draws of its own; bias2 on test points shared by all, from fold_in(key, 0). Trial i
     draws from fold_in(key, 1+i). Training times share one eigendecomposition, and all draws.
 
-    An ensemble is measured as its average. Network k draws what it does not share from copies k
-    of a trial's keys, however many there are.
+    An ensemble is measured as its average. Network k takes what it does not share from a
+    trial's draws k, which do not depend on how many networks there are.
 
     Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
     variance of one trial.
@@ -80,7 +80,7 @@ def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
     shared = experiment.shared_points(jax.random.fold_in(key, 0)) if trials > 1 else None
 
     def trial(key):
-        drawn = _drawn(key, experiment, shared)
+        drawn = experiment.draw(key, shared)
         network, train_loss, largest = average(drawn, experiment)
         if train_loss.ndim == 0:
             return measured(network, train_loss, drawn, experiment.sampler), largest
@@ -117,7 +117,7 @@ def _known(errors: dict[str, Array], experiment: Experiment) -> dict[str, Array]
 
 @jax.jit
 def _fit(key, experiment: Experiment) -> tuple[Network, Any]:
-    fitted = average(_drawn(_key_of_trial(key, 0), experiment), experiment)
+    fitted = average(experiment.draw(_key_of_trial(key, 0)), experiment)
     return fitted.network, fitted.largest
 
 
@@ -128,16 +128,6 @@ def _eigenvalues(key, experiment: Experiment, trials: int) -> Array:
         return jnp.sort(jnp.pad(found, (experiment.sizes.p - len(found), 0)))
 
     return over_trials(trial, key, experiment.sizes, trials)
-
-
-def _drawn(key: Array, experiment: Experiment, shared: Any = None) -> Draw:
-    """What a trial draws for its ensemble."""
-    count, n = experiment.networks, experiment.sizes.n
-    if count == 1:
-        return experiment.draw(key, shared)
-    points = experiment.ensemble.shared.points
-    sets = (n,) if points else (n,) * count
-    return experiment.draw(key, shared, sets=sets, copies=count, memories=points)
 
 
 def require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | None) -> None:

@@ -9,3 +9,4 @@ from .ranking import ranking as ranking
 from .store import check as check, open_dataset as open  # noqa: F401
 from .sweeping import sweep as sweep
 from .tuned import tune_sweep as tune_sweep
+from .variance import variance_curve as variance_curve

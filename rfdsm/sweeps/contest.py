@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis import sampling_error
+from ..analysis import in_parts, sampling_error
 from ..errors import FIELDS, Errors, NotConverged
 from ..ingredients.moments import Moments
 from ..ingredients.targets import AbstractTarget, LinearTarget
@@ -113,7 +113,7 @@ def _measured(model: RFDSM, free: Mapping[str, Any], moments: Moments) -> dict[s
         else:
             errors = model.asymptotics(moments=moments)
         found |= errors.to_dict()
-        if moments.parts is not None:
+        if in_parts(moments):
             bar = sampling_error(model, moments).total.test_loss
             found[BAR] = float(model.noise_loss(bar))
     except (Infeasible, NotConverged):

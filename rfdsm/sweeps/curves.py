@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis import sampling_error, timescales
+from ..analysis import in_parts, sampling_error, timescales
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..progress import Report, Steps, silent
@@ -122,7 +122,7 @@ def _times(model: RFDSM, moments: Moments | None) -> dict[str, float]:
     found = {f"{name}_by_{way}": value for way, both in ways.items()
              for name, value in both._asdict().items()}  # fmt: skip
     found |= {"tau_below_best": times.below_best, "test_loss_at_gen": times.test_loss}
-    if moments is not None and moments.parts is not None and np.isfinite(times.tau_gen):
+    if in_parts(moments) and np.isfinite(times.tau_gen):
         error = sampling_error(model.replace(tau=times.tau_gen), moments).total.test_loss
         found["test_loss_at_gen_error"] = float(np.mean(error))
     return found

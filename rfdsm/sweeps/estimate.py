@@ -112,7 +112,8 @@ def estimate(
             for at in boxes:
                 todo[at] = True
             sizes = _Sizes.of(part, todo)
-            count, seconds = len(sizes.at) * part.trials, _training(part, sizes)
+            count = int(np.sum(sizes.networks)) * part.trials
+            seconds = _training(part, sizes)
         else:
             seconds = _solving(part, points)
         told.append(OfPart(part.name, len(chunks), len(left), points, count, seconds))
@@ -146,7 +147,7 @@ class _Sizes(NamedTuple):
 
     Attributes:
         at: places in the grid without training times, flat, shape (points,).
-        d: the dimension. n, p, m: shape (points,).
+        d: the dimension. n, p, m, networks (that are averaged): shape (points,).
     """
 
     at: np.ndarray
@@ -154,6 +155,7 @@ class _Sizes(NamedTuple):
     n: np.ndarray
     p: np.ndarray
     m: np.ndarray
+    networks: np.ndarray
 
     @classmethod
     def of(cls, part: Networks, todo: np.ndarray) -> "_Sizes":
@@ -162,23 +164,23 @@ class _Sizes(NamedTuple):
         swept = grid.values(grid.whole(), grid.times)
 
         def column(name: str) -> np.ndarray:
-            values = swept.get(name, np.full(at.max(initial=0) + 1, value_of(grid.model, name)))
-            return np.asarray(values, float)[at]
+            one = np.full(at.max(initial=0) + 1, value_of(grid.model, name))
+            return np.asarray(swept.get(name, one), float)[at]
 
         n, p = (np.round(column(name) * part.d) for name in ("psi_n", "psi_p"))
-        return cls(at, part.d, n, p, column("m"))
+        return cls(at, part.d, n, p, column("m"), column("ensemble.networks"))
 
     @property
     def costs(self) -> np.ndarray:
         """Operations of each, up to a factor."""
         pairs, width = self.n * np.minimum(self.m, SEVERAL), np.minimum(self.p, self.n * self.m)
         measuring = self.p * self.d * (SHARED_AT_LEAST + 2 * POINTS_PER_DIMENSION * self.d)
-        return self.p * pairs * (self.d + width) + width**3 + measuring
+        return self.networks * (self.p * pairs * (self.d + width) + width**3 + measuring)
 
     @property
     def different(self) -> np.ndarray:
-        """Rows (n, p, m) that occur, each a program of its own."""
-        return np.unique(np.stack([self.n, self.p, self.m], axis=-1), axis=0)
+        """Rows (n, p, m, networks) that occur, each a program of its own."""
+        return np.unique(np.stack([self.n, self.p, self.m, self.networks], axis=-1), axis=0)
 
 
 def _training(part: Networks, sizes: _Sizes) -> float:
@@ -238,5 +240,6 @@ def _memory(layout: Layout, parts: Sequence[Part], whole: bool) -> float:
         total += held * sum(numbers.values())
         if isinstance(part, Networks):
             sizes = _Sizes.of(part, np.ones(part.grid.shape, bool)).different
-            total += 8 * max(matrices(part.d, *row) for row in sizes)
+            shared = part.grid.model.ensemble.shared.points
+            total += 8 * max(matrices(part.d, *x, 1 if shared else x[-1]) for x in sizes)
     return total

@@ -119,6 +119,7 @@ def solved(
     moments: Moments | None = None,
     *,
     kind: str = "theory",
+    quantities: tuple[Quantity, ...] = (LINEAR,),
     engine: Any = None,
     report: Report = silent,
 ) -> Any:
@@ -128,6 +129,7 @@ def solved(
         lines: what is solved. title: of the data set.
         moments: measured ones to solve with; the Gaussian theory of the data without.
         kind: of theory, see `_files.labelled`.
+        quantities: what is computed beside the errors.
         engine, report: as of `sweep`.
 
     Raises:
@@ -135,7 +137,7 @@ def solved(
     """
     along = lines.along
     chunk = None if moments is None else len(along.x)  # a dear line each
-    part = theory(lines.grid, moments=moments, quantities=(LINEAR,), chunk=chunk)
+    part = theory(lines.grid, moments=moments, quantities=quantities, chunk=chunk)
     found = computed(lines.grid, [part], title, None, engine, report)
     status = found["status"].values
     if not np.any(status == 0):

@@ -20,11 +20,14 @@ def memorises(dataset: Any) -> Any:
         An `xarray.DataArray` of booleans; False where nothing was solved.
 
     Raises:
-        ValueError: the model is of data points or a user's function, which no file holds.
+        ValueError: the model is of data points or a user's function, which no file holds, or
+            an ensemble of networks that share no points.
     """
     import xarray as xr
 
     model = model_of(dataset)
+    if not model.ensemble.knows("memorization_loss"):
+        raise ValueError("networks on points of their own have none to memorise together.")
     numbers = {
         x.attrs["number"]: x
         for x in dataset.coords.values()

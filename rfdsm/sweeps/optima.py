@@ -184,7 +184,7 @@ def best_numbers(
     if both := [name for name in problem.variables.names if name in swept]:
         raise ValueError(f"{both[0]} is both swept and free: leave it out of one of them.")
     if integer and not problem.variables.integer:
-        raise ValueError("integer asks for whole numbers of noises, and m is not free.")
+        raise ValueError("integer asks for whole m or networks, and neither is free.")
     problem = dataclasses.replace(problem, swept=swept)
     shape = chunk_of(grid, _sides(grid) if chunk is None else chunk)
     return BestNumbers(grid, shape, problem, free, integer, starts)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from .._files import points as _points
-from ..analysis import measure, sampling_error
+from ..analysis import in_parts, measure, sampling_error
 from ..errors import LOSSES
 from ..ingredients import datasets
 from ..ingredients.data import sample_matrix, standardise
@@ -134,7 +134,8 @@ def predict(
 
     Raises:
         ValueError, NotConverged: as `curve` and `measure`; psi_p swept with fewer than two
-            widths; another number that moments are measured at, swept or of lines.
+            widths, or of networks with their own W; another number that moments are measured
+            at, swept or of lines.
     """
     asked = lines_of(model, over, lines, simulate, seed)
     for each in asked.grid.axes:
@@ -143,6 +144,8 @@ def predict(
     along_widths = asked.along.full == "psi_p"
     if along_widths and len(widths) < 2:
         raise ValueError("along psi_p give widths=, at least two psi_p to measure at.")
+    if along_widths and not model.ensemble.shared.features:
+        raise ValueError("psi_p cannot vary on data points but where networks share features.")
     about: dict[str, Any] = {
         "noises": noises,
         "classes": classes,
@@ -170,7 +173,7 @@ def predict(
         model = model.replace(psi_p=moments.psi_p)
     else:
         found = solved(asked, TITLE, moments, kind=MEASURED, **where)
-        if moments.parts is not None:
+        if in_parts(moments):
             found = found.assign(error_bars(asked, moments, found, MEASURED))
         found = with_networks(found, asked, moments, gaussian=True, **where)
     for name in ("status", *LOSSES):
@@ -179,7 +182,7 @@ def predict(
     found.attrs |= {"data": "data points", "points": points, "dimension": d, "draws": draws}
     numbers = {"n": float(model.psi_n) * d, "m": float(model.m)}
     found.attrs |= {"classes": moments.classes, **numbers}
-    if moments.parts is not None:
+    if in_parts(moments):
         error = sampling_error(model, moments)
         share = error.share(model.asymptotics(moments=moments))
         found.attrs |= {"uncertain": share, "enough": float(error.enough)}
@@ -222,7 +225,8 @@ def estimate(
     if (networks := asked.networks) is not None:
         for there in networks.grid.models(networks.grid.whole(), networks.grid.times):
             pairs = float(there.psi_n) * d * min(float(there.m), SEVERAL)
-            training += COMPILE + networks.trials * 2 * p**2 * (pairs + 4096 + p) / FLOPS
+            fits = networks.trials * float(there.ensemble.networks)
+            training += COMPILE + fits * 2 * p**2 * (pairs + 4096 + p) / FLOPS
         count = networks.grid.points * networks.trials
         text += f"; training {count} networks: about {training:.0f} s"
     memory = 8 * p**2 * draws * (2 * classes + 3 + 4 * classes)

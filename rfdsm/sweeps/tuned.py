@@ -41,7 +41,8 @@ def tune_sweep(
         model: whose other numbers are kept.
         axes: numbers by name and their values, as of `sweep`.
         free, objective, subject_to, budget: as of `tune`.
-        integer: whether m, where it is free, is an integer or infinite, as networks need it.
+        integer: whether m and networks, where free, are integers or infinite, as training
+            needs them.
         starts: how many, at every point.
         store, engine, progress: as of `sweep`.
         chunk: points searched and stored at once, as of `sweep`; some 400, in blocks as long

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..analysis import sampling_error
+from ..analysis import in_parts, sampling_error
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from . import roads
@@ -16,7 +17,7 @@ def error_bar(
     model: RFDSM,
     value: float,
     problem: Problem,
-    measured: Moments | Sequence[Moments] | None,
+    measured: Moments | CrossMoments | Sequence[Moments] | None,
 ) -> float | None:
     """Of the objective at the model, a 95 % interval; None where it is not known.
 
@@ -30,9 +31,11 @@ def error_bar(
     name = problem.objective.loss
     if measured is None or name is None:
         return None
+    if isinstance(measured, CrossMoments):
+        return None
     several = [measured] if isinstance(measured, Moments) else [*measured]
     beside = _beside(several, float(model.psi_p))
-    known = [_share(model, each, name) for each in beside if each.parts is not None]
+    known = [_share(model, each, name) for each in beside if in_parts(each)]
     sampled, between = max(known, default=None), None
     if problem.road is roads.interpolated:
         between = roads.interpolation_error(model, *problem.road_arguments, name)

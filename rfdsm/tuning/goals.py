@@ -308,19 +308,31 @@ def constraints(subject_to: Any, budget: Any) -> tuple[Constraint, ...]:
 
 
 def _flops(model: Any) -> Float[Array, ""]:
-    """Floating-point operations of one fit over d³, by the normal equations.
+    """Floating-point operations of the fit over d³, by the normal equations.
 
     Of p features and N = n m pairs, k the fewer of both: the matrix N p k, its factor k³/3
     (9 k³ for the eigenvectors that other rules than ridge need), d right sides 2 N p + 2 k².
+    Of an ensemble as many fits as networks: no two have the same features of the same pairs.
     """
     pairs = model.psi_n * model.m
     fewer = jnp.minimum(model.psi_p, pairs)
-    return pairs * model.psi_p * (fewer + 2) + model.training.flops(fewer) + 2 * fewer**2
+    fit = pairs * model.psi_p * (fewer + 2) + model.training.flops(fewer) + 2 * fewer**2
+    return model.ensemble.networks * fit
+
+
+def _parameters(model: Any) -> Float[Array, ""]:
+    """Features over d; read-outs of the same features average to one."""
+    return model.psi_p * model.ensemble.drawn("features")
+
+
+def _samples(model: Any) -> Float[Array, ""]:
+    """Training pairs over d."""
+    return model.psi_n * model.m * model.ensemble.drawn("noises")
 
 
 COSTS: dict[str, Callable] = {
-    "parameters": lambda model: model.psi_p,
-    "samples": lambda model: model.psi_n * model.m,
+    "parameters": _parameters,
+    "samples": _samples,
     "flops": _flops,
 }
 

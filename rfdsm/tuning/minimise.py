@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..errors import NEED_TRUE_SCORE
+from ..errors import NEED_SHARED, NEED_TRUE_SCORE
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.moments import Moments
 from ..model import RFDSM
 from ..parameters.checks import is_traced, positive_integer
@@ -27,7 +28,7 @@ def tune(
     budget: Any = None,
     starts: int = 256,
     optimizer: Any = None,
-    moments: Moments | Sequence[Moments] | None = None,
+    moments: Moments | CrossMoments | Sequence[Moments] | None = None,
     *,
     report: Report = silent,
 ) -> Tuned:
@@ -41,20 +42,23 @@ def tune(
     Args:
         model: the problem; numbers that are not free stay as they are.
         free: names (psi_n, psi_p, m, process.t or t, training.lam or lam, training.tau or tau,
-            target.angle or angle, ...) with bounds (low, high), or None for the usual ones; m
-            may reach to infinity. Positive numbers are searched in their logarithm, m in 1/m.
+            target.angle or angle, ...) with bounds (low, high), or None for the usual ones; m,
+            and networks of an `Ensemble`, may reach to infinity. Positive numbers are searched
+            in their logarithm, m and networks in their inverse.
         objective: the name of an error, or a function of the model that returns one number
             (`over_times`, or your own). Between targets score_error compares, and noise_loss,
             the test loss of the noise that the output implies.
         subject_to: `at_least`, `at_most`, or functions of the model that must not be negative.
         budget: costs that must not be exceeded: {"samples": 32.0} (psi_n m), "parameters"
-            (psi_p), "flops" (of the fit, over d³); or (function, bound).
+            (psi_p), "flops" (of the fit, over d³), each of all networks of an `Ensemble`: what
+            they share counts once; or (function, bound).
         starts: how many.
         optimizer: an optax transformation whose steps, in coordinates of the unit box, move
             first; None: SLSQP alone.
         moments: measured moments in place of the Gaussian theory: psi_n, m and the training
             rule may then be free. Moments of several widths, a list, make psi_p free between
-            them (`tuning.roads` says how it is interpolated). Starts are then the best optima
+            them (`tuning.roads` says how it is interpolated); of an `Ensemble` without its
+            features shared `CrossMoments`, of one width. Starts are then the best optima
             of the Gaussian theory, since a solve is dear.
         report: called with `Progress`.
 
@@ -86,7 +90,7 @@ def problem_of(
     subject_to: Any = (),
     budget: Any = None,
     optimizer: Any = None,
-    moments: Moments | Sequence[Moments] | None = None,
+    moments: Moments | CrossMoments | Sequence[Moments] | None = None,
     last: Constraint | None = None,
 ) -> Problem:
     """The checked problem of a request.
@@ -101,16 +105,18 @@ def problem_of(
     if is_traced(model):
         raise ValueError("tune needs a concrete model: call it outside of jit, vmap and grad.")
     road, arguments, of_one = None, (), moments
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | CrossMoments):
         road, arguments = roads.measured, (moments,)
     elif moments is not None:
         of_one = tuple(moments)
         road, arguments = roads.interpolated, (roads.widths(of_one),)
     variables = free_variables(model, free, of_one)
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | CrossMoments):
         model.solve(moments=moments)  # refuses what does not fit the measurement
     goal, constraints = goals.objective(objective), goals.constraints(subject_to, budget)
     constraints += () if last is None else (last,)
+    for each in (goal, *(c.goal for c in constraints)):
+        _require_shared(model, each)
     if moments is not None:
         for each in (goal, *(c.goal for c in constraints)):
             _require_known(each)
@@ -135,6 +141,14 @@ def _require_known(goal: Goal) -> None:
         )
     if isinstance(goal.function, goals.OverTimes):
         raise ValueError("over_times needs other times than the moments were measured at.")
+
+
+def _require_shared(model: RFDSM, goal: Goal) -> None:
+    if not model.ensemble.knows(goal.error):
+        raise ValueError(
+            f"{goal.error} is not known of networks that share {model.ensemble.shared}: take "
+            f"test_loss, or share their {NEED_SHARED[goal.error]} in Ensemble(..., share=...)."
+        )
 
 
 def _require_one_unit(problem: Problem, goal: Goal) -> None:

@@ -84,7 +84,7 @@ def _groups(ordered: Sequence[Moments]) -> list[Sequence[Moments]]:
 
 def _work(groups: Sequence[Sequence[Moments]]) -> float:
     """p³ of all widths, filled up within their groups (the narrowest first)."""
-    return sum(len(group) * float(group[-1].p) ** 3 for group in groups)
+    return sum(len(group) * float(np.sum(group[-1].p)) ** 3 for group in groups)
 
 
 def work(moments: Sequence[Moments]) -> float:

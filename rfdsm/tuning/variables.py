@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.derivatives import clipped
+from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.moments import Moments
 from ..model import RFDSM
-from ..parameters.numbers import full_name, numbers, value_of
+from ..parameters.numbers import full_name, hint, numbers, value_of
 from ..parameters.scales import Scale
 
 
@@ -96,7 +97,7 @@ def _slopes(variables: Variables, z):
 def free_variables(
     model: RFDSM,
     free: Mapping[str, Any] | Iterable[str],
-    moments: Moments | Sequence[Moments] | None = None,
+    moments: Moments | CrossMoments | Sequence[Moments] | None = None,
 ) -> Variables:
     """The checked variables of a request.
 
@@ -137,7 +138,9 @@ def free_variables(
 def _require_free(model, about, name, moments):
     if name not in about:
         single = ", ".join(n for n, each in about.items() if not each.many)
-        raise ValueError(f"free has no {name!r}: this model's numbers are {single}.")
+        raise ValueError(
+            f"free has no {name!r}: this model's numbers are {single}{hint(model, name)}."
+        )
     if about[name].fixed:
         raise ValueError(f"{name} {about[name].fixed}.")
     if np.ndim(value_of(model, name)) != 0:
@@ -145,11 +148,11 @@ def _require_free(model, about, name, moments):
     if moments is None or not about[name].measured:
         return
     between_widths = about[name].count == "p"
-    if isinstance(moments, Moments):
-        hint = ": give moments of several widths, [moments_1, moments_2, ...]"
+    if isinstance(moments, Moments | CrossMoments):
+        fix = ": give moments of several widths, [moments_1, moments_2, ...]"
         raise ValueError(
             f"{name} belongs to the measurement and cannot be free with its moments"
-            f"{hint if between_widths else ''}."
+            f"{fix if between_widths else ''}."
         )
     if not between_widths:
         raise ValueError(f"{name} belongs to the measurement and cannot be free with moments.")
@@ -179,7 +182,7 @@ def _bounds(model, number, name, bounds, moments) -> tuple[float, float]:
     for end in (low, high):
         try:
             changed = model.replace(**{name: end})
-            if isinstance(moments, Moments):
+            if isinstance(moments, Moments | CrossMoments):
                 changed.solve(moments=moments)
         except ValueError as error:
             raise ValueError(f"the bound {end:g} of {name} is refused: {error}") from None

@@ -230,14 +230,14 @@ def test_ensembles_of_own_features_are_measured_so(problem):
         rfdsm.measure(few_points, KEY, 4, classes=1, report=quiet)
 
 
-def test_about(problem, narrow, unequal):
+def test_about(problem, unequal):
     assert unequal.p == (12, 9) and unequal.psi_p == (2.0, 1.5) and unequal.d == 6
     assert unequal.process == problem.process and unequal.activation == problem.activation
     assert "p=12" in repr(unequal) and "p=9" in repr(unequal) and "\n" not in repr(unequal)
-    numbers = [(m.psi_n, m.psi_p, m.process, m.activation) for m in (problem, narrow)]
-    assert all(met for met, _ in unequal.conditions(*numbers[0], other=numbers[1]))
-    met = unequal.conditions(*numbers[0])
-    assert any("p = 9 features" in words for right, words in met if not right)
+    about = problem.psi_n, problem.psi_p, problem.process, problem.activation
+    assert all(met for met, _ in unequal.left.conditions(*about))
+    (words,) = (words for met, words in unequal.conditions(*about) if not met)
+    assert "p = 9 features" in words
 
 
 def test_saved_and_loaded_whole(problem, unequal, tmp_path):

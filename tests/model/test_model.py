@@ -31,7 +31,9 @@ def test_public_names():
         "VariancePreserving", "VarianceExploding", "FlowMatching", "Preconditioned",
         "AbstractTarget", "ScoreTarget", "NoiseTarget", "DataTarget", "VelocityTarget",
         "LinearTarget", "AngleTarget", "PreconditionedTarget", "preconditioned",
-        "implied_score", "implied_output",
+        "implied_score", "implied_output", "AbstractEnsemble", "Ensemble", "Single", "Overlap",
+        "VarianceParts", "CrossMoments", "Agreement", "Advice", "Reproducibility", "advise",
+        "reproducibility",
     }  # fmt: skip
     assert {name for name in dir(rfdsm) if name[0].isupper() or name in expected} == expected
     for name in expected:
@@ -327,7 +329,8 @@ def test_a_model_is_shown_by_its_numbers(model):
     assert repr(model.replace(m=math.inf, eigenvalues=[1.9, 0.1], weights=[0.5, 0.5])) == (
         "RFDSM(psi_n=8, psi_p=16, m=inf, process=OrnsteinUhlenbeck(t=0.1), "
         "target=ScoreTarget(), activation=Tanh(), "
-        "data=Gaussian(eigenvalues=[1.9, 0.1], weights=[0.5, 0.5]), training=Ridge(lam=0.001))"
+        "data=Gaussian(eigenvalues=[1.9, 0.1], weights=[0.5, 0.5]), training=Ridge(lam=0.001), "
+        "ensemble=Single())"
     )
     X = rfdsm.standardise(np.random.default_rng(0).normal(size=(50, 9)))
     assert "X=float64[50, 9]" in repr(rfdsm.Samples(X))

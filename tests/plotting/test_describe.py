@@ -32,3 +32,12 @@ def test_processes_and_targets_are_told_where_they_are_not_the_usual_ones():
     assert told.endswith(r"variance exploding, angle target, $\sigma = 2$, $\theta = 0.5$")
     before = {n: x for n, x in model.to_dict().items() if n != "target"}
     assert "target" not in describe(before)
+
+
+def test_an_ensemble_is_told_and_one_network_is_not():
+    one = RFDSM(8, 1, 4, t=0.1, lam=0.5)
+    many = one.replace(ensemble=rfdsm.Ensemble(math.inf))
+    assert describe(many) == describe(one) + r", $N_e = \infty$, sharing points and noises"
+    assert describe(many.replace(**{"ensemble.share": ()})).endswith("sharing nothing")
+    before = {n: x for n, x in one.to_dict().items() if n != "ensemble"}
+    assert describe(before) == describe(one)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ...analysis import SamplingError, sampling_error
+from ...analysis import SamplingError, in_parts, sampling_error
 from ...errors import LABELS
 from ...ingredients.moments import Moments
 from ...parameters.numbers import text
@@ -89,7 +89,7 @@ def _at(numbers: Mapping[str, float]) -> str:
 
 def sampling(tuned: Tuned, measured: Sequence[Moments]) -> SamplingError | None:
     """The error bar of finitely many points at the optimum; None where it is not known."""
-    known = len(measured) == 1 and measured[0].parts is not None
+    known = len(measured) == 1 and in_parts(measured[0])
     return sampling_error(tuned.model, *measured) if known else None
 
 

@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 
     def estimate(self, moments: Sequence[Moments]) -> str | None:
         """A line on the time of a search with these moments, where it is long."""
-        p = max((each.p for each in moments), default=0)
+        p = max((np.sum(each.p) for each in moments), default=0)  # of both, where two
         solves = 1 if any(each.parts is None for each in moments) else 3
         derivatives = 5e-10 * roads.work(moments) * (1 + len(self.free)) if moments else 0.0
         each = solves * (0.02 * len(moments) + derivatives)
@@ -267,6 +267,11 @@ def _measured(
         raise ValueError(f"psi_p = {low:g} at d = {d} gives no network: take more than 1/d.")
     if "psi_p" not in free:
         return free, (round(psi_p * d) / d,)
+    if not model.ensemble.shared.features:
+        raise ValueError(
+            "psi_p cannot be free on DATA for networks with their own W, measured at one: give "
+            "--psi-p, or --ensemble N,share=features."
+        )
     if not (low < high and count >= 2):
         raise ValueError(
             f"psi_p is free between at least two measured widths, got {low:g} to {high:g} in "

@@ -177,7 +177,8 @@ SETTINGS = {
     "at_most": Setting(_limits, "An error that must not be above. Repeatable.", NUMBER),
     "budget": Setting(
         _limits,
-        "samples (psi_n m), parameters (psi_p) or flops (over d³). Repeatable.",
+        "samples (psi_n m), parameters (psi_p) or flops (over d³), of all networks of an "
+        "ensemble. Repeatable.",
         NUMBER,
     ),
     "over_times": Setting(_numbers, "Sum the objective over diffusion times, a,b,..."),
