@@ -46,7 +46,8 @@ def reproducibility(
     the output's variance over data, noises and W, relative to its square; with shared features
     what of the variance comes from the data. So agreement says that variance is small. It says
     nothing of the bias: networks that are hardly trained, or narrow, agree perfectly on a poor
-    score, and `bias2` and `test_loss` tell that apart. Networks that memorise do disagree.
+    score, and `bias2` and `test_loss` tell that apart. Networks that memorise disagree on the
+    data; of the noise they agree at few points, where both say y/√h (of a target with noise).
 
     Args:
         model: of both networks; also of an ensemble's each.

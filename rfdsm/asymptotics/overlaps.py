@@ -105,7 +105,7 @@ def averaged(
     """
     if isinstance(ensemble.others, Absent):
         return errors
-    # Apart from what follows, so that the errors of one network stay what they are, bit for bit.
+    # Apart from what follows, so that the errors of one network stay as they are, bit for bit.
     both = [left] if right is left else [left, right]
     errors, both = jax.lax.optimization_barrier((errors, both))
     left, right = both[0], both[-1]
