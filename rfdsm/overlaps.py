@@ -4,6 +4,7 @@ S = (1/d) E o_1·o_2 of the outputs of two networks that share some of features 
 noises Z (docs/theory.md section 15). All are O(1), in the units of the squared target.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,10 @@ class OverTrials(eqx.Module):
     """Numbers of trials, whose axis is the last one."""
 
     __repr__ = described
+
+    def without_status(self) -> Any:
+        """The same numbers without `status`, so that trees of both roads match."""
+        return dataclasses.replace(self, status=None)
 
     def mean(self, axis: int = -1) -> Any:
         """The mean over trials."""
@@ -45,8 +50,8 @@ class Overlap(OverTrials):
         training: at training points with fresh noise, the same for both; NaN where the points
             are not shared.
         pairs: at the pairs that both were trained on; NaN where noises are not shared.
-        correlation: fresh over the root of both networks' own, in [-1, 1]. Rounding alone, or
-            NaN, where these are 0: gradient flow at τ = 0 has no correlation but a limit.
+        correlation: fresh over the root of both networks' own, in [-1, 1]; NaN where one has no
+            output, as gradient flow at τ = 0, whose correlation is a limit.
         status: of the solve, as of `Solution`; None from simulation.
     """
 

@@ -85,3 +85,18 @@ def test_training_sets_that_are_too_large_together():
     refused = "2 disjoint training sets take 480 points of 400 .*: lower psi_n below 16.67"
     with pytest.raises(ValueError, match=refused):
         MODEL.replace(data=data, psi_n=20).simulate(KEY, networks=2, share=())
+
+
+def test_outputs_that_are_none_have_no_correlation():
+    flow = MODEL.replace(training=rfdsm.GradientFlow(0.0))
+    assert np.isnan(flow.overlap(share=()).correlation)
+    early = flow.replace(tau=1e-6).overlap(share=())
+    assert 0 < early.correlation < 1 and early.status == "success"
+
+
+def test_trees_of_both_roads_match():
+    theory = MODEL.overlap(share="points").without_status()
+    runs = MODEL.simulate(KEY, 8, 2, networks=2, share="points").mean()
+    assert jax.tree.structure(theory) == jax.tree.structure(runs)
+    parts = jax.jacrev(lambda p: MODEL.replace(psi_p=p).variance_parts().without_status())(3.0)
+    assert np.isfinite(parts.noises)

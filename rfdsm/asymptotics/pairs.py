@@ -18,6 +18,8 @@ from .problem import Problem
 from .solution import judged, measured_as, networks, prepared, require_stable
 from .uncertainty import require_success
 
+FAINT = 1e-24  # of the null loss: outputs that are rounding, as of flow at τ = 0
+
 
 @nan_explained
 @partial(jax.jit, static_argnames="shared")
@@ -39,12 +41,14 @@ def overlap(
         return _judged(values, ours, theirs, shared, left, right, moments)
 
     values, status = _of_moments(found, moments)
-    fresh = values["fresh"]
+    fresh, own = values["fresh"], values["left"] * values["right"]
+    null = ours.denoising.null(jnp.sum(ours.law.weights * ours.law.eigenvalues))
+    seen = own > (FAINT * null) ** 2
     return Overlap(
         fresh=fresh,
         training=values.get("training", unknown(fresh)),
         pairs=values.get("pairs", unknown(fresh)),
-        correlation=fresh / jnp.sqrt(values["left"] * values["right"]),
+        correlation=fresh / jnp.sqrt(own) * jnp.where(seen, 1.0, jnp.nan),
         status=status,
     )
 
