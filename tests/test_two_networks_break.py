@@ -100,3 +100,13 @@ def test_trees_of_both_roads_match():
     assert jax.tree.structure(theory) == jax.tree.structure(runs)
     parts = jax.jacrev(lambda p: MODEL.replace(psi_p=p).variance_parts().without_status())(3.0)
     assert np.isfinite(parts.noises)
+
+
+def test_points_left_out_by_networks_with_points_of_their_own():
+    X = rfdsm.standardise(np.random.default_rng(1).normal(size=(60, 4)))
+    given = MODEL.replace(data=rfdsm.Samples(X), ensemble=rfdsm.Ensemble(3, "features"))
+    moments = rfdsm.measure(given, KEY, halves=False, classes=1, warned=False)
+    with pytest.raises(ValueError, match="keep their halves, measure.*or moments.with_pop"):
+        given.asymptotics(moments=moments)
+    found = given.asymptotics(moments=moments.with_population(None))
+    assert np.isfinite(found.test_loss)

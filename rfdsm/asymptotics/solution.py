@@ -199,6 +199,12 @@ def _measured_needs(problem: Problem, moments: Any):
 def _as_measured(errors: Errors, problem: Problem, moments: Any) -> Errors:
     """Of finitely many points that of those not drawn; no derivative in what was measured."""
     if moments.population is not None:
+        if not problem.ensemble.knows("memorization_loss"):
+            raise ValueError(
+                "an ensemble whose networks train on other points needs moments of infinitely "
+                "many: keep their halves, measure(..., halves=True), or "
+                "moments.with_population(None)."
+            )
         share = problem.psi_n * moments.d / moments.population
         test_loss = (errors.test_loss - share * errors.memorization_loss) / (1 - share)
         errors = dataclasses.replace(errors, test_loss=test_loss)

@@ -46,7 +46,8 @@ class Pairs(eqx.Module):
                 then results have shape (times,).
             inverse_m: as in `solve`, of both networks.
             moments: measured moments, as in `solve`; networks that do not share their features
-                need `CrossMoments`.
+                need `CrossMoments`. Of N points without halves S is that of all N, those
+                trained on among them.
 
         Raises:
             NotConverged: a solve was not a success. Traced calls never raise: there the
