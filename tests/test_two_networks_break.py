@@ -106,7 +106,7 @@ def test_points_left_out_by_networks_with_points_of_their_own():
     X = rfdsm.standardise(np.random.default_rng(1).normal(size=(60, 4)))
     given = MODEL.replace(data=rfdsm.Samples(X), ensemble=rfdsm.Ensemble(3, "features"))
     moments = rfdsm.measure(given, KEY, halves=False, classes=1, warned=False)
-    with pytest.raises(ValueError, match="keep their halves, measure.*or moments.with_pop"):
+    with pytest.raises(ValueError, match=r"keep their halves, measure.*or moments.with_pop"):
         given.asymptotics(moments=moments)
     found = given.asymptotics(moments=moments.with_population(None))
     assert np.isfinite(found.test_loss)
