@@ -58,6 +58,7 @@ def test_moments_are_measured(moments):
             of(moments=moments)
 
 
+@pytest.mark.slow
 def test_of_two_rules_the_one_that_diverges_is_told():
     stable, diverging = (
         MODEL.replace(training=rfdsm.GradientDescent(3, rate)) for rate in (0.1, 1e3)

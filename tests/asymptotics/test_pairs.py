@@ -733,8 +733,14 @@ def measured(lam, target, m=3.0):
     return rfdsm.RFDSM(2.0, P / D, m, **numbers)
 
 
-@pytest.mark.parametrize("target", [(0.8, -0.6), (1.0, 0.0)])
-@pytest.mark.parametrize("m", [3.0, INF])
+@pytest.mark.parametrize(
+    "target, m",
+    [
+        ((0.8, -0.6), 3.0),
+        *(pytest.param(*x, marks=pytest.mark.slow)
+          for x in [((0.8, -0.6), INF), ((1.0, 0.0), 3.0), ((1.0, 0.0), INF)]),
+    ],
+)  # fmt: skip
 def test_given_moments(target, m):
     """One W: whatever shares it, of equal and unequal networks."""
     x, u = given(0), 0.0 if m == INF else 1 / m

@@ -106,6 +106,7 @@ def test_a_sweep_of_a_file(capsys, tmp_path):
     assert there == pytest.approx(float(model.asymptotics().score_error), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_best_number_of_networks(capsys, tmp_path):
     figure = tmp_path / "best.png"
     words = (
