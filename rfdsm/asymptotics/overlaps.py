@@ -105,10 +105,6 @@ def averaged(
     """
     if isinstance(ensemble.others, Absent):
         return errors
-    # Apart from what follows, so that the errors of one network stay as they are, bit for bit.
-    both = [left] if right is left else [left, right]
-    errors, both = jax.lax.optimization_barrier((errors, both))
-    left, right = both[0], both[-1]
     same = overlaps(left, left, ALL)
     if right is not left:
         same = jax.tree.map(lambda x, y: (x + y) / 2, same, overlaps(right, right, ALL))

@@ -11,6 +11,7 @@ from .._numerics.absent import ABSENT as NO_DATA
 from .._numerics.derivatives import fixed
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
 from ..ingredients.cross_moments import CrossMoments
+from ..ingredients.ensembles import Single
 from ..ingredients.sharing import Shared
 from ..ingredients.targets import Denoising
 from ..ingredients.training import largest_learning_rate
@@ -32,7 +33,6 @@ TINY_REACH = 1e-14  # an eigenvalue that all of no spectrum is under
 
 
 @nan_explained
-@jax.jit
 def solve(problem: Problem, moments: Any = None) -> Solution:
     """The errors in the limit of large dimension, with the status of the solve.
 
@@ -45,8 +45,21 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
     Returns:
         A `Solution`. Never raises; rows that failed are NaN in value and derivative.
     """
+    ensemble = problem.ensemble
+    if is_traced(ensemble.networks) or ensemble.networks != 1:
+        return _solution(problem, moments)
+    # One network is no ensemble: its program and, to the last bit, its numbers.
+    found = _solution(dataclasses.replace(problem, ensemble=Single()), moments)
+    losses = {name: getattr(found.errors, name) for name in LOSSES if not ensemble.knows(name)}
+    unknown = jax.tree.map(lambda loss: loss * jnp.nan, losses)
+    return dataclasses.replace(found, errors=dataclasses.replace(found.errors, **unknown))
+
+
+@jax.jit
+def _solution(problem: Problem, moments: Any) -> Solution:
+    """`solve`, of one network or several."""
     if moments is not None and moments.draws is not None:
-        return jax.vmap(solve, (None, moments.axes_of_draws()))(problem, moments)
+        return jax.vmap(_solution, (None, moments.axes_of_draws()))(problem, moments)
     if moments is not None and moments.parts is not None:
         return of_infinitely_many(partial(_solve, problem), moments)
     return _solve(problem, moments)

@@ -575,7 +575,7 @@ def test_bad_rows_are_nan_and_spoil_no_other(name, tau):
         np.testing.assert_array_equal(status == Status.success, ~bad)
     np.testing.assert_array_equal(np.isnan(values), np.tile(bad, (values.shape[1], 1)).T)
     good, _ = jax.jit(jax.vmap(all_of))(rows[np.flatnonzero(~bad)])
-    np.testing.assert_array_equal(values[~bad], good)
+    np.testing.assert_allclose(values[~bad], good, rtol=1e-12)  # a batch of another size
     finite = ~bad & np.isfinite(rows)
     for mode in (jax.jacfwd, jax.jacrev):
         slopes = jax.jit(jax.vmap(mode(lambda x: all_of(x)[0])))(rows)
