@@ -68,7 +68,13 @@ class VarianceParts(OverTrials):
     The law of total variance over features W, points X and the noises Z on these, as of an
     analysis of variance: of one alone what remains when the others are averaged over, of two
     what only both together make. None is negative. Noises belong to points, so that theirs and
-    "features × noises" hold what noises make with points too.
+    "features × noises" hold what noises make with points too. With S(what two networks share),
+
+        features            S(W) - S()
+        points              S(X) - S()
+        features × points   S(WX) - S(W) - S(X) + S()
+        noises              S(XZ) - S(X)
+        features × noises   S(WXZ) - S(XZ) - S(WX) + S(X)
 
     Attributes:
         features, points, noises: of W, X, Z.

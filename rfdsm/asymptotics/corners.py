@@ -40,7 +40,8 @@ def linear_solve(
 
     At coinciding points of one network this is exactly the Jacobian of `residual` in the logs
     of the unknowns, solution or not, with its sign turned in the first two rows: hence the maps
-    below, which at a solution are E0 and E1.
+    below, which at a solution are E0 and E1. The rows of two networks that share less, with as
+    little cancellation, are in docs/theory.md section 15.
 
     Args:
         equations: of the left network, `AveragedEquations`. shared: what the networks share.

@@ -1,11 +1,6 @@
 """What two networks share: their features W, their training points X, the noises Z on these.
 
-variance part         S(shared) of two outputs, on fresh data (docs/theory.md section 15)
-features              S(W) - S()
-points                S(X) - S()
-features × points     S(W X) - S(W) - S(X) + S()
-noises                S(X Z) - S(X)
-features × noises     S(W X Z) - S(X Z) - S(W X) + S(X)
+And by it, in what their models may differ (docs/theory.md section 15).
 """
 
 import dataclasses
