@@ -6,11 +6,12 @@ c_k = E ϱ(Γg) He_k(g)/√k! (docs/theory.md section 3),
     μ0 = c_0,   b = c_1/Γ,   T = Σ_{k≥2} c_k²,   v² = Σ_{k≥2} c_k² r^k,   s² = T - v²
 
 `build` runs on the host in NumPy; `evaluate` reads the table in JAX. The table has uniform
-cells in x = log1p(4Γ) and y = log1p(16·chord) with chord = 2 sin(θ/2) = √(2(1-r)), which stretch
-small Γ and small θ and cost no trigonometry, and in each a polynomial of total degree 9. One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q
-in the others (q = 2, or 3 for an odd ϱ); the one that is not stored is the difference from
-T, which loses nothing there. Both, and T, are divided by the power of Γ with which they
-vanish at small Γ, so that small constants are relatively accurate too.
+cells in x = log1p(4Γ) and y = log1p(16·chord), chord = 2 sin(θ/2) = √(2(1-r)), which stretch
+small Γ and small θ and cost no trigonometry, and in each a polynomial of total degree 9.
+One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q in the others (q = 2, or 3 for
+an odd ϱ); the one that is not stored is the difference from T, which loses nothing there.
+Both, and T, are divided by the power of Γ with which they vanish at small Γ, so that small
+constants are relatively accurate too.
 """
 
 import math
