@@ -13,17 +13,6 @@ from rfdsm._files.whole import whole_file
 
 from . import results
 
-NAMES = (
-    "first_answer",
-    "programs",
-    "theory",
-    "training_time",
-    "tuning",
-    "simulation",
-    "moments",
-    "growth",
-    "sweep",
-)
 # A fair NumPy/SciPy: these choose an old kernel on some machines.
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -38,12 +27,16 @@ def main(names: list[str]) -> str | None:
     environment = {k: v for k, v in os.environ.items() if k not in UNSET}
     environment["JAX_ENABLE_X64"] = "1"
     environment["PYTHONPATH"] = os.pathsep.join((".", "tests"))  # the bank of problems
+    unknown = set(names) - set(results.BENCHMARKS)
+    if unknown:
+        return f"no benchmark {', '.join(unknown)}; there are {', '.join(results.BENCHMARKS)}."
     failed = []
-    for name in names or NAMES:
+    for name in names or results.OF_SPEED:
         print(f"== {name}", flush=True)
         command = f"from benchmarks import results; results.measure({name!r})"
-        code = subprocess.run([sys.executable, "-c", command], env=environment).returncode
-        failed += [name] if code else []
+        if subprocess.run([sys.executable, "-c", command], env=environment).returncode:
+            failed.append(name)
+            continue
         text = results.written()
         with whole_file(results.README) as part:
             part.write_text(text, "utf-8")

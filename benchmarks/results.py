@@ -13,10 +13,21 @@ from rfdsm._files.whole import whole_file
 
 from .figures import Figure
 
+OF_SPEED = (
+    "first_answer",
+    "programs",
+    "theory",
+    "training_time",
+    "tuning",
+    "simulation",
+    "moments",
+    "growth",
+    "sweep",
+)
+BENCHMARKS = (*OF_SPEED, "agreement")
 HERE = Path(__file__).parent
 RESULTS, BEFORE, README = HERE / "results", HERE / "before", HERE / "README.md"
 TABLE = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", flags=re.S)
-EMPTY: dict[str, Any] = {"benchmarks": {}}
 COLUMNS = ("figure", "rfdsm", "peer", "ratio", "limit", "machine", "note")
 
 
@@ -28,40 +39,44 @@ def measure(name: str) -> None:
     figures = import_module(f"benchmarks.{name}").run()
     about = device()
     path = RESULTS / f"{about['name']}.json"
-    kept = {"device": about, "benchmarks": (read(path) or EMPTY)["benchmarks"]}
+    kept = read(path) | {"device": about}
+    rows = [asdict(figure) for figure in figures]
     kept["benchmarks"][name] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         **around,
-        "figures": [asdict(figure) for figure in figures],
+        "figures": rows,
     }
     with whole_file(path) as part:
         part.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """The figures of a device, or None."""
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
+def read(path: Path) -> dict[str, Any]:
+    """What is kept of a device."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else {"benchmarks": {}}
+
+
+def figures_of(kept: dict[str, Any], name: str) -> list[Figure]:
+    """Those of a benchmark."""
+    run = kept["benchmarks"].get(name, {"figures": ()})
+    return [Figure(**fields) for fields in run["figures"]]
 
 
 def before(name: str) -> dict[str, float]:
     """Values that a benchmark had on this device at an earlier state of the package."""
     from .device import device
 
-    kept = read(BEFORE / f"{device()['name']}.json") or EMPTY
-    rows = kept["benchmarks"].get(name, {"figures": []})["figures"]
-    return {row["what"]: row["value"] for row in rows}
+    kept = read(BEFORE / f"{device()['name']}.json")
+    return {figure.what: figure.value for figure in figures_of(kept, name)}
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Three digits, without more ado."""
+    """Two or three digits."""
     if value is None:
         return ""
     size = abs(value)
     if size and not 1e-3 <= size < 1e5:
-        mantissa, exponent = (
-            f"{value:.2g}".split("e") if size < 1 else f"{value:.1e}".split("e")
-        )
-        text = f"{mantissa}e{int(exponent)}"
+        mantissa, exponent = f"{value:.1e}".split("e")
+        text = f"{float(mantissa):g}e{int(exponent)}"
     else:
         text = f"{value:,.0f}" if size >= 1000 else f"{value:.3g}"
     return f"{text} {unit}".strip()
@@ -80,32 +95,30 @@ def row(figure: Figure, machine: str) -> Iterator[str]:
     yield figure.note
 
 
+def described(machine: str, kept: dict[str, Any]) -> str:
+    """A machine in a line."""
+    about, runs = kept["device"], kept["benchmarks"].values()
+    host = f"{about['processor']}, {about['cores']} cores, {about['isa']}"
+    where = f"{about['accelerator']} ({host})" if about["accelerator"] else host
+    versions = ", ".join(sorted({f"jax {run['jax']}" for run in runs}))
+    dates = sorted(run["date"] for run in runs)
+    return f"* `{machine}`: {where}; {versions}; {' to '.join({dates[0]: 0, dates[-1]: 0})}"
+
+
 def table() -> str:
     """The machines, and the figures of each benchmark, as README.md has them."""
     kept = {path.stem: read(path) for path in sorted(RESULTS.glob("*.json"))}
-    lines = ["", "Machines:", ""]
-    for machine, each in kept.items():
-        about = each["device"]
-        host = f"{about['processor']}, {about['cores']} cores, {about['isa']}"
-        where = f"{about['accelerator']} ({host})" if about["accelerator"] else host
-        dates = sorted({b["date"] for b in each["benchmarks"].values()})
-        versions = sorted({f"jax {b['jax']}" for b in each["benchmarks"].values()})
-        span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-        lines.append(f"* `{machine}`: {where}; {', '.join(versions)}; {span}")
-    for name in dict.fromkeys(name for each in kept.values() for name in each["benchmarks"]):
-        lines += ["", f"### {name}", "", f"Again: `python -m benchmarks {name}`", ""]
-        lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-        measured = {
-            m: e["benchmarks"][name]["figures"]
-            for m, e in kept.items()
-            if name in e["benchmarks"]
-        }
-        lines += [
-            f"| {' | '.join(row(Figure(**fields), machine))} |"
-            for machine, figures in measured.items()
-            for fields in figures
+    lines = ["Machines:", "", *(described(*each) for each in kept.items())]
+    for name in BENCHMARKS:
+        rows = [
+            f"| {' | '.join(row(figure, machine))} |"
+            for machine, each in kept.items()
+            for figure in figures_of(each, name)
         ]
-    return "\n".join([*lines, "", ""])
+        if rows:
+            lines += ["", f"### {name}", "", f"Again: `python -m benchmarks {name}`", ""]
+            lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *rows]
+    return "\n".join(["", *lines, "", ""])
 
 
 def written() -> str:
