@@ -101,8 +101,9 @@ def described(machine: str, kept: dict[str, Any]) -> str:
     host = f"{about['processor']}, {about['cores']} cores, {about['isa']}"
     where = f"{about['accelerator']} ({host})" if about["accelerator"] else host
     versions = ", ".join(sorted({f"jax {run['jax']}" for run in runs}))
-    dates = sorted(run["date"] for run in runs)
-    return f"* `{machine}`: {where}; {versions}; {' to '.join({dates[0]: 0, dates[-1]: 0})}"
+    dates = sorted({run["date"] for run in runs})
+    span = " to ".join(dates[:: max(1, len(dates) - 1)])  # the first and the last
+    return f"* `{machine}`: {where}; {versions}; {span}"
 
 
 def table() -> str:
