@@ -6,7 +6,6 @@ number that the longest time needs. Density: `scipy.optimize.root` on the same t
 equations for each x, followed from a large imaginary part down to 1e-8.
 """
 
-import cmath
 import math
 import time
 
@@ -53,22 +52,24 @@ def stepping() -> tuple[float, int]:
     return seconds / STEPS, math.ceil(TAUS[-1] / rate)
 
 
-def peer_density(x: np.ndarray) -> np.ndarray:
-    """-Im q/π at each x, by continuation in the imaginary part."""
-    numbers = (np.array([number]) for number in (PSI_N, PSI_P, 1 / M, 1.0, T))
-    _, *row = (float(each[0]) for each in coefficients(*numbers))
+def peer_density(x: np.ndarray, row: list[float]) -> np.ndarray:
+    """-Im q/π at each x, by continuation in the imaginary part.
+
+    Args:
+        row: of `Coefficients`, without lam.
+    """
 
     def equations(parts, lam):
-        first, second = one_atom(parts.view(complex), lam, *row, cmath.exp)
+        first, second = one_atom(parts.view(complex), lam, *row, exp=complex)  # not in logs
         return first.real, first.imag, second.real, second.imag
 
     values = []
     for position in x:
-        start = cmath.log(1 / (-position + 1j * IMAGINARY[0]))
+        start = 1 / (-position + 1j * IMAGINARY[0])
         parts = np.array([start, start]).view(float)
         for imaginary in IMAGINARY:
             parts = root(equations, parts, args=(-position + 1j * imaginary,)).x
-        values.append(-cmath.exp(complex(*parts[:2])).imag / math.pi)
+        values.append(-parts[1] / math.pi)
     return np.array(values)
 
 
@@ -110,8 +111,10 @@ def run() -> list[Figure]:
     what = f"eigenvalue density at {len(X)} points"
     figures.append(since(what, ours, seconds))
     some = X[:: len(X) // PEER_POINTS]
+    numbers = (np.array([number]) for number in (PSI_N, PSI_P, 1 / M, 1.0, T))
+    _, *row = (float(each[0]) for each in coefficients(*numbers))
     start = time.perf_counter()
-    peer = peer_density(some)
+    peer = peer_density(some, row)
     theirs = 1e3 * (time.perf_counter() - start) * len(X) / len(some)
     wrong = np.mean(np.abs(peer - np.asarray(model.density(some))) > 1e-4)
     followed = "scipy.optimize.root, followed from large imaginary part"
