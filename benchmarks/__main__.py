@@ -26,7 +26,8 @@ def main(names: list[str]) -> str | None:
         )
     environment = {k: v for k, v in os.environ.items() if k not in UNSET}
     environment["JAX_ENABLE_X64"] = "1"
-    environment["PYTHONPATH"] = os.pathsep.join((".", "tests"))  # the bank of problems
+    paths = (".", "tests", environment.get("PYTHONPATH", ""))  # the bank of problems
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     unknown = set(names) - set(results.BENCHMARKS)
     if unknown:
         return f"no benchmark {', '.join(unknown)}; there are {', '.join(results.BENCHMARKS)}."
