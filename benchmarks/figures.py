@@ -9,7 +9,7 @@ class Figure:
     """One measured number; `run()` of a benchmark returns a list of them.
 
     Attributes:
-        what: the question in words, its sizes included; unique in a benchmark but for its peers.
+        what: the question in words, its sizes included; unique but for its peer.
         value, unit: ours, such as 2.9e7 and "points/s".
         peer: what it is held against: a program that does the same, or a measured limit.
         peer_value: the peer's, in `unit`, from the same run.
