@@ -12,7 +12,7 @@ one-dimensional quadrature instead.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,16 +48,16 @@ def mehler_orders(p: int, d: int) -> int:
 
     An entry of what is left out of U is at most |R_αβ|^{K+1} τ, with τ the largest over the
     rows of W of the mass Σ_{k>K} C_k² (averaged over the points). Two rows are independent
-    directions, so its Frobenius norm is at most `_sizes`(K+1) τ in root mean square over W. K
-    is the least order (from 4 on) that makes that `TRUNCATION`·τ. Below d of about 40 K stops
-    at `MOST_ORDERS`: what is left out is then small by τ alone: under 4e-4 h for ReLU, 1e-12
-    for tanh at h = 0.1 and 4e-7 at h = 0.9.
+    directions, so its Frobenius norm is at most `size_of_power`(K+1) τ in root mean square
+    over W. K is the least order (from 4 on) that makes that `TRUNCATION`·τ. Below d of about
+    40 K stops at `MOST_ORDERS`: what is left out is then small by τ alone: under 4e-4 h for
+    ReLU, 1e-12 for tanh at h = 0.1 and 4e-7 at h = 0.9.
     """
-    enough = (k for k in range(4, MOST_ORDERS) if _size(k + 1, p, d) <= TRUNCATION)
+    enough = (k for k in range(4, MOST_ORDERS) if size_of_power(k + 1, p, d) <= TRUNCATION)
     return next(enough, MOST_ORDERS)
 
 
-def _size(k: int, p: int, d: int) -> float:
+def size_of_power(k: int, p: int, d: int) -> float:
     r"""The Frobenius norm of R^k, entry by entry: p √(E R^{2k}), with E R^{2k} over W
 
     Γ(k+½) Γ(d/2) / (Γ(½) Γ(k+d/2)).
@@ -111,17 +111,24 @@ def noise_averages(
 
 
 def _series(C, largest, R, d: int) -> Float[Array, "p p"]:
-    """Σ_{k≥1} Σ_i C_k C_k^T R^k off the diagonal, by Horner's scheme.
-
-    It begins at the order above which all that is left is less than the rounding of entries
-    as large as the `largest` Σ_i E ϱ², again as Frobenius norms in root mean square over W.
-    """
-    p, sizes = len(R), [_size(k, len(R), d) for k in range(1, len(C))]
-    mass = jnp.max(jnp.sum(C[1:] ** 2, axis=2), axis=1)
-    left = jnp.cumsum((jnp.asarray(sizes, C.dtype) * mass)[::-1])[::-1]
-    last = jnp.sum(left > p * jnp.finfo(C.dtype).eps * largest)
+    """Σ_{k≥1} Σ_i C_k C_k^T R^k off the diagonal, by Horner's scheme."""
+    last = orders_that_count(C, largest, d)
 
     def add_order(below, total):
         return R * (total + lower_product(C[last - below]))
 
     return jax.lax.fori_loop(0, last, add_order, jnp.zeros_like(R))
+
+
+def orders_that_count(C: Float[Array, "k p rows"], largest: Any, d: int) -> Any:
+    """The order above which all that is left is less than the rounding of U's own entries.
+
+    These are as large as the `largest` Σ_i E ϱ²; both as Frobenius norms in root mean square
+    over W. So the orders that an activation has not, or the noise is too small for, cost
+    nothing, and single precision takes fewer of them.
+    """
+    orders, p, _ = C.shape
+    sizes = jnp.asarray([size_of_power(k, p, d) for k in range(1, orders)], C.dtype)
+    mass = jnp.max(jnp.sum(C[1:] ** 2, axis=2), axis=1)
+    left = jnp.cumsum((sizes * mass)[::-1])[::-1]
+    return jnp.sum(left > p * jnp.finfo(C.dtype).eps * largest)
