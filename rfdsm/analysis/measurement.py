@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .. import asymptotics as _theory, progress
+from .. import asymptotics as _theory
 from .._numerics.linalg import stacked
 from .._numerics.memory import require_memory
 from ..ingredients.cross_moments import CrossMoments
@@ -26,22 +26,17 @@ from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
 from ..simulation.features import AbstractFeatures, FunctionFeatures, NetworkFeatures
-from ..simulation.mehler import mehler_orders
 from .few_points import warn_of_few_points
 from .measured_networks import require_same_features, weights
+from .measurement_cost import LEVERAGE_NOISES, Cost, parts_kept
 
 EXACT_BELOW = 4_000_000  # points times features: the average over noise is exact below
 NOISES = 16  # for each point above that
-LEVERAGE_NOISES = 16  # enough to sort the points
 CLASSES = 12  # where leverage varies
 SPREAD = 0.5  # standard deviation over mean of the leverage, from which on it does
 LEAST_IN_CLASS = 50  # points of a class, of those chosen by default
 PILOT = 8192  # points that leverage is first estimated from, or four for each feature
 LEAST_POINTS = 4  # that an error bar can be told from
-PARTS = (8, 4, 2)  # of the points, whose sums are kept apart: the most that memory allows
-MEMORY = 2**29  # bytes of the parts' moments
-WORK = 8  # matrices beside those that are kept
-FEATURE, NODES = 5e-9, 40  # seconds for one value of the activation; values of an exact average
 
 
 def measure(
@@ -282,29 +277,24 @@ def _mean(of_parts: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments | CrossMoments:
     N, halves = len(seen.X), halves is None or halves
     _require_measurable(seen, noises, classes, halves)
-    most = CLASSES if classes is None else classes
-    _require_memory(seen, most, halves)
-    _announce(seen, noises, most, halves)
+    cost = Cost(*seen.X.shape, seen.features.p, noises, classes or CLASSES, halves)
+    cost._replace(classes=classes or 1).require_memory()
+    cost.announce(seen.report)
     of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
     of_class = [order]
     if classes != 1:
         leverage = seen.leverage(of_pilot, of_leverage, order)
         of_class = _by_leverage(order, leverage[order], classes, seen.report)
+        cost._replace(classes=len(of_class)).require_memory()  # classes that were chosen
     # Random order within each class, of which the parts are then random parts.
-    count = _parts(seen.features.p, len(of_class), min(map(len, of_class))) if halves else 1
+    count = parts_kept(seen.features.p, len(of_class), min(map(len, of_class))) if halves else 1
     parts = [np.array_split(points, count) for points in of_class]
     moments = seen.moments(of_moments, parts, noises)
     if warned and halves:
         own, model = seen.networks(moments)[0]
         warn_of_few_points(model.replace(psi_p=own.psi_p, ensemble=Single()), own)
     return moments
-
-
-def _parts(p: int, classes: int, points: int) -> int:
-    """How many parts of each class's points are kept apart."""
-    fits = (K for K in PARTS if 16 * K * classes * p**2 <= MEMORY and K <= points)
-    return next(fits, PARTS[-1])
 
 
 def _require_measurable(seen: _Seen, noises, classes, halves) -> None:
@@ -363,47 +353,6 @@ def _stack(each: list[Any]) -> Any:
         arrays["parts"] = stacked([m.parts for m in each])
     kept = {name: getattr(first, name) for name in ("process", "activation", "population")}
     return Moments(**arrays, **kept)
-
-
-def _memory(seen: _Seen, classes: int, halves: bool) -> float:
-    """Bytes that measuring in so many classes takes at the most."""
-    (N, d), p = seen.X.shape, seen.features.p
-    count = _parts(p, classes, N) if halves else 0
-    kept = 4 * classes  # S_g and S_s, and these as the solver takes them; the same of halves
-    kept += 2 * classes * (count + 2 + 2 * (count > 2)) if halves else 0
-    blocks = 4 * _stream.BLOCK_ROWS * (p + d)
-    return 8.0 * (p * p * (kept + WORK) + p * d * kept + blocks)
-
-
-def _require_memory(seen: _Seen, classes: int, halves: bool) -> None:
-    """Refuse moments that would not fit, before any is measured."""
-    fix = "take fewer classes or a smaller psi_p"
-    require_memory(
-        _memory(seen, classes, halves),
-        f"moments of p = {seen.features.p} features (classes={classes}, halves={halves}) need",
-        f"pass halves=False, {fix}" if halves else fix,
-    )
-
-
-def _announce(seen: _Seen, noises, classes: int, halves: bool) -> None:
-    """Say what time and memory the work takes, where it is long."""
-    (N, d), p = seen.X.shape, seen.features.p
-    if math.isinf(noises):
-        operations = N * 2 * mehler_orders(p, d) * p * p
-        values = N * NODES * p / 2
-    else:
-        operations, values = N * noises * 2 * p * (p + 2 * d), N * noises * p
-    if classes != 1:
-        operations += N * LEVERAGE_NOISES * 2 * p * d
-        values += N * LEVERAGE_NOISES * p
-    # Into their eigenbasis, whose own are worth twenty products on one core.
-    operations += (8 * classes + 20) * p**3 * (3 if halves else 1)
-    seconds = values * FEATURE + operations / progress.FLOPS
-    if seconds > progress.LONG:
-        how = "exact averages over noise" if math.isinf(noises) else f"{noises:g} noises each"
-        needs = f"about {progress.duration(seconds)}"
-        needs += f" and {_memory(seen, classes, halves) / 2**30:.2g} GiB"
-        seen.report(Progress(f"measuring {p} features on {N} points, {how}: {needs}"))
 
 
 def _to_standard_error(at: Progress) -> None:
