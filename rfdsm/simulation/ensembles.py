@@ -75,9 +75,9 @@ def _train_loss(
         def read(network):
             features, B, copy = network
             f, tau = pairs(key, features, x, start, size, denoising, copy)
-            return denoising.scale * product(B, f).T, tau
+            return product((denoising.scale * B).astype(f.dtype), f).T, tau
 
         outputs, tau = jax.lax.map(read, (features, B, jnp.arange(len(B))))
         return jnp.sum((jnp.mean(outputs, axis=0) - tau[0]) ** 2)
 
-    return over_pairs(squares, x, int(experiment.sizes.m), experiment.dual)
+    return over_pairs(squares, x, int(experiment.sizes.m), experiment.dual, B.dtype)

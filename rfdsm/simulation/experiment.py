@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._numerics.memory import require_memory
+from .._numerics.promotion import cast
 from ..errors import Sizes
 from ..ingredients.processes import Noising
 from ..ingredients.sharing import Shared
 from ..ingredients.targets import Denoising
 from ..parameters.checks import is_traced, positive_integer
-from .blocks import BLOCK_ROWS, noised
+from .blocks import BLOCK_ROWS, noised, normal
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FEATURES = ("network", "gaussian")
@@ -85,6 +86,7 @@ class Experiment(eqx.Module):
         sigma_x2: the mean variance of the data.
         sizes: the integers; features: "network" or "gaussian".
         dual: whether networks are fitted in the form of their pairs; it draws all at once.
+        mixed: whether points and features are in single precision; draws are the same.
         ensemble: of networks that are averaged; networks: how many.
     """
 
@@ -98,6 +100,12 @@ class Experiment(eqx.Module):
     features: str = eqx.field(static=True)
     dual: bool = eqx.field(static=True)
     networks: int = eqx.field(static=True)
+    mixed: bool = eqx.field(static=True, default=False)
+
+    @property
+    def dtype(self) -> Any:
+        """Of points and features."""
+        return jnp.dtype(jnp.float32) if self.mixed else self.noising.h.dtype
 
     @property
     def noising(self) -> Noising:
@@ -123,7 +131,7 @@ class Experiment(eqx.Module):
         of_data, of_noise = jax.random.split(key)
         points = max(SHARED_AT_LEAST, POINTS_PER_DIMENSION * self.sizes.d)
         y, _ = self.noising(of_noise, self.sampler.split(of_data, 0, points)[1])
-        return y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]
+        return (y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]).astype(self.dtype)
 
     def draw(
         self,
@@ -150,7 +158,7 @@ class Experiment(eqx.Module):
         sources = _sources(key, self.networks if copies is None else copies)
         _, of_data, _, of_test, of_memory = sources[0]
         tests = self.sampler.tests(sum(sets), enough)
-        x, others = self.sampler.disjoint(of_data, sets, tests)
+        x, others = cast(self.sampler.disjoint(of_data, sets, tests), self.dtype)
         times = -(-enough // sizes.n) if memories else 0  # of each training point
         test, of_tests = noised(of_test, others, self.denoising)
         memory, of_memories = noised(of_memory, jnp.tile(x[0], (times, 1)), self.denoising)
@@ -173,7 +181,7 @@ class Experiment(eqx.Module):
     ) -> tuple[AbstractFeatures, Float[Array, "n d"], Array]:
         """(features, training points, key of their noises) of one of a trial's networks."""
         of_W, of_noise = drawn.sources[copy.features, 0], drawn.sources[copy.noises, 2]
-        W = jax.random.normal(of_W, (self.sizes.p, self.sizes.d), self.noising.h.dtype)
+        W = self._normal(of_W, (self.sizes.p, self.sizes.d))
         features = self._features(jax.random.fold_in(of_W, copy.points), W)
         return features, drawn.x[copy.points], of_noise
 
@@ -183,8 +191,11 @@ class Experiment(eqx.Module):
         shared = self.noising.a**2 * self.sigma_x2
         constants = self.activation.constants(shared, self.noising.h)
         v, s = jnp.sqrt(constants.v2), jnp.sqrt(constants.s2)
-        of_points = jax.random.normal(key, (self.sizes.n, self.sizes.p), W.dtype)
+        of_points = self._normal(key, (self.sizes.n, self.sizes.p))
         return GaussianFeatures(W, constants.b, v, s, of_points)
+
+    def _normal(self, key, shape):
+        return normal(key, shape, self.dtype, self.noising.h.dtype)
 
 
 def _sources(key: Array, copies: int) -> Array:

@@ -118,26 +118,29 @@ def _compared(
 ) -> Overlap:
     """The overlap of two networks, the second with this copy of W, on what was drawn."""
     tests, denoising, m = drawn.tests, experiment.denoising, experiment.sizes.m
+    dtype = networks[0].B.dtype
     both = tuple(zip(networks, (0, copy), strict=True))
     left, right = (
-        denoising.scale * network.read(drawn.keys(copy), drawn.y, drawn.points)
+        denoising.scale * network.read(drawn.keys(copy), drawn.y, drawn.points).astype(dtype)
         for network, copy in both
     )
 
     def of_pairs(start, size):
         about = drawn.x[0], start, size, denoising
+        key = drawn.sources[0, 2]
+        fs = (pairs(key, network.features, *about, copy)[0] for network, copy in both)
         left, right = (
-            product(network.B, pairs(drawn.sources[0, 2], network.features, *about, copy)[0])
-            for network, copy in both
+            product(network.B.astype(f.dtype), f)
+            for network, f in zip(networks, fs, strict=True)
         )
-        return denoising.power * jnp.sum(left * right)
+        return denoising.power * jnp.sum(left * right, dtype=dtype)
 
     fresh = jnp.mean(left[:tests] * right[:tests])
     own = jnp.mean(left[:tests] ** 2) * jnp.mean(right[:tests] ** 2)
     training = jnp.mean(left[tests:] * right[tests:]) if shared.points else unknown(fresh)
     at_pairs = training if shared.noises else unknown(fresh)
     if shared.noises and math.isfinite(m):
-        at_pairs = over_pairs(of_pairs, drawn.x[0], int(m), experiment.dual)
+        at_pairs = over_pairs(of_pairs, drawn.x[0], int(m), experiment.dual, dtype)
     return Overlap(fresh, training, at_pairs, fresh / jnp.sqrt(own))
 
 
@@ -157,7 +160,8 @@ def _parts(key, experiment, trials, output) -> tuple[VarianceParts, Any]:
 
             def at(B):
                 network_at = Network(network.features, B, denoising)
-                return denoising.scale * network_at.read(keys, drawn.y, drawn.points)
+                read = network_at.read(keys, drawn.y, drawn.points)
+                return denoising.scale * read.astype(B.dtype)
 
             B = network.B
             return (at(B) if B.ndim == 2 else jax.lax.map(at, B)), largest
