@@ -35,6 +35,12 @@ class OnePointEquations(eqx.Module):
     def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, " k"]:
         """Unknowns from which Newton converges, at λ > 0 and u = 1/m in [0, 1]."""
 
+    def root(
+        self, lam: Float[Array, ""], u: Float[Array, ""]
+    ) -> tuple[Float[Array, " k"], Any] | None:
+        """(unknowns, Newton steps) of equations with a way of their own; None: no such."""
+        return None
+
     @abc.abstractmethod
     def state(self, unknowns: Float[Array, " k"], lam, u) -> Any:
         """Every quantity that a formula reads at given unknowns, solution or not.
