@@ -21,6 +21,7 @@ from .blocks import BLOCK_ROWS, noised, normal
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FEATURES = ("network", "gaussian")
+PRECISIONS = ("float64", "mixed")
 # A point measures |.|²/d with a relative error √(2/d), and the errors of two trials differ by
 # O(1/d): 8 d points measure to half of that, so that averages are limited by the trials.
 POINTS_PER_DIMENSION = 8
@@ -221,16 +222,20 @@ def experiment(
     training: Any,
     ensemble: Any,
     features: str = "network",
+    precision: str = "float64",
 ) -> Experiment:
     """The experiment that networks of dimension d realise, as `RFDSM.simulate` takes them.
 
     Raises:
         ValueError: sizes or networks that are traced, too small or not integers; too few
-            samples; other features.
+            samples; other features; another precision, or mixed of float32 numbers.
         MemoryError: sizes whose matrices would not fit.
     """
     if features not in FEATURES:
         raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}.")
+    if precision not in PRECISIONS:
+        names = " or ".join(map(repr, PRECISIONS))
+        raise ValueError(f"precision must be {names}, got {precision!r}.")
     networks = _networks(ensemble)
     sets = 1 if ensemble.shared.points else networks
     sizes = _sizes(d, psi_n, psi_p, m, data)
@@ -243,9 +248,15 @@ def experiment(
     denoising = target.denoising(process)
     dtype = denoising.noising.h.dtype  # of its whole numbers as well
     denoising = jax.tree.map(lambda number: jnp.asarray(number, dtype), denoising)
+    mixed = precision == "mixed"
+    if mixed and dtype != jnp.float64:
+        raise ValueError(
+            f"precision='mixed' adds up in float64, and the model's numbers are {dtype}: "
+            "jax.config.update('jax_enable_x64', True) before it is made."
+        )
     dual = sizes.n * sizes.m < sizes.p
     kinds = denoising, activation, sampler, training, sigma_x2, ensemble
-    return Experiment(*kinds, sizes, features, dual, networks)
+    return Experiment(*kinds, sizes, features, dual, networks, mixed)
 
 
 def _networks(ensemble) -> int:

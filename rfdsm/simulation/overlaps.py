@@ -23,6 +23,7 @@ from ..errors import nan_explained
 from ..ingredients.sharing import Shared
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import positive_integer
+from .cost import require_budget, require_digits
 from .ensembles import each, one
 from .experiment import (
     FIRST,
@@ -44,7 +45,12 @@ SIX = tuple(Copy(W, *data) for W in (0, 1) for data in ((0, 0), (0, 1), (1, 2)))
 
 @nan_explained
 def overlap(
-    key: Array, ours: Experiment, theirs: Experiment, shared: Shared, trials: int
+    key: Array,
+    ours: Experiment,
+    theirs: Experiment,
+    shared: Shared,
+    trials: int,
+    memory: float | None = None,
 ) -> Overlap:
     """What `RFDSM.simulate` returns of two networks; training times, if many, come first.
 
@@ -56,6 +62,9 @@ def overlap(
     ours.sampler.require_disjoint(sets)
     wider = max(ours.sizes, theirs.sizes, key=lambda sizes: sizes.p)
     require_memory_of(wider, 2, len(sets))
+    for network in ours, theirs:
+        require_budget(network, 1, memory)
+        require_digits(network)
     if shared.noises:  # drawn by blocks of pairs, which then both must have in common
         dual = ours.dual or theirs.dual
         ours, theirs = (dataclasses.replace(each, dual=dual) for each in (ours, theirs))
@@ -67,7 +76,12 @@ def overlap(
 
 @nan_explained
 def variance_parts(
-    key: Array, experiment: Experiment, trials: int, *, output: bool = False
+    key: Array,
+    experiment: Experiment,
+    trials: int,
+    memory: float | None = None,
+    *,
+    output: bool = False,
 ) -> VarianceParts:
     """What `RFDSM.simulate_parts` returns; training times, if many, come first.
 
@@ -78,6 +92,8 @@ def variance_parts(
     sizes = experiment.sizes
     experiment.sampler.require_disjoint((sizes.n,) * 2)
     require_memory_of(sizes, 1, 2, more=len(SIX) * POINTS_PER_DIMENSION * sizes.d**2)
+    require_budget(experiment, 1, memory)
+    require_digits(experiment)
     found, largest = _parts(key, experiment, trials, output)
     require_stable(experiment, largest)
     return found
@@ -109,7 +125,7 @@ def _overlap(key, ours, theirs, shared, trials) -> tuple[Overlap, Any]:
         found = at(B) if B[0].ndim == 2 else jax.lax.map(at, B)
         return found, [trained.largest for trained in both]
 
-    found, largest = over_trials(trial, key, ours.sizes, trials, 2)
+    found, largest = over_trials(trial, key, ours, trials, 2)
     return _trials_last(found), largest
 
 
@@ -176,7 +192,7 @@ def _parts(key, experiment, trials, output) -> tuple[VarianceParts, Any]:
         S = {shared: sum(found) / len(found) for shared, found in alike.items()}
         return VarianceParts.of(S, scale), largest
 
-    found, largest = over_trials(trial, key, experiment.sizes, trials, len(SIX))
+    found, largest = over_trials(trial, key, experiment, trials, len(SIX))
     return _trials_last(found), largest
 
 
