@@ -12,8 +12,10 @@ from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Experiment, matri
 from .mehler import mehler_orders
 
 VALUE = 5e-9  # seconds for one random number, or one value of the activation
-# What single precision's products change: see `require_digits`.
-ROUNDING, CHANGE = 0.05, 0.02
+# φ(0) times the rounding of U in mixed precision, at most. The errors change by less than twice
+# this times their spread between trials where U has eigenvalues down to 0 (p = N, small h), and
+# by far less elsewhere.
+CHANGE = 0.02
 
 
 def seconds(experiment: Experiment) -> float:
@@ -36,7 +38,9 @@ def memory(experiment: Experiment, trials: int = 1) -> float:
     item = experiment.noising.h.dtype.itemsize
     of_points = 4 * _measured_on(experiment) * d * experiment.dtype.itemsize
     kept = _deviations(experiment, trials) * experiment.dtype.itemsize
-    return item * matrices(d, n, p, m, experiment.networks, sets) + of_points + kept
+    copies = 2 * min(p, n * m) ** 2  # of the normal matrix, on its way to its factor
+    numbers = matrices(d, n, p, m, experiment.networks, sets) + copies
+    return item * numbers + of_points + kept
 
 
 def require_budget(experiment: Experiment, trials: int, budget: float | None) -> None:
@@ -73,13 +77,12 @@ def _deviations(experiment: Experiment, trials: int) -> float:
 
 
 def require_digits(experiment: Experiment) -> None:
-    r"""Refuse what single precision's products would change; nothing of traced numbers.
+    r"""Refuse mixed precision where it would be seen; of traced numbers nothing is known.
 
-    A product of blocks of k pairs is rounded by about ε f² √(k/N) per entry of U (ε = 6e-8, k
-    as far as one accumulator goes), a symmetric matrix of independent entries, whose norm is
-    2√p times that. The filter turns a change δU into at most φ(0) |δU| of B, relatively: φ(0)
-    is 1/λ of ridge, κτ of flow. The features' own rounding is noise of variance (ε f)²/12,
-    a ridge of 1e-16, and does not matter.
+    Products in single precision round every entry of U by some ε E f², independently, which is
+    a symmetric matrix δU of norm ε E f² √p. A filter turns it into a relative change of B of at
+    most φ(0) |δU|; φ(0) is 1/λ of ridge and κτ of flow. The rounding of the features themselves
+    is independent noise on each, that is a ridge of ε² E f², which is nothing.
 
     Raises:
         ValueError: φ(0) |δU| is above `CHANGE`.
@@ -87,16 +90,15 @@ def require_digits(experiment: Experiment) -> None:
     if not experiment.mixed or is_traced(experiment):
         return
     noising = experiment.noising
-    constants = experiment.activation.constants(noising.a**2 * experiment.sigma_x2, noising.h)
-    gamma2 = noising.a**2 * experiment.sigma_x2 + noising.h
-    square = constants.mu0**2 + constants.b**2 * gamma2 + constants.v2 + constants.s2
-    rounding = ROUNDING * float(jnp.finfo(jnp.float32).eps) * float(square)
-    rounding *= math.sqrt(experiment.sizes.p)
-    x = jnp.zeros(1, noising.h.dtype)
-    steepness = float(np.max(experiment.training.filter(x, experiment.rate)))
+    shared = noising.a**2 * experiment.sigma_x2
+    of = experiment.activation.constants(shared, noising.h)
+    square = of.mu0**2 + of.b**2 * (shared + noising.h) + of.v2 + of.s2
+    rounding = float(jnp.finfo(jnp.float32).eps * square) * math.sqrt(experiment.sizes.p)
+    zero = jnp.zeros(1, noising.h.dtype)
+    steepness = float(np.max(experiment.training.filter(zero, experiment.rate)))
     if not steepness * rounding <= CHANGE:
         raise ValueError(
-            f"precision='mixed' rounds U by {rounding:.1g}, too much for a filter as steep as "
-            f"1/(x + {1 / steepness:.1g}): it needs {rounding / CHANGE:.1g} there, or "
-            "precision='float64'."
+            f"precision='mixed' rounds U by {rounding:.1g}, too much for a filter of "
+            f"1/φ(0) = {1 / steepness:.1g} (lam of ridge): take one above "
+            f"{rounding / CHANGE:.1g}, or precision='float64'."
         )

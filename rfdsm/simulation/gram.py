@@ -178,8 +178,8 @@ class Sums(NamedTuple):
     def gram(self, count: int) -> Gram:
         """The means of so many pairs."""
         p, d = self.cross.shape
-        U = from_lower_tiles(self.tiles, p)
-        return Gram(U / count, self.cross / count, self.square / (count * d))
+        U = from_lower_tiles([tile / count for tile in self.tiles], p)
+        return Gram(U, self.cross / count, self.square / (count * d))
 
 
 def streamed(key, features: AbstractFeatures, x, m: int, denoising, copy: Any = 0) -> Gram:

@@ -21,7 +21,7 @@ from ..ingredients.processes import Noising
 from ..ingredients.targets import Denoising
 from ..parameters.checks import float_array, is_traced
 from ..parameters.plain import restored, to_description
-from .blocks import BLOCK_ROWS, FEATURE_ROWS
+from .blocks import BLOCK_ROWS, FEATURE_ROWS, stream
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FORMATS = "rfdsm network 1", "rfdsm network 2"  # the first are of the default target
@@ -98,12 +98,12 @@ class Network(eqx.Module):
 
         if self.features.draws:
             return jax.lax.map(one, (keys, y, points), batch_size=BLOCK_ROWS)
-        return jnp.concatenate(
-            [
-                product(self.features.of(None, y[k : k + FEATURE_ROWS]).T, B.T)
-                for k in range(0, len(y), FEATURE_ROWS)
-            ]
-        )
+
+        def add(read, start, size):
+            f = self.features.of(keys, jax.lax.dynamic_slice_in_dim(y, start, size))
+            return jax.lax.dynamic_update_slice(read, product(f.T, B.T), (start, 0))
+
+        return stream(add, jnp.zeros((len(y), len(B)), y.dtype), len(y), FEATURE_ROWS)
 
     def save(self, path: Path | str) -> None:
         """Write the network to a file, whole or not at all; `load` reads it back.
