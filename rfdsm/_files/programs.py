@@ -164,7 +164,7 @@ def _key(program: Kept, tree: Any, about: Sequence, settings: tuple) -> str:
     if any(getattr(jax.config, name, None) for name in WATCHED):
         raise _Unkeyed
     leaves = [told(x) if callable(x) else str(x) for x in about]
-    text = repr((told(program), _of_tree(tree), leaves, settings, surroundings()))
+    text = repr((told(program), _of_tree(tree), leaves, settings, fingerprint()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -225,6 +225,12 @@ def surroundings() -> str:
         processor(), client.platform, client.platform_version,
         [each.device_kind for each in devices], os.environ.get("XLA_FLAGS"),
     ))  # fmt: skip
+
+
+@functools.cache
+def fingerprint() -> str:
+    """`surroundings`, as a part of a key."""
+    return hashlib.sha256(surroundings().encode()).hexdigest()
 
 
 def _sources(folder: Path) -> list[tuple[str, int, int]]:

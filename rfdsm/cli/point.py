@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import jax
+import numpy as np
 import typer
 from rich.table import Table
 
 from ..errors import FIELDS, Errors
 from ..model import RFDSM
 from ..progress import Steps
-from ..simulation import experiment
 from . import console, options
 from .console import of_errors, out, stages
 
@@ -41,6 +41,8 @@ def point(
 
 def _simulated(model: RFDSM, seed: int, d: Sequence[int], trials: int) -> list[Errors]:
     """Networks of each dimension, the smaller first."""
+    from ..simulation import experiment  # the room takes long to import
+
     for each in d:
         experiment(each, **vars(model))  # refuses both before the first is trained
     runs = []
@@ -60,7 +62,8 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
         compared: the model, at the ratios that the largest simulation realised.
         runs: of `RFDSM.simulate`, the smaller dimension first.
     """
-    theory, baselines = compared.asymptotics(), compared.baselines()
+    theory = jax.tree.map(np.asarray, compared.asymptotics())  # what follows compiles nothing
+    baselines = compared.baselines()
     loss = float(theory.memorization_loss)  # unknown of networks on points of their own
     told: dict[str, Any] = {
         "model": compared.to_dict(),
