@@ -51,6 +51,22 @@ def kept(function: Callable | None = None, *, jit: Callable = jax.jit) -> Any:
     return functools.partial(kept, jit=jit) if function is None else Kept(function, jit)
 
 
+def quickly(function: Callable) -> Callable:
+    """`eqx.filter_jit` that compiles as programs that are kept are compiled."""
+    compiled = functools.cache(lambda: eqx.filter_jit(function, **_options()))
+    return lambda *arguments: compiled()(*arguments)
+
+
+@functools.cache
+def _options() -> dict[str, Any]:
+    """How to ask for `QUICKLY`, where this version of JAX knows it."""
+    try:
+        jax.jit(lambda x: x, compiler_options=QUICKLY).lower(0.0).compile()
+    except (ValueError, jax.errors.JaxRuntimeError):
+        return {}
+    return {"compiler_options": QUICKLY}
+
+
 class Kept:
     """A function whose programs are kept; see `kept`."""
 
