@@ -24,7 +24,7 @@ def main() -> None:
     """Run the command line."""
     end_on(signal.SIGINT, signal.SIGTERM)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of programs loaded, harmless (38445)
-    # What is imported and traced stays to the end: to look through it takes a tenth of a second.
+    # What is imported and traced stays to the end: a tenth of a second to look through it.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     try:

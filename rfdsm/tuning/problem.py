@@ -14,6 +14,7 @@ from .._files import programs
 from .._files.programs import kept
 from .._numerics.promotion import mixed
 from ..model import RFDSM
+from ..parameters.checks import namespace
 from .descent import Evaluation
 from .goals import Constraint, Goal, Point
 from .surrogate import Added, nothing
@@ -167,7 +168,8 @@ def senses(constraints: tuple[Constraint, ...]):
 
 def scales(bounds):
     """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
-    return jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
+    xp = namespace(bounds)
+    return xp.where(bounds == 0, 1.0, xp.abs(bounds))
 
 
 @eqx.filter_jit
