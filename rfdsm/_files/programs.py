@@ -6,30 +6,23 @@ fields, and everything that it was compiled with. What has no such key (a functi
 a user's own), traced arguments, and all where the cache is off, go to `jax.jit` as ever.
 """
 
-import dataclasses
+import contextlib
 import functools
 import hashlib
-import os
 import pickle
-import platform
-import sys
-import types
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
-import jaxlib
 import numpy as np
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from . import cache
+from .keys import Unkeyed, fingerprint, of_tree, settings_now, told
 
-PACKAGE = __name__.partition(".")[0]
 # Halves the time to compile; what it leaves of running time are microseconds.
 QUICKLY = {"xla_cpu_use_fusion_emitters": False}
-# Of JAX's settings those that say where, how much is told, and what is looked for.
-NO_MATTER = ("cache", "log", "traceback", "dump", "pprint", "guard", "source", "pgle")
 # With these a call is more than its program.
 WATCHED = (
     "jax_debug_nans", "jax_debug_infs", "jax_disable_jit", "jax_check_tracer_leaks",
@@ -37,18 +30,19 @@ WATCHED = (
 )  # fmt: skip
 
 
-class _Unkeyed(Exception):
-    """A value that has no text which is the same in another process."""
-
-
-def kept(function: Callable | None = None, *, jit: Callable = jax.jit) -> Any:
+def kept(
+    function: Callable | None = None, *, jit: Callable = jax.jit, quick: bool = True
+) -> Any:
     """A decorator in place of `jit`, of functions of positional arguments.
 
     Args:
         jit: what runs a call that is not kept. Of a kept one arrays are traced, and all other
             leaves are static, as of `eqx.filter_jit`.
+        quick: whether it is compiled as `QUICKLY` as it can be, since it runs shortly.
     """
-    return functools.partial(kept, jit=jit) if function is None else Kept(function, jit)
+    if function is None:
+        return functools.partial(kept, jit=jit, quick=quick)
+    return Kept(function, jit, quick)
 
 
 def quickly(function: Callable) -> Callable:
@@ -70,9 +64,9 @@ def _options() -> dict[str, Any]:
 class Kept:
     """A function whose programs are kept; see `kept`."""
 
-    def __init__(self, function: Callable, jit: Callable):
+    def __init__(self, function: Callable, jit: Callable, quick: bool):
         functools.update_wrapper(self, function)
-        self._jitted, self._programs = jit(function), {}
+        self._jitted, self._quick, self._programs = jit(function), quick, {}
 
     def __call__(self, *arguments: Any) -> Any:
         if cache.enabled():
@@ -89,17 +83,34 @@ class Kept:
 
     def _program(self, leaves: list, tree: Any) -> Callable | None:
         """The compiled program; None where it is not kept."""
-        settings = tuple(_settings())
+        settings = settings_now()
         about = tuple((x.shape, x.dtype, _weak(x)) if _is_array(x) else x for x in leaves)
-        same = tree, about, settings
-        if same not in self._programs:
-            try:
-                key = _key(self, tree, about, settings)
-            except _Unkeyed:
-                self._programs[same] = None
-            else:
-                self._programs[same] = _loaded(key) or self._compiled(leaves, tree, key)
-        return self._programs[same]
+        same = tree, about, tuple(map(type, leaves)), settings
+        try:
+            if same in self._programs:
+                return self._programs[same]
+            key = self._key(tree, leaves, about, settings)
+        except TypeError:  # which has no hash
+            return None
+        except Unkeyed:
+            self._programs[same] = None
+            return None
+        program = self._programs[same] = _loaded(key) or self._compiled(leaves, tree, key)
+        return program
+
+    def _key(self, tree: Any, leaves: list, about: Sequence, settings: tuple) -> str:
+        """The key of a program.
+
+        Raises:
+            Unkeyed: it has none.
+        """
+        if any(getattr(jax.config, name, None) for name in WATCHED):
+            raise Unkeyed
+        pairs = zip(leaves, about, strict=True)
+        of_leaves = [str(x) if _is_array(leaf) else told(leaf) for leaf, x in pairs]
+        name = f"{self.__module__}.{self.__qualname__}", self._quick
+        text = repr((name, of_tree(tree), of_leaves, settings, fingerprint()))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _compiled(self, leaves: list, tree: Any, key: str) -> Callable:
         """The program, compiled and kept."""
@@ -112,12 +123,29 @@ class Kept:
 
         flat.__name__ = self.__name__
         lowered = jax.jit(flat).lower([leaf for leaf in leaves if _is_array(leaf)])
-        try:
-            program = lowered.compile(compiler_options=QUICKLY)
-        except (ValueError, jax.errors.JaxRuntimeError):  # another version may not know them
-            program = lowered.compile()
+        with _afresh():
+            try:
+                program = lowered.compile(compiler_options=QUICKLY if self._quick else None)
+            except (ValueError, jax.errors.JaxRuntimeError):  # a version that knows them not
+                program = lowered.compile()
         _save(key, program)
         return program
+
+
+@contextlib.contextmanager
+def _afresh() -> Iterator[None]:
+    """Compile without JAX's own cache, from where a program comes without all of its code."""
+    if jax.config.jax_compilation_cache_dir is None:
+        yield
+        return
+    used = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    reset_cache()
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", used)
+        reset_cache()
 
 
 def _save(key: str, program: Any) -> None:
@@ -160,112 +188,9 @@ def _weak(array: Any) -> bool:
 
 
 def _alone(leaf: Any) -> bool:
-    """Whether a leaf is a function, or a concrete array that lies where programs run."""
+    """Whether a leaf is static, or a concrete array that lies where programs run."""
     if isinstance(leaf, jax.core.Tracer):
         return False
     if isinstance(leaf, jax.Array):
         return leaf.devices() == {jax.devices()[0]}
-    return isinstance(leaf, np.ndarray | np.generic) or callable(leaf)
-
-
-# Keys.
-
-
-def _key(program: Kept, tree: Any, about: Sequence, settings: tuple) -> str:
-    """The key of a program.
-
-    Raises:
-        _Unkeyed: it has none.
-    """
-    if any(getattr(jax.config, name, None) for name in WATCHED):
-        raise _Unkeyed
-    leaves = [told(x) if callable(x) else str(x) for x in about]
-    text = repr((told(program), _of_tree(tree), leaves, settings, fingerprint()))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _of_tree(tree: Any) -> str:
-    node = tree.node_data()
-    if node is None:
-        return "leaf"
-    return f"{told(node)}[{', '.join(map(_of_tree, tree.children()))}]"
-
-
-def told(value: Any) -> str:
-    """A static value as a text that says all of it, and the same in every process.
-
-    Raises:
-        _Unkeyed: it holds what is not of this package, a user's own function or kind.
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return repr(value)
-    kind = type(value)
-    if kind in (tuple, list):
-        return f"{kind.__name__}({', '.join(map(told, value))})"
-    if isinstance(value, type | types.FunctionType | Kept):
-        name = f"{value.__module__}.{value.__qualname__}"
-        if _ours(value) and "<" not in name:
-            return name
-    elif kind.__module__.partition(".")[0] == "equinox" and "0x" not in repr(value):
-        return repr(value)  # its marks of what is missing
-    elif dataclasses.is_dataclass(value) and _ours(kind):
-        fields = dataclasses.fields(value)
-        return told((kind, *(getattr(value, field.name) for field in fields)))
-    raise _Unkeyed
-
-
-def _ours(value: Any) -> bool:
-    return value.__module__.partition(".")[0] in (PACKAGE, "builtins")
-
-
-def _settings() -> Iterator[Any]:
-    """JAX's settings that may change a program, of this thread now."""
-    return (getattr(jax.config, name) for name in _names())
-
-
-@functools.cache
-def _names() -> tuple[str, ...]:
-    known = (name for name in sorted(jax.config.values) if hasattr(jax.config, name))
-    return tuple(name for name in known if not any(word in name for word in NO_MATTER))
-
-
-@functools.cache
-def surroundings() -> str:
-    """What a program is made by and for: versions, sources, the processor and the devices."""
-    package = sys.modules[PACKAGE]
-    versions = [each.__version__ for each in (package, jax, jaxlib, eqx, np)]
-    devices = jax.devices()
-    client = devices[0].client
-    return repr((
-        versions, sys.version, _sources(Path(package.__file__).parent), platform.platform(),
-        processor(), client.platform, client.platform_version,
-        [each.device_kind for each in devices], os.environ.get("XLA_FLAGS"),
-    ))  # fmt: skip
-
-
-@functools.cache
-def fingerprint() -> str:
-    """`surroundings`, as a part of a key."""
-    return hashlib.sha256(surroundings().encode()).hexdigest()
-
-
-def _sources(folder: Path) -> list[tuple[str, int, int]]:
-    """The files of a package, by path, size and time of the last change."""
-    found = ((path, path.stat()) for path in sorted(folder.rglob("*.py")))
-    return [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]
-
-
-def processor() -> str:
-    """What this processor is and can do: a home folder may be shared by several."""
-    told: dict[str, str] = {}
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                name, _, value = line.partition(":")
-                if not name.strip():
-                    break  # the first one
-                told[name.strip()] = value.strip()
-    except OSError:
-        return platform.processor()
-    words = "model name", "flags", "Features", "CPU implementer", "CPU part", "isa"
-    return repr([told.get(word) for word in words])
+    return _is_array(leaf) or not isinstance(leaf, float | complex)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..._files import cache, programs
+from ..._files import cache, keys
 from ...parameters.checks import float_array, is_traced, require
 from .base import AbstractActivation, Constants, Smooth, floats, split
 
@@ -153,7 +153,7 @@ def _kept(name, function):
     """A table of ours, which is kept between processes. Of a user's function nobody knows."""
     from . import table
 
-    key = f"{name}-{programs.fingerprint()}"
+    key = f"{name}-{keys.fingerprint()}"
     if content := cache.load(key):
         return table.read(content)
     built = table.build(function)
