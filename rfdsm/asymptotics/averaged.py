@@ -37,9 +37,9 @@ from .._numerics.absent import ABSENT
 from ..ingredients.filters import both_halves
 from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
-from . import branch, corners
+from . import branch, corners, one_atom
 from .equations import OnePointEquations
-from .scalars import Image, Source, State
+from .scalars import Image, Linear, Source, State, average
 
 
 class AveragedEquations(OnePointEquations):
@@ -76,14 +76,13 @@ class AveragedEquations(OnePointEquations):
         """∫ρ f = Σ_k w_k f(σ_k)."""
         return jnp.sum(self.weights * values)
 
-    def powers(self, values: Float[Array, " k"]) -> tuple[Any, Any, Any]:
-        """∫ρ f, ∫ρ σ f, ∫ρ σ² f."""
-        linear = self.eigenvalues * values
-        return (
-            self.average(values),
-            self.average(linear),
-            self.average(self.eigenvalues * linear),
-        )
+    def moments(self, left: State, right: State) -> tuple[Any, Any, Any, Any]:
+        """∫ρ σ^k D_L D_R for k = 0..3: all that a pair of points needs of the directions."""
+        values, found = self.weights * left.D, []
+        for _ in range(4):
+            found.append(jnp.sum(values * right.D))
+            values = values * self.eigenvalues
+        return tuple(found)
 
     def image(self, data: Any, noise: Any) -> Image:
         """τ of c_x times `data` and c_z times `noise`."""
@@ -95,40 +94,47 @@ class AveragedEquations(OnePointEquations):
     def null(self) -> Any:
         return self.denoising.null(self.average(self.eigenvalues))
 
-    def linear_mean(self, u: Float[Array, ""]) -> Float[Array, " k"]:
+    def linear_mean(self, u: Float[Array, ""]) -> Linear:
         """t(σ) = b²(a²σ + u h)."""
-        return self.linear_data * self.eigenvalues + u * self.linear_noise
+        return Linear(u * self.linear_noise, self.linear_data)
 
     def isotropic_mean(self, u: Float[Array, ""]) -> Float[Array, ""]:
         """v² + u s²."""
         return self.shared + u * self.fresh
 
-    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, "3"]:
-        r"""Unknowns from which Newton converges everywhere (docs/theory.md section 13).
+    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> tuple[Array, int]:
+        """Unknowns from which Newton converges everywhere (docs/theory.md section 13).
 
-        With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are
-        linear in q, and the trace identity is bounded by two quadratics in q:
-
-            λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
-            λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
-
-        The larger root is the start. At complex λ it is that of |λ|, turned.
+        E0 = c0 q and E1 = c1 q with D frozen, and q from `one_atom.larger_root`; of one atom
+        the root itself, by steps of its own. At complex λ what they are at |λ|, turned.
         """
         if jnp.iscomplexobj(lam):
-            return branch.turned(self.start(jnp.abs(lam), u), lam)
-        ratio, tiny = self.ratio, jnp.finfo(jnp.result_type(lam)).tiny
-        t = self.linear_mean(u)
-        spread = 1 - u
+            return branch.turned(self._guess(jnp.abs(lam), u), lam), 0
+        if not self.of_one_atom:
+            return self._guess(lam, u), 0
+        x = self.scalars(u)
+        q, G = one_atom.near(lam, x)
+        E0, E1 = x.weight * x.t * G + x.B0 * q, x.weight * x.H * G + x.B1 * q
+        return jnp.stack([E0, E1, q]), self.fixed_steps
+
+    @property
+    def of_one_atom(self) -> bool:
+        """Whether the data have one eigenvalue."""
+        return self.eigenvalues.shape == (1,)
+
+    def scalars(self, u: Float[Array, ""]) -> one_atom.Scalars:
+        """What the equations of one atom are made of."""
+        t, isotropic = self.linear_mean(u)(self.eigenvalues[0]), self.isotropic_mean(u)
+        ratios = self.ratio, self.psi_p, self.weights[0]
+        return one_atom.Scalars(u, *ratios, t, self.linear_noise, isotropic, self.fresh)
+
+    def _guess(self, lam, u) -> Float[Array, "3"]:
+        t, noise = self.linear_mean(u)(self.eigenvalues), (1 - u) * self.linear_noise
         x = lam + self.shared + self.fresh
-        D = x / (x + self.psi_p * (t + spread * self.linear_noise))
+        D = x / (x + self.psi_p * (t + noise))
         c0 = self.average(t * D) + self.isotropic_mean(u)
         c1 = self.linear_noise * self.average(D) + self.fresh
-        rest = lam + spread * c1
-        q_mean = _positive_root(rest * ratio * c0, rest + c0 - ratio * c0, 1.0)
-        room = jnp.maximum(1 - 1 / ratio, 0)
-        steep = u * ratio * c1
-        q_contrast = _positive_root(lam * steep, rest - room * steep, room)
-        q = jnp.maximum(jnp.maximum(q_mean, q_contrast), tiny)
+        q = one_atom.larger_root(lam, u, self.ratio, c0, c1)
         state = self.state(jnp.stack([c0 * q, c1 * q, q]), lam, u)
         return jnp.stack([state.E0_map, state.E1_map, q])
 
@@ -138,8 +144,11 @@ class AveragedEquations(OnePointEquations):
         i0 = 1 / (1 + self.ratio * E0)
         i1 = 1 / (1 + u * self.ratio * E1)
         t, spread = self.linear_mean(u), 1 - u
-        D = 1 / (1 + self.psi_p * q * (t * i0 + spread * self.linear_noise * i1))
-        powers = mass, of_data, _ = self.powers(D)
+        Y = t.times(i0) + Linear(spread * self.linear_noise * i1)
+        D = 1 / (1 + self.psi_p * q * Y(self.eigenvalues))
+        powers = mass, of_data, _ = tuple(
+            self.average(self.eigenvalues**k * D) for k in range(3)
+        )
         data, noise = self.linear_data * of_data, self.linear_noise * mass
         alpha, eta = u * i0 + spread * i1, self.ratio * q * (data + self.shared)
         coupling = tuple(self.psi_p * q * (self.linear_noise * power) for power in powers)
@@ -153,6 +162,7 @@ class AveragedEquations(OnePointEquations):
             i0=i0,
             i1=i1,
             D=D,
+            powers=powers,
             lam=lam,
             u=u,
             E0_map=q * (data + u * noise + self.isotropic_mean(u)),
@@ -181,11 +191,11 @@ class AveragedEquations(OnePointEquations):
         # Section 4's own equations, with 1/q = x + ∫ρYD.
         t, spread = self.linear_mean(state.u), 1 - state.u
         x = state.lam + self.isotropic_mean(state.u) * state.i0 + spread * self.fresh * state.i1
-        Y = t * state.i0 + spread * self.linear_noise * state.i1
+        Y = t.times(state.i0) + Linear(spread * self.linear_noise * state.i1)
         ratios = (
             state.E0_map / state.E0,
             state.E1_map / state.E1,
-            state.q * (x + self.average(Y * state.D)),
+            state.q * (x + average(state.powers, Y)),
         )
         return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
 
@@ -246,16 +256,6 @@ class AveragedEquations(OnePointEquations):
         mean_score = self.linear_noise / noising.h * gain * total - self.denoising.tilt
         bias2 = self.average(noised * (1 / noised - mean_score) ** 2)
         return score_error, bias2
-
-
-def _positive_root(A, B, C):
-    """The positive root of A x² + B x = C (A, C >= 0), by the branch that does not cancel."""
-    root = jnp.sqrt(B * B + 4 * A * C)
-    falling = B < 0
-    safe_A = jnp.where(falling, A, 1)  # A = 0 occurs with B > 0 only
-    return jnp.where(
-        falling, (root - B) / (2 * safe_A), 2 * C / jnp.where(falling, 1, B + root)
-    )
 
 
 def _log_ratio(x, y):

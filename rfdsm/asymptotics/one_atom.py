@@ -1,0 +1,153 @@
+r"""Newton for data of one eigenvalue at λ > 0, arranged for speed (docs/theory.md section 13).
+
+With G = qD for the second unknown, E0 = A0 G + B0 q and E1 = A1 G + B1 q are linear in the two:
+A0 = t, B0 = v² + u s², A1 = b²h, B1 = s². The equations are
+
+    λq + E0 i0 + (1-u) E1 i1 = 1,      G (1 + ψ_p q Y) = q,      Y = t i0 + (1-u) b²h i1.
+
+In (ln q, ln G) each entry of the Jacobian has one sign, and it and its determinant are sums of
+positive terms. Over batches XLA runs a loop that carries one array, q and G as one complex
+number, seven times as fast as one that carries two.
+
+The corners between two points (`corners`, of one network) solve the same system of two, with
+i0_L i0_R and i1_L i1_R in place of squares.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+STEPS = 7  # of 10^6 points of the box in `equivalent` six leave some
+
+
+class Scalars(NamedTuple):
+    """What the equations are made of; `weight` is the atom's, 1 but in derivatives."""
+
+    u: Any
+    ratio: Any
+    psi_p: Any
+    weight: Any
+    t: Any
+    H: Any
+    B0: Any
+    B1: Any
+
+
+class System(NamedTuple):
+    """The matrix [[q_q, q_G], [-G_q, G_G]], of entries that are not negative."""
+
+    q_q: Any
+    q_G: Any
+    G_q: Any
+    G_G: Any
+
+    def solve(self, of_trace: Any, of_G: Any) -> tuple[Any, Any]:
+        """Relative changes (of q, of G) for these right-hand sides."""
+        scale = 1 / (self.q_q * self.G_G + self.q_G * self.G_q)
+        return (
+            (of_trace * self.G_G - self.q_G * of_G) * scale,
+            (self.q_q * of_G + of_trace * self.G_q) * scale,
+        )
+
+
+def near(lam: Any, x: Scalars) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """(q, G) after the fixed steps."""
+    q, G = _start(lam, x)
+    z = jax.lax.fori_loop(0, STEPS, lambda _, z: _step(z, lam, x), jax.lax.complex(q, G))
+    return z.real, z.imag
+
+
+def corners(x: Scalars, left: Any, right: Any, trace: Any, Y: Any) -> tuple[Any, Any, Any]:
+    """Corners of E0, E1 and, relative to the left's, of G between two points' states.
+
+    Args:
+        trace: what the source adds to the trace; Y: to Y.
+    """
+    q, width = left.q, x.psi_p * right.q
+    parts = tG, HG, B0q, B1q = _parts(x, q, q * left.D[0])
+    mean, contrast = left.i0 * right.i0, (1 - x.u) * left.i1 * right.i1
+    system = _system(x, left.lam * q, width, mean, contrast, parts)
+    of_q, of_G = system.solve(-trace, -width * Y)
+    return tG * of_G + B0q * of_q, HG * of_G + B1q * of_q, of_G
+
+
+def _parts(x: Scalars, q, G):
+    """Of E0 = tG + B0q and E1 = HG + B1q."""
+    return x.t * (x.weight * G), x.H * (x.weight * G), x.B0 * q, x.B1 * q
+
+
+def _system(x: Scalars, of_lam, width, mean, contrast, parts) -> System:
+    """Of the trace, and of G (1 + ψ_p q Y)/q times that bracket, in the logs of q and G.
+
+    Args:
+        of_lam: λq. width: ψ_p q. mean, contrast: i0² and (1-u) i1². parts: of E0 and E1.
+    """
+    tG, HG, B0q, B1q = parts
+    k0, k1 = width * x.t * mean, width * x.H * contrast
+    G_q = 1 + x.ratio * (k0 * B0q + x.u * k1 * B1q)
+    q_q, q_G = of_lam + mean * B0q + contrast * B1q, mean * tG + contrast * HG
+    return System(q_q, q_G, G_q, G_q + k0 + k1)
+
+
+def _start(lam, x: Scalars):
+    r"""(q, G) from which the fixed steps converge everywhere.
+
+    With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are linear in q,
+    and the trace identity is bounded by two quadratics in q:
+
+        λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
+        λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
+
+    The larger root is the start.
+    """
+    spread = 1 - x.u
+    X = lam + x.B0 + spread * x.B1
+    D = X / (X + x.psi_p * (x.t + spread * x.H))
+    c0, c1 = x.weight * x.t * D + x.B0, x.weight * x.H * D + x.B1
+    q = larger_root(lam, x.u, x.ratio, c0, c1)
+    i0, i1 = 1 / (1 + x.ratio * c0 * q), 1 / (1 + x.u * x.ratio * c1 * q)
+    return q, q / (1 + x.psi_p * q * (x.t * i0 + spread * x.H * i1))
+
+
+def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
+    """One Newton step in the logs, taken as (1 + step/8)^8."""
+    q, G, spread = z.real, z.imag, 1 - x.u
+    parts = tG, HG, B0q, B1q = _parts(x, q, G)
+    of_mean, of_contrast = 1 + x.ratio * (tG + B0q), 1 + x.u * x.ratio * (HG + B1q)
+    both = 1 / (of_mean * of_contrast)  # one division for i0 and i1
+    i0, i1 = of_contrast * both, of_mean * both
+    of_lam, width = lam * q, x.psi_p * q
+    inverse_D = 1 + width * (x.t * i0 + spread * x.H * i1)
+    trace = of_lam + (tG + B0q) * i0 + spread * (HG + B1q) * i1 - 1
+    of_G = (G * inverse_D / q - 1) * inverse_D
+    system = _system(x, of_lam, width, i0 * i0, spread * i1 * i1, parts)
+    of_q, of_G = system.solve(-trace, -of_G)
+    return jax.lax.complex(q * _eighth_power(1 + of_q / 8), G * _eighth_power(1 + of_G / 8))
+
+
+def larger_root(lam, u, ratio, c0, c1):
+    """The larger of the two quadratics' roots q, where E0 = c0 q and E1 = c1 q; above 0."""
+    spread = 1 - u
+    rest = lam + spread * c1
+    of_mean = _positive_root(rest * ratio * c0, rest + c0 - ratio * c0, 1.0)
+    room = jnp.maximum(1 - 1 / ratio, 0)
+    steep = u * ratio * c1
+    of_contrast = _positive_root(lam * steep, rest - room * steep, room)
+    tiny = jnp.finfo(jnp.result_type(lam)).tiny
+    return jnp.maximum(jnp.maximum(of_mean, of_contrast), tiny)
+
+
+def _positive_root(A, B, C):
+    """The positive root of A x² + B x = C (A, C >= 0), by the branch that does not cancel."""
+    root = jnp.sqrt(B * B + 4 * A * C)
+    falling = B < 0
+    safe_A = jnp.where(falling, A, 1)  # A = 0 occurs with B > 0 only
+    return jnp.where(
+        falling, (root - B) / (2 * safe_A), 2 * C / jnp.where(falling, 1, B + root)
+    )
+
+
+def _eighth_power(x):
+    return jnp.square(jnp.square(jnp.square(x)))
