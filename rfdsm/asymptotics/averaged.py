@@ -28,6 +28,7 @@ Besides, the law of the data is known here, and with it the true score and the m
 one: score_error, bias2 and variance follow.
 """
 
+from functools import reduce
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -102,20 +103,13 @@ class AveragedEquations(OnePointEquations):
         """v² + u s²."""
         return self.shared + u * self.fresh
 
-    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> tuple[Array, int]:
-        """Unknowns from which Newton converges everywhere (docs/theory.md section 13).
-
-        E0 = c0 q and E1 = c1 q with D frozen, and q from `one_atom.larger_root`; of one atom
-        the root itself, by steps of its own. At complex λ what they are at |λ|, turned.
-        """
-        if jnp.iscomplexobj(lam):
-            return branch.turned(self._guess(jnp.abs(lam), u), lam), 0
-        if not self.of_one_atom:
-            return self._guess(lam, u), 0
+    def root(self, lam, u) -> tuple[Array, Array] | None:
+        if not self.of_one_atom or jnp.iscomplexobj(lam):
+            return None
         x = self.scalars(u)
-        q, G = one_atom.near(lam, x)
+        q, G, steps = one_atom.root(lam, x)
         E0, E1 = x.weight * x.t * G + x.B0 * q, x.weight * x.H * G + x.B1 * q
-        return jnp.stack([E0, E1, q]), self.fixed_steps
+        return jnp.stack([E0, E1, q]), steps
 
     @property
     def of_one_atom(self) -> bool:
@@ -128,7 +122,14 @@ class AveragedEquations(OnePointEquations):
         ratios = self.ratio, self.psi_p, self.weights[0]
         return one_atom.Scalars(u, *ratios, t, self.linear_noise, isotropic, self.fresh)
 
-    def _guess(self, lam, u) -> Float[Array, "3"]:
+    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, "3"]:
+        """Unknowns from which Newton converges everywhere (docs/theory.md section 13).
+
+        E0 = c0 q and E1 = c1 q with D frozen, and q from `one_atom.larger_root`. At complex λ
+        what they are at |λ|, turned.
+        """
+        if jnp.iscomplexobj(lam):
+            return branch.turned(self.start(jnp.abs(lam), u), lam)
         t, noise = self.linear_mean(u)(self.eigenvalues), (1 - u) * self.linear_noise
         x = lam + self.shared + self.fresh
         D = x / (x + self.psi_p * (t + noise))
@@ -197,7 +198,10 @@ class AveragedEquations(OnePointEquations):
             state.E1_map / state.E1,
             state.q * (x + average(state.powers, Y)),
         )
-        return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
+        # The largest of their |log|s, by one logarithm.
+        return jnp.log(
+            jnp.maximum(reduce(jnp.maximum, ratios), 1 / reduce(jnp.minimum, ratios))
+        )
 
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual

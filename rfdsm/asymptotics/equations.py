@@ -32,13 +32,14 @@ class OnePointEquations(eqx.Module):
         """The loss of no read-out, c_x² E|x|²/d + c_z²."""
 
     @abc.abstractmethod
-    def start(
-        self, lam: Float[Array, ""], u: Float[Array, ""]
-    ) -> tuple[Float[Array, " k"], int]:
-        """(unknowns from which Newton converges, how many of the fixed steps are behind them).
+    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, " k"]:
+        """Unknowns from which Newton converges, at λ > 0 and u = 1/m in [0, 1]."""
 
-        At λ > 0, or complex, and u = 1/m in [0, 1].
-        """
+    def root(
+        self, lam: Float[Array, ""], u: Float[Array, ""]
+    ) -> tuple[Float[Array, " k"], Any] | None:
+        """(unknowns, Newton steps) of equations with a way of their own; None: no such."""
+        return None
 
     @abc.abstractmethod
     def state(self, unknowns: Float[Array, " k"], lam, u) -> Any:

@@ -67,7 +67,8 @@ def solve_unknowns(
     At λ > 0, or complex above the real axis, and u = 1/m in [0, 1]. Whether the unknowns solve
     the equations is for `mismatch` to say.
     """
-    return _finished(equations, lam, u, *equations.start(lam, u))
+    found = equations.root(lam, u)
+    return found or _finished(equations, lam, u, equations.start(lam, u))
 
 
 def solve_turning(
@@ -98,7 +99,7 @@ def _turning(gaps: np.ndarray, steps: int):
             return _steps(equations, turned, u, unknowns, steps), None
 
         first = arguments[0]
-        start = _steps(equations, first, u, equations.start(first, u)[0], FIRST_STEPS)
+        start = _steps(equations, first, u, equations.start(first, u), FIRST_STEPS)
         near, _ = jax.lax.scan(turn, start, arguments)
         return _finished(equations, lam, u, near)
 
@@ -110,16 +111,14 @@ _turned, _turned_carefully = _turning(TURNS, 3), _turning(CAREFUL_TURNS, 6)
 
 def _steps(equations, lam, u, unknowns, count: int):
     """The unknowns after `count` Newton steps, without a look at the residual."""
-    if not count:
-        return unknowns
     # The carry is one array: XLA runs a loop over several seven times slower.
     return jax.lax.fori_loop(0, count, lambda _, X: _step(equations, lam, u, X), unknowns)
 
 
-def _finished(equations, lam, u, unknowns, taken: int = 0):
+def _finished(equations, lam, u, unknowns):
     """(unknowns, steps) after the fixed steps, and `MORE_STEPS` at most as needed."""
     count = equations.fixed_steps
-    unknowns = _steps(equations, lam, u, unknowns, count - taken)
+    unknowns = _steps(equations, lam, u, unknowns, count)
 
     def unfinished(carry):
         unknowns, taken = carry

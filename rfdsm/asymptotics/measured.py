@@ -116,7 +116,7 @@ class MeasuredEquations(OnePointEquations):
         _, matrix = self._on_diagonals(self.diagonals(), unknowns, lam, u)
         never, none = jnp.zeros_like(jnp.abs(lam)), jnp.zeros((), int)
         first = (unknowns, residual(unknowns), matrix, never, none)
-        return jax.lax.while_loop(gaining, quick_step, first)[0], 0
+        return jax.lax.while_loop(gaining, quick_step, first)[0]
 
     def _diagonal_root(self, lam, u):
         """The unknowns of the equations with the diagonals alone."""
