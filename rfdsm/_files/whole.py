@@ -29,7 +29,7 @@ def whole_file(path: Path | str, told: bool = True) -> Iterator[Path]:
     try:
         yield folder / path.name
         (folder / path.name).replace(path)
-        if told:
+        if told and path not in WRITTEN:
             WRITTEN.append(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from .._files.points import SUFFIXES
 from .console import show_warning
 
 
@@ -37,4 +36,6 @@ def renewed(arguments: list[str]) -> list[str]:
 
 def _ends(rest: list[str]) -> bool:
     """Whether an option stands without a text: an option, the data or nothing comes next."""
+    from .._files.points import SUFFIXES
+
     return not rest or rest[-1].startswith("-") or Path(rest[-1]).suffix.lower() in SUFFIXES
