@@ -149,7 +149,8 @@ def test_every_help_has_an_example_ranges_and_meanings(capsys, monkeypatch, comm
     code, out, _ = call(capsys, command, "--help")
     text = " ".join(out.split())
     assert code == 0 and "Usage: rfdsm " in text and "…" not in out
-    assert f"\n    rfdsm {import_module(f"rfdsm.cli.{command}").EXAMPLE}\n" in out  # on one line, to be copied
+    line = import_module(f"rfdsm.cli.{command}").EXAMPLE  # one, to be copied
+    assert f"\n    rfdsm {line}\n" in out
     example = text.partition("Example: rfdsm ")[2].split()
     parser = typer.main.get_command(app.app).get_command(None, example[0])
     parser.make_context(example[0], example[1:])

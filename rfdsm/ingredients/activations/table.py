@@ -14,7 +14,6 @@ Both, and T, are divided by the power of Γ with which they vanish at small Γ, 
 constants are relatively accurate too.
 """
 
-import io
 import itertools
 import math
 from collections.abc import Callable
@@ -83,21 +82,6 @@ class Table(NamedTuple):
     lines: np.ndarray
     error: np.ndarray
     powers: Powers
-
-
-def written(table: Table) -> bytes:
-    """A table as bytes, which `read` reads back."""
-    with io.BytesIO() as file:
-        np.savez(file, allow_pickle=False, **table._asdict())
-        return file.getvalue()
-
-
-def read(content: bytes) -> Table:
-    """The table that was `written`."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        gamma, shared, jumps = found["powers"].tolist()
-        powers = Powers(gamma, shared, bool(jumps))
-        return Table(found["plane"], found["lines"], found["error"], powers)
 
 
 # In JAX.

@@ -1,6 +1,7 @@
 """Activations without a closed form: their constants come from a table, built at first use."""
 
 import functools
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -155,9 +156,14 @@ def _kept(name, function):
 
     key = f"{name}-{keys.fingerprint()}"
     if content := cache.load(key):
-        return table.read(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as found:
+            arrays = [found[each] for each in table.Table._fields]
+        gamma, shared, jumps = arrays.pop().tolist()
+        return table.Table(*arrays, table.Powers(gamma, shared, bool(jumps)))
     built = table.build(function)
-    cache.save(key, table.written(built))
+    with io.BytesIO() as file:
+        np.savez(file, allow_pickle=False, **built._asdict())
+        cache.save(key, file.getvalue())
     return built
 
 
