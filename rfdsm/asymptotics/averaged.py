@@ -35,6 +35,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
+from .._numerics.linalg import product
 from ..ingredients.filters import both_halves
 from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
@@ -79,11 +80,10 @@ class AveragedEquations(OnePointEquations):
 
     def moments(self, left: State, right: State) -> tuple[Any, Any, Any, Any]:
         """∫ρ σ^k D_L D_R for k = 0..3: all that a pair of points needs of the directions."""
-        values, found = self.weights * left.D, []
-        for _ in range(4):
-            found.append(jnp.sum(values * right.D))
-            values = values * self.eigenvalues
-        return tuple(found)
+        powers = jnp.cumprod(jnp.stack([self.weights, *[self.eigenvalues] * 3]), axis=0)
+        if jnp.iscomplexobj(left.D):  # of many nodes: a matrix product for all pairs
+            return tuple(product(power * left.D, right.D) for power in powers)
+        return tuple(jnp.sum(power * left.D * right.D) for power in powers)
 
     def image(self, data: Any, noise: Any) -> Image:
         """τ of c_x times `data` and c_z times `noise`."""
