@@ -28,18 +28,20 @@ Besides, the law of the data is known here, and with it the true score and the m
 one: score_error, bias2 and variance follow.
 """
 
+from functools import reduce
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
+from .._numerics.linalg import product
 from ..ingredients.filters import both_halves
 from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
-from . import branch, corners
+from . import branch, corners, one_atom
 from .equations import OnePointEquations
-from .scalars import Image, Source, State
+from .scalars import Image, Linear, Source, State, average
 
 
 class AveragedEquations(OnePointEquations):
@@ -76,14 +78,12 @@ class AveragedEquations(OnePointEquations):
         """∫ρ f = Σ_k w_k f(σ_k)."""
         return jnp.sum(self.weights * values)
 
-    def powers(self, values: Float[Array, " k"]) -> tuple[Any, Any, Any]:
-        """∫ρ f, ∫ρ σ f, ∫ρ σ² f."""
-        linear = self.eigenvalues * values
-        return (
-            self.average(values),
-            self.average(linear),
-            self.average(self.eigenvalues * linear),
-        )
+    def moments(self, left: State, right: State) -> tuple[Any, Any, Any, Any]:
+        """∫ρ σ^k D_L D_R for k = 0..3: all that a pair of points needs of the directions."""
+        powers = jnp.cumprod(jnp.stack([self.weights, *[self.eigenvalues] * 3]), axis=0)
+        if jnp.iscomplexobj(left.D):  # of many nodes: a matrix product for all pairs
+            return tuple(product(power * left.D, right.D) for power in powers)
+        return tuple(jnp.sum(power * left.D * right.D) for power in powers)
 
     def image(self, data: Any, noise: Any) -> Image:
         """τ of c_x times `data` and c_z times `noise`."""
@@ -95,40 +95,47 @@ class AveragedEquations(OnePointEquations):
     def null(self) -> Any:
         return self.denoising.null(self.average(self.eigenvalues))
 
-    def linear_mean(self, u: Float[Array, ""]) -> Float[Array, " k"]:
+    def linear_mean(self, u: Float[Array, ""]) -> Linear:
         """t(σ) = b²(a²σ + u h)."""
-        return self.linear_data * self.eigenvalues + u * self.linear_noise
+        return Linear(u * self.linear_noise, self.linear_data)
 
     def isotropic_mean(self, u: Float[Array, ""]) -> Float[Array, ""]:
         """v² + u s²."""
         return self.shared + u * self.fresh
 
+    def root(self, lam, u) -> tuple[Array, Array] | None:
+        if not self.of_one_atom or jnp.iscomplexobj(lam):
+            return None
+        x = self.scalars(u)
+        q, G, steps = one_atom.root(lam, x)
+        E0, E1 = x.weight * x.t * G + x.B0 * q, x.weight * x.H * G + x.B1 * q
+        return jnp.stack([E0, E1, q]), steps
+
+    @property
+    def of_one_atom(self) -> bool:
+        """Whether the data have one eigenvalue."""
+        return self.eigenvalues.shape == (1,)
+
+    def scalars(self, u: Float[Array, ""]) -> one_atom.Scalars:
+        """What the equations of one atom are made of."""
+        t, isotropic = self.linear_mean(u)(self.eigenvalues[0]), self.isotropic_mean(u)
+        ratios = self.ratio, self.psi_p, self.weights[0]
+        return one_atom.Scalars(u, *ratios, t, self.linear_noise, isotropic, self.fresh)
+
     def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, "3"]:
-        r"""Unknowns from which Newton converges everywhere (docs/theory.md section 13).
+        """Unknowns from which Newton converges everywhere (docs/theory.md section 13).
 
-        With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are
-        linear in q, and the trace identity is bounded by two quadratics in q:
-
-            λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
-            λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
-
-        The larger root is the start. At complex λ it is that of |λ|, turned.
+        E0 = c0 q and E1 = c1 q with D frozen, and q from `one_atom.larger_root`. At complex λ
+        what they are at |λ|, turned.
         """
         if jnp.iscomplexobj(lam):
             return branch.turned(self.start(jnp.abs(lam), u), lam)
-        ratio, tiny = self.ratio, jnp.finfo(jnp.result_type(lam)).tiny
-        t = self.linear_mean(u)
-        spread = 1 - u
+        t, noise = self.linear_mean(u)(self.eigenvalues), (1 - u) * self.linear_noise
         x = lam + self.shared + self.fresh
-        D = x / (x + self.psi_p * (t + spread * self.linear_noise))
+        D = x / (x + self.psi_p * (t + noise))
         c0 = self.average(t * D) + self.isotropic_mean(u)
         c1 = self.linear_noise * self.average(D) + self.fresh
-        rest = lam + spread * c1
-        q_mean = _positive_root(rest * ratio * c0, rest + c0 - ratio * c0, 1.0)
-        room = jnp.maximum(1 - 1 / ratio, 0)
-        steep = u * ratio * c1
-        q_contrast = _positive_root(lam * steep, rest - room * steep, room)
-        q = jnp.maximum(jnp.maximum(q_mean, q_contrast), tiny)
+        q = one_atom.larger_root(lam, u, self.ratio, c0, c1)
         state = self.state(jnp.stack([c0 * q, c1 * q, q]), lam, u)
         return jnp.stack([state.E0_map, state.E1_map, q])
 
@@ -138,8 +145,11 @@ class AveragedEquations(OnePointEquations):
         i0 = 1 / (1 + self.ratio * E0)
         i1 = 1 / (1 + u * self.ratio * E1)
         t, spread = self.linear_mean(u), 1 - u
-        D = 1 / (1 + self.psi_p * q * (t * i0 + spread * self.linear_noise * i1))
-        powers = mass, of_data, _ = self.powers(D)
+        Y = t.times(i0) + Linear(spread * self.linear_noise * i1)
+        D = 1 / (1 + self.psi_p * q * Y(self.eigenvalues))
+        powers = mass, of_data, _ = tuple(
+            self.average(self.eigenvalues**k * D) for k in range(3)
+        )
         data, noise = self.linear_data * of_data, self.linear_noise * mass
         alpha, eta = u * i0 + spread * i1, self.ratio * q * (data + self.shared)
         coupling = tuple(self.psi_p * q * (self.linear_noise * power) for power in powers)
@@ -153,6 +163,7 @@ class AveragedEquations(OnePointEquations):
             i0=i0,
             i1=i1,
             D=D,
+            powers=powers,
             lam=lam,
             u=u,
             E0_map=q * (data + u * noise + self.isotropic_mean(u)),
@@ -181,17 +192,20 @@ class AveragedEquations(OnePointEquations):
         # Section 4's own equations, with 1/q = x + ∫ρYD.
         t, spread = self.linear_mean(state.u), 1 - state.u
         x = state.lam + self.isotropic_mean(state.u) * state.i0 + spread * self.fresh * state.i1
-        Y = t * state.i0 + spread * self.linear_noise * state.i1
+        Y = t.times(state.i0) + Linear(spread * self.linear_noise * state.i1)
         ratios = (
             state.E0_map / state.E0,
             state.E1_map / state.E1,
-            state.q * (x + self.average(Y * state.D)),
+            state.q * (x + average(state.powers, Y)),
         )
-        return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
+        # The largest of their |log|s, by one logarithm.
+        return jnp.log(
+            jnp.maximum(reduce(jnp.maximum, ratios), 1 / reduce(jnp.minimum, ratios))
+        )
 
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual
-        return jnp.stack(corners.linear_solve(self, state, state, (mean, contrast, -trace)))
+        return jnp.stack(corners.linear_system(self, state, state)(mean, contrast, -trace))
 
     def response(self, state: State) -> State:
         return state
@@ -227,9 +241,9 @@ class AveragedEquations(OnePointEquations):
         taken = right.image, left.image
         return Source(zero, zero, zero, mean, zero, *taken, contrast, own)
 
-    def corner(self, left, right, source, shared=ALL, other=None) -> Array:
+    def corners(self, left, right, sources, shared=ALL, other=None) -> list[Array]:
         width = None if other is None else other.psi_p
-        return corners.corner(self, left, right, source, shared, width)
+        return corners.corners(self, left, right, sources, shared, width)
 
     def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
         """Of the score that the output implies: s = -κ_σ y in the mean, -y/σ_t in truth."""
@@ -246,16 +260,6 @@ class AveragedEquations(OnePointEquations):
         mean_score = self.linear_noise / noising.h * gain * total - self.denoising.tilt
         bias2 = self.average(noised * (1 / noised - mean_score) ** 2)
         return score_error, bias2
-
-
-def _positive_root(A, B, C):
-    """The positive root of A x² + B x = C (A, C >= 0), by the branch that does not cancel."""
-    root = jnp.sqrt(B * B + 4 * A * C)
-    falling = B < 0
-    safe_A = jnp.where(falling, A, 1)  # A = 0 occurs with B > 0 only
-    return jnp.where(
-        falling, (root - B) / (2 * safe_A), 2 * C / jnp.where(falling, 1, B + root)
-    )
 
 
 def _log_ratio(x, y):

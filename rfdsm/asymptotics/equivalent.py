@@ -67,7 +67,8 @@ def solve_unknowns(
     At λ > 0, or complex above the real axis, and u = 1/m in [0, 1]. Whether the unknowns solve
     the equations is for `mismatch` to say.
     """
-    return _finished(equations, lam, u, equations.start(lam, u))
+    found = equations.root(lam, u)
+    return found or _finished(equations, lam, u, equations.start(lam, u))
 
 
 def solve_turning(

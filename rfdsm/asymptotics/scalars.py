@@ -1,11 +1,41 @@
 """What the averaged equations are made of: scalars, and functions of the data's directions."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
+
+
+class Linear(NamedTuple):
+    """A function of the data's directions, constant + slope·σ; either may be `ABSENT`."""
+
+    constant: Any
+    slope: Any = ABSENT
+
+    def __add__(self, other: "Linear") -> "Linear":
+        return Linear(self.constant + other.constant, self.slope + other.slope)
+
+    def __call__(self, eigenvalues: Float[Array, " k"]) -> Float[Array, " k"]:
+        """Its values at the eigenvalues σ."""
+        return self.constant + self.slope * eigenvalues
+
+    def times(self, factor: Any) -> "Linear":
+        """The function times a number."""
+        return Linear(factor * self.constant, factor * self.slope)
+
+
+def average(powers: Sequence[Any], *factors: Linear) -> Any:
+    """∫ρ P of a product of such functions, by the `powers` ∫ρ σ^k P of P(σ)."""
+    coefficients = [1]
+    for factor in factors:
+        constant = [*(each * factor.constant for each in coefficients), ABSENT]
+        slope = [ABSENT, *(each * factor.slope for each in coefficients)]
+        coefficients = [x + y for x, y in zip(constant, slope, strict=True)]
+    terms = zip(coefficients, powers, strict=False)  # powers may be more
+    return sum((each * power for each, power in terms), start=ABSENT)
 
 
 class Image(eqx.Module):
@@ -54,6 +84,7 @@ class State(eqx.Module):
 
     Attributes:
         E0, E1, q: the unknowns, O(1); i0, i1 and D(σ), shape (k,), follow from them.
+        powers: ∫ρ σ^k D for k = 0, 1, 2.
         lam, u: the resolvent argument λ and 1/m they belong to.
         E0_map, E1_map: the right-hand sides of the unknowns' equations.
         eta: (1/n) tr of (U+λ)^{-1} with the part of the features shared by the copies.
@@ -71,6 +102,7 @@ class State(eqx.Module):
     i0: Float[Array, ""]
     i1: Float[Array, ""]
     D: Float[Array, " k"]
+    powers: tuple[Any, Any, Any]
     lam: Float[Array, ""]
     u: Float[Array, ""]
     E0_map: Float[Array, ""]

@@ -1,12 +1,13 @@
 """The road's entry: from a problem to its equations and their errors, with a status."""
 
 import dataclasses
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from .._files.programs import kept
 from .._numerics.absent import ABSENT as NO_DATA
 from .._numerics.derivatives import fixed
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
@@ -55,7 +56,7 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
     return dataclasses.replace(found, errors=dataclasses.replace(found.errors, **unknown))
 
 
-@jax.jit
+@kept
 def _solution(problem: Problem, moments: Any) -> Solution:
     """`solve`, of one network or several."""
     if moments is not None and moments.draws is not None:
@@ -153,12 +154,13 @@ def judged(values: list[Any], *sides: Prepared, domain: Any = ()) -> tuple[Any, 
     Args:
         sides: what the values are of. domain: conditions beside theirs.
     """
-    finite = jnp.all(jnp.isfinite(jnp.stack(values)), axis=0)
+    finite = reduce(jnp.logical_and, map(jnp.isfinite, values))
     needs = [need for side in sides for need in side.needs]
     met = (finite, Status.not_finite), *needs, (holds(domain), Status.invalid_input)
     status = _status(*met, shape=finite.shape)
-    # A product, not a where: its derivative is NaN in both directions.
-    return status, jnp.where(status == Status.success, 1.0, jnp.nan)
+    # A product, not a where: its derivative is NaN in both directions. The root of 1 is there
+    # for XLA, which would make all conditions again for each value they are a factor of.
+    return status, jnp.sqrt(jnp.where(status == Status.success, 1.0, jnp.nan))
 
 
 def averaged_equations(problem: Problem) -> tuple[AveragedEquations, Any]:

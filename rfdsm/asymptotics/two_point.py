@@ -10,7 +10,7 @@ order written,
     (XZ)_o = X_L Z_o + X_o Z_R,          (X^{-1})_o = -X_L^{-1} X_o X_R^{-1},
 
 so the corners of the unknowns solve a small linear system, and that of K follows (the
-equations' `corner`). With the sign of a resolvent's derivative K_C = -K_o; where
+equations' `corners`). With the sign of a resolvent's derivative K_C = -K_o; where
 K = 1 - α + α G α,
 
     K_C = -( -α_o + α_L G_o α_R + α_L G_L α_o + α_o G_R α_R ).
@@ -20,8 +20,7 @@ mixes a point's mean direction with its noiseless part g_i = E_z f: eliminating 
 direction leaves i0 with the extra corner i0_L η_L η_R i0_R and the shared part of the
 features with the cross term 1 - i0_L η_L - η_R i0_R, η = (1/n) tr S_g (U+λ)^{-1}.
 
-K_C is linear in the few numbers that describe C. Its coefficients in them, from one solve
-with the transposed system, serve every C.
+K_C is linear in the few numbers that describe C; the linear system is the same for every C.
 """
 
 from typing import Any
@@ -89,17 +88,4 @@ def two_point(
     equations: OnePointEquations, left: Any, right: Any, sources: tuple[Any, ...]
 ) -> tuple[Inexact[Array, ""], ...]:
     """K_C between two responses for each source C; symmetric in the two, O(1)."""
-    dtype = jnp.result_type(*jax.tree.leaves(left))
-    sources = jax.tree.map(lambda x: x.astype(dtype), sources)
-
-    def functional(source):
-        return -equations.corner(left, right, source)
-
-    slopes = jax.grad(functional, holomorphic=jnp.issubdtype(dtype, jnp.complexfloating))
-    coefficients = slopes(jax.tree.map(jnp.zeros_like, sources[0]))
-
-    def at(source):
-        products = jax.tree.map(lambda c, x: jnp.sum(c * x), coefficients, source)
-        return sum(jax.tree.leaves(products))
-
-    return tuple(at(source) for source in sources)
+    return tuple(-corner for corner in equations.corners(left, right, sources))

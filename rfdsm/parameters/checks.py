@@ -142,3 +142,12 @@ def holds(domain: Iterable[Condition]) -> Any:
 def finite(value: Any) -> Any:
     """`jnp.isfinite`, or NumPy's where that keeps a constant readable inside a jit."""
     return jnp.isfinite(value) if is_traced(value) else np.isfinite(value)
+
+
+def namespace(*values: Any) -> Any:
+    """NumPy, where all of these are its numbers or Python's; `jax.numpy` otherwise.
+
+    The first compiles nothing, and keeps a model's constants readable inside a jit.
+    """
+    on_host = all(isinstance(each, np.ndarray | np.generic | int | float) for each in values)
+    return np if on_host else jnp

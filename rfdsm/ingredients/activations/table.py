@@ -6,13 +6,15 @@ c_k = E ϱ(Γg) He_k(g)/√k! (docs/theory.md section 3),
     μ0 = c_0,   b = c_1/Γ,   T = Σ_{k≥2} c_k²,   v² = Σ_{k≥2} c_k² r^k,   s² = T - v²
 
 `build` runs on the host in NumPy; `evaluate` reads the table in JAX. The table has uniform
-cells in x = log1p(4Γ) and y = asinh(16θ), which stretch small Γ and small θ, and in each a
-polynomial of total degree 9. One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q
-in the others (q = 2, or 3 for an odd ϱ); the one that is not stored is the difference from
-T, which loses nothing there. Both, and T, are divided by the power of Γ with which they
-vanish at small Γ, so that small constants are relatively accurate too.
+cells in x = log1p(4Γ) and y = log1p(16·chord), chord = 2 sin(θ/2) = √(2(1-r)), which stretch
+small Γ and small θ and cost no trigonometry, and in each a polynomial of total degree 9.
+One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q in the others (q = 2, or 3 for
+an odd ϱ); the one that is not stored is the difference from T, which loses nothing there.
+Both, and T, are divided by the power of Γ with which they vanish at small Γ, so that small
+constants are relatively accurate too.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -34,11 +36,11 @@ from .quadrature import (
 
 # The table: 40 x 24 cells of degree 9 leave 1e-14 of tanh's constants from Γ = 0.1 up.
 GAMMA_MAX = 16.0
-STRETCH_GAMMA, STRETCH_ANGLE = 4.0, 16.0
+STRETCH_GAMMA, STRETCH_CHORD = 4.0, 16.0
 X_MAX = math.log1p(STRETCH_GAMMA * GAMMA_MAX)
-Y_MAX = math.asinh(STRETCH_ANGLE * math.pi / 2)
+Y_MAX = math.log1p(STRETCH_CHORD * math.sqrt(2))
 X_CELLS, Y_CELLS = 40, 24
-FRESH_CELLS = 19  # cells in y that hold s² (θ < 0.70, r > 0.77); the others hold v²
+FRESH_CELLS = 19  # cells in y that hold s² (θ < 0.72, r > 0.75); the others hold v²
 DEGREE = 9
 TERMS = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
 
@@ -70,8 +72,8 @@ class Table(NamedTuple):
     """One function's constants, as host arrays.
 
     Attributes:
-        plane: s² or v², scaled: cells (x, y), in each the monomials `TERMS`; flat.
-        lines: μ0, b, T, scaled: cells x, in each three polynomials in x; flat.
+        plane: s² or v², scaled: cells (x, y) in one axis, in each the monomials `TERMS`.
+        lines: μ0, b, T, scaled: cells x, in each three polynomials in x in one axis.
         error: bound on the absolute error of μ0, b, v² and s² in each cell of x.
         powers: the scaling.
     """
@@ -92,42 +94,34 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
         gamma2: Γ² > 0; r: shared/Γ² in [0, 1); one_minus_r: fresh/Γ²; all of one shape.
     """
     gamma = jnp.sqrt(gamma2)
-    theta = jnp.arctan2(jnp.sqrt(one_minus_r * (1 + r)), r)
+    chord = jnp.sqrt(2 * one_minus_r)
     i, u = _locate(jnp.log1p(STRETCH_GAMMA * gamma), X_MAX, X_CELLS)
-    j, v = _locate(jnp.arcsinh(STRETCH_ANGLE * theta), Y_MAX, Y_CELLS)
+    j, v = _locate(jnp.log1p(STRETCH_CHORD * chord), Y_MAX, Y_CELLS)
 
-    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
-    plane = jnp.asarray(table.plane, gamma.dtype)
-    lines = jnp.asarray(table.lines, gamma.dtype)
-    error = jnp.asarray(table.error, gamma.dtype)
-    cell = (i * Y_CELLS + j) * len(TERMS)
-    term = {key: _take(plane, cell + k) for k, key in enumerate(TERMS)}
-    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
-    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
-
-    def line(number):
-        start = (3 * i + number) * (DEGREE + 1)
-        return _horner([_take(lines, start + k) for k in range(DEGREE + 1)], u)
+    (stored,) = _polynomials(table.plane[None], TERMS)(i * Y_CELLS + j, u, v)
+    lines = np.split(table.lines[None], 3, axis=-1)
+    of_lines = (_polynomials(line, TERMS[: DEGREE + 1])(i, 0.0, u) for line in lines)
+    mean, slope, total = (value for (value,) in of_lines)
 
     # Every polynomial ends in a division: XLA duplicates cheap operations into each of their
     # users, divisions not, and then runs each polynomial as one loop. (Ten times faster.)
     powers = table.powers
     growth = gamma**powers.gamma
-    total = growth * (line(2) / (1 + gamma) ** (powers.gamma + 1))
+    total = growth * (total / (1 + gamma) ** (powers.gamma + 1))
     stored = growth * (stored / (1 + gamma) ** (powers.gamma + 1))
     fresh = stored * (jnp.sqrt(one_minus_r) if powers.jumps else one_minus_r)
     shared = stored * r**powers.shared
-    slope = line(1) / (gamma if powers.jumps else 1 + gamma)
+    slope = slope / (gamma if powers.jumps else 1 + gamma)
     holds_fresh = j < FRESH_CELLS
 
     inside = gamma <= GAMMA_MAX
     poison = jnp.where(inside, 1.0, jnp.nan)  # a factor: NaN derivatives in both modes
     return (
-        poison * line(0),
+        poison * mean,
         poison * slope,
         poison * jnp.where(holds_fresh, total - fresh, shared),
         poison * jnp.where(holds_fresh, fresh, total - shared),
-        jnp.where(inside, _take(error, i), jnp.inf),
+        jnp.where(inside, _take(table.error[:, None], i, 0, gamma.dtype), jnp.inf),
     )
 
 
@@ -153,8 +147,58 @@ def _locate(coordinate, end, cells):
     return cell.astype(jnp.int32), 2 * (position - cell) - 1
 
 
-def _take(values, index):
-    return values.at[index].get(mode="promise_in_bounds")
+def _polynomials(tables: np.ndarray, terms: list[tuple[int, int]]) -> Callable:
+    """The cells' polynomials of some tables, as a function (cell, u, v) -> (tables,).
+
+    Their derivatives are polynomials too, of tables of their own: transforming the sums would
+    store all that is on their way.
+
+    Args:
+        tables: (tables, cells, terms). terms: the powers (m, n) of u and v, sorted.
+    """
+    count, cells, _ = tables.shape
+    rows = tables.reshape(-1, len(terms))
+    column = {term: k for k, term in enumerate(terms)}
+
+    @jax.custom_jvp
+    def values(cell, u, v):
+        def of_one(cell):
+            # Coefficients one by one: XLA fuses such gathers into one loop.
+            term = {key: _take(rows, cell, k, v.dtype) for key, k in column.items()}
+            by_u = itertools.groupby(terms, key=lambda key: key[0])
+            return _horner([_horner([term[key] for key in keys], v) for _, keys in by_u], u)
+
+        if count == 1:
+            return of_one(cell)[None]
+        # One after another: XLA would make one loop of all of them and of what follows, too
+        # large to be fused.
+        return jax.lax.map(
+            lambda k: of_one(cell + cells * k), jnp.arange(count, dtype=cell.dtype)
+        )
+
+    @values.defjvp
+    def derivative(primals, tangents):
+        by_u, by_v = np.zeros_like(tables), np.zeros_like(tables)
+        for (m, n), k in column.items():
+            if m:
+                by_u[..., column[m - 1, n]] = m * tables[..., k]
+            if n:
+                by_v[..., column[m, n - 1]] = n * tables[..., k]
+        slopes = [by_u, by_v][terms[-1] == (0, len(terms) - 1) :]  # none in u of a line
+        of_all = _polynomials(np.concatenate([tables, *slopes]), terms)(*primals)
+        found, *slopes = jnp.split(of_all, 1 + len(slopes))
+        changes = zip(slopes, tangents[-len(slopes) :], strict=True)
+        return found, sum(slope * tangent for slope, tangent in changes)
+
+    return values
+
+
+def _take(rows: np.ndarray, row, column: int, dtype):
+    """rows[row, column], with one address for all columns of a row: half the time."""
+    where = jnp.stack([row, jnp.full_like(row, column)])
+    scalar = jax.lax.GatherDimensionNumbers((), (0, 1), (0, 1))
+    rows = jnp.asarray(rows, dtype)
+    return jax.lax.gather(rows, where, scalar, (1, 1), mode="promise_in_bounds")
 
 
 def _horner(coefficients, t):
@@ -198,7 +242,7 @@ def build(function: HostFunction, kinks: tuple[float, ...] = ()) -> Table:
         plane = _fit_plane(_resample(plane, X_PANELS, X_NODES, X_CELLS))
         lines = _fit_lines(_resample(lines, X_PANELS, X_NODES, X_CELLS))
         error = _error_bound(function, kinks, plane, lines, powers)
-        return Table(plane.ravel(), lines.ravel(), error, powers)
+        return Table(plane.reshape(-1, len(TERMS)), lines.reshape(X_CELLS, -1), error, powers)
 
 
 # Coordinates, and polynomials through values at Chebyshev nodes.
@@ -209,7 +253,7 @@ def _gamma(x):
 
 
 def _theta(y):
-    return np.sinh(y) / STRETCH_ANGLE
+    return 2 * np.arcsin(np.expm1(y) / (2 * STRETCH_CHORD))
 
 
 FRESH_THETA = _theta(FRESH_CELLS / Y_CELLS * Y_MAX)
