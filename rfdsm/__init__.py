@@ -9,6 +9,7 @@ import importlib
 __version__ = "0.1.0"
 
 _PUBLIC = {  # names by the modules that they are from
+    "_files.cache": ("enable_cache",),
     "analysis": (
         "Advice",
         "Agreement",

@@ -16,6 +16,8 @@ if not AS_USERS and version("jaxlib").startswith("0.10."):  # others may not kno
     quick = "--xla_cpu_use_fusion_emitters=false"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}".strip()
 
+os.environ.setdefault("RFDSM_CACHE", "off")  # nothing of a user's, and nothing of tests in it
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 

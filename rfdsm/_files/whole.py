@@ -9,23 +9,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 WRITTEN: list[Path] = []  # by this process, whole
+UNFINISHED = ".part-"  # how the folders of what is being written begin
 _unfinished: set[Path] = set()
 
 
 @contextlib.contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def whole_file(path: Path | str, told: bool = True) -> Iterator[Path]:
     """A path to write to, renamed to `path` only when the block ends without an error.
 
     It is in a folder of its own, so that nothing can be written once that is gone.
+
+    Args:
+        path: of the file. told: whether it is one of `WRITTEN`, which a user asked for.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
     _unfinished.add(folder)
     try:
         yield folder / path.name
         (folder / path.name).replace(path)
-        WRITTEN.append(path)
+        if told and path not in WRITTEN:
+            WRITTEN.append(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _unfinished.discard(folder)

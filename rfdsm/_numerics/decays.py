@@ -4,6 +4,7 @@ Quotients such as (1 - e^{-x})/x, guarded at 0, lose their derivatives there and
 nearby; as integrals they are as smooth as they are.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 TERMS = 8  # of the series
-RULE = [  # (node, weight) of the integral over (0, 1); Python's floats keep float32
-    (float(1 + node) / 2, float(weight) / 2)
-    for node, weight in zip(*np.polynomial.legendre.leggauss(12), strict=True)
-]
 
 
 def mean(x: Any) -> Any:
@@ -38,4 +35,11 @@ def series(x: Any) -> Any:
 
 
 def _integral(f: Callable) -> Any:
-    return sum(weight * f(node) for node, weight in RULE)
+    return sum(weight * f(node) for node, weight in _rule())
+
+
+@functools.cache
+def _rule() -> list[tuple[float, float]]:
+    """(node, weight) of the integral over (0, 1); Python's floats keep float32."""
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    return list(zip(((1 + nodes) / 2).tolist(), (weights / 2).tolist(), strict=True))

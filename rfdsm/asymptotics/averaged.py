@@ -35,6 +35,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
+from .._numerics.linalg import product
 from ..ingredients.filters import both_halves
 from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
@@ -79,11 +80,10 @@ class AveragedEquations(OnePointEquations):
 
     def moments(self, left: State, right: State) -> tuple[Any, Any, Any, Any]:
         """∫ρ σ^k D_L D_R for k = 0..3: all that a pair of points needs of the directions."""
-        values, found = self.weights * left.D, []
-        for _ in range(4):
-            found.append(jnp.sum(values * right.D))
-            values = values * self.eigenvalues
-        return tuple(found)
+        powers = jnp.cumprod(jnp.stack([self.weights, *[self.eigenvalues] * 3]), axis=0)
+        if jnp.iscomplexobj(left.D):  # of many nodes: a matrix product for all pairs
+            return tuple(product(power * left.D, right.D) for power in powers)
+        return tuple(jnp.sum(power * left.D * right.D) for power in powers)
 
     def image(self, data: Any, noise: Any) -> Image:
         """τ of c_x times `data` and c_z times `noise`."""
@@ -205,7 +205,7 @@ class AveragedEquations(OnePointEquations):
 
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual
-        return jnp.stack(corners.linear_solve(self, state, state, (mean, contrast, -trace)))
+        return jnp.stack(corners.linear_system(self, state, state)(mean, contrast, -trace))
 
     def response(self, state: State) -> State:
         return state
@@ -241,9 +241,9 @@ class AveragedEquations(OnePointEquations):
         taken = right.image, left.image
         return Source(zero, zero, zero, mean, zero, *taken, contrast, own)
 
-    def corner(self, left, right, source, shared=ALL, other=None) -> Array:
+    def corners(self, left, right, sources, shared=ALL, other=None) -> list[Array]:
         width = None if other is None else other.psi_p
-        return corners.corner(self, left, right, source, shared, width)
+        return corners.corners(self, left, right, sources, shared, width)
 
     def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
         """Of the score that the output implies: s = -κ_σ y in the mean, -y/σ_t in truth."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._files.programs import kept
 from .._numerics.absent import ABSENT as NO_DATA
 from .._numerics.derivatives import fixed
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
@@ -55,7 +56,7 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
     return dataclasses.replace(found, errors=dataclasses.replace(found.errors, **unknown))
 
 
-@jax.jit
+@kept
 def _solution(problem: Problem, moments: Any) -> Solution:
     """`solve`, of one network or several."""
     if moments is not None and moments.draws is not None:

@@ -7,9 +7,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ..errors import INDEPENDENT, Errors, NotConverged, Solution, Status, warn
+from ..errors import INDEPENDENT, Errors, NotConverged, Solution, Status, codes, warn
 from ..parameters.checks import is_traced
 from .problem import Problem
 from .solution import solve
@@ -53,9 +54,9 @@ def require_success(found: Any, problem: Problem) -> None:
     """
     if is_traced(found):
         return
-    failed = jnp.ravel(found.status != Status.success)
+    failed = np.ravel(codes(found.status) != codes(Status.success))
     if failed.any():
-        first = jax.tree.map(lambda s: jnp.ravel(s)[jnp.argmax(failed)], found.status)
+        first = Status(np.ravel(codes(found.status))[np.argmax(failed)])
         u = float(problem.inverse_m)
         m = 1 / u if u > 0 else math.inf
         ratios = f"psi_n = {problem.psi_n:.6g}, psi_p = {problem.psi_p:.6g}, m = {m:.6g}"
@@ -63,7 +64,7 @@ def require_success(found: Any, problem: Problem) -> None:
 
 
 def _warn_if_constants_show(solution: Solution, problem: Problem) -> None:
-    if solution.constants_error < NEGLIGIBLE:
+    if np.all(np.asarray(solution.constants_error) < NEGLIGIBLE):
         return
     moved = constants_uncertainty(solution.errors, problem)
 

@@ -5,58 +5,70 @@ Bad input is one line on standard error and exit code 2, a failed solve one line
 
 import sys
 import warnings
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import jax
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
+from .._files.cache import enable_cache
 from ..errors import NotConverged
-from . import (
-    compare,
-    curve,
-    demo,
-    doctor,
-    map,
-    parts,
-    point,
-    predict,
-    spectrum,
-    status,
-    sweep,
-    train,
-    tune,
-)
 from .console import FigureFailed, Unfinished, fail, show_warning, told
 from .deprecated import renewed
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # which cuts words, and turns :100: into an emoji
-    help="Exact theory and simulation of random-features denoising score matching.",
-)
+# Modules of this folder, each with a function of its name.
 COMMANDS = (
-    demo,
-    point,
-    curve,
-    train,
-    spectrum,
-    sweep,
-    status,
-    map,
-    parts,
-    compare,
-    predict,
-    tune,
-    doctor,
+    "demo",
+    "point",
+    "curve",
+    "train",
+    "spectrum",
+    "sweep",
+    "status",
+    "map",
+    "parts",
+    "compare",
+    "predict",
+    "tune",
+    "doctor",
 )
-for each in COMMANDS:
-    named = vars(each)[each.__name__.rpartition(".")[2]]
-    epilog = f"\b\nExample:\n  rfdsm {each.EXAMPLE}"  # \b: not folded, to be copied
-    if codes := getattr(each, "EXIT_CODES", ""):
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,  # which cuts words, and turns :100: into an emoji
+}
+
+
+class _Commands(TyperGroup):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(dict.fromkeys([*COMMANDS, *self.commands]))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.add_command(_imported(cmd_name), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _imported(name: str) -> Any:
+    module = import_module(f".{name}", __package__)
+    named = getattr(module, name)
+    epilog = f"\b\nExample:\n  rfdsm {module.EXAMPLE}"  # \b: not folded, to be copied
+    if codes := getattr(module, "EXIT_CODES", ""):
         epilog = f"\b\nExit codes:\n{codes}\n\n{epilog}"
-    app.command(epilog=epilog, short_help=named.__doc__.partition("\n\n")[0])(named)
+    alone = typer.Typer(**PLAIN)
+    alone.command(epilog=epilog, short_help=named.__doc__.partition("\n\n")[0])(named)
+    return typer.main.get_command(alone)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Exact theory and simulation of random-features denoising score matching.",
+    **PLAIN,
+)
 
 
 def _version(asked: bool) -> None:
@@ -75,9 +87,10 @@ def _application(
 
 
 def run() -> None:
-    """Run the application with float64 on, and turn failures into one line."""
+    """Run the application in float64, programs kept, and turn failures into one line."""
     jax.config.update("jax_enable_x64", True)
     warnings.showwarning = show_warning
+    enable_cache()
     try:
         words = renewed(sys.argv[1:]) or ["--help"]
         code = app(words, prog_name="rfdsm", standalone_mode=False)

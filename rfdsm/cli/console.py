@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,16 @@ def table(*titles: str, left: int = 0) -> Table:
     drawn = Table(box=None, pad_edge=False)
     for number, title in enumerate(titles):
         drawn.add_column(title, justify="left" if number < left else "right")
+    return drawn
+
+
+def of_errors(columns: Iterable[tuple[str, Mapping[str, float], str]], names: Any) -> Table:
+    """Every error by the name that `names` has for it; (title, errors, format) a column."""
+    columns = list(columns)
+    drawn = table("error per dimension", *(title for title, _, _ in columns), left=1)
+    for name, words in names.items():
+        cells = ("-" if math.isnan(x[name]) else format(x[name], f) for _, x, f in columns)
+        drawn.add_row(words, *cells)
     return drawn
 
 

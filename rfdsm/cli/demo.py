@@ -64,9 +64,10 @@ def _results(folder: Path, report: Report) -> str:
 
     folder.mkdir(parents=True, exist_ok=True)  # a bad place is refused before the work
     of_gaussian, of_digits = gaussian(), digits()
-    found = sweeps.curve(*of_gaussian[:3], simulate=of_gaussian.networks, report=report)
-    plotting.save(plotting.curve_figure(found), folder / GAUSSIAN)
-    report(Progress(GAUSSIAN, 0, 1))
+    for networks in (None, of_gaussian.networks):  # lines at once, dots when they are trained
+        found = sweeps.curve(*of_gaussian[:3], simulate=networks, report=report)
+        plotting.save(plotting.curve_figure(found), folder / GAUSSIAN)
+        report(Progress(GAUSSIAN, 0, 1))
     images = sweeps.predict(
         *of_digits[:3],
         classes=1,  # what the spread of leverage says too

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from .._files.points import SUFFIXES
 from .console import show_warning
-from .predict import NETWORKS
 
 
 def renewed(arguments: list[str]) -> list[str]:
@@ -12,6 +10,10 @@ def renewed(arguments: list[str]) -> list[str]:
 
     `predict --verify --trials 3 --points 2` is `predict --verify trials=3,points=2`.
     """
+    if arguments[:1] != ["predict"]:
+        return arguments
+    from .predict import NETWORKS  # which takes long
+
     kept, old, numbers = [], [], dict(NETWORKS.usual)
     rest = arguments[::-1]
     while rest:
@@ -25,7 +27,7 @@ def renewed(arguments: list[str]) -> list[str]:
         else:
             kept.append(word)
     mixed = any(word.partition("=")[0] == "--verify" for word in kept)
-    if arguments[:1] != ["predict"] or not old or mixed:
+    if not old or mixed:
         return arguments
     new = "--verify", ",".join(f"{name}={value}" for name, value in numbers.items())
     show_warning(f"predict {' '.join(old)} is an old spelling: take {' '.join(new)}.")
@@ -34,4 +36,6 @@ def renewed(arguments: list[str]) -> list[str]:
 
 def _ends(rest: list[str]) -> bool:
     """Whether an option stands without a text: an option, the data or nothing comes next."""
+    from .._files.points import SUFFIXES
+
     return not rest or rest[-1].startswith("-") or Path(rest[-1]).suffix.lower() in SUFFIXES

@@ -5,17 +5,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import jax
+import numpy as np
 import typer
 from rich.table import Table
 
-from ..analysis import extrapolate
 from ..errors import FIELDS, Errors
 from ..model import RFDSM
 from ..progress import Steps
-from ..simulation import experiment
 from . import console, options
-from .console import out, stages
-from .words import of_errors
+from .console import of_errors, out, stages
 
 EXAMPLE = "point --psi-n 8 --psi-p 16 --m 4 --t 0.1 --lam 1e-3 --simulate d=80,trials=32"
 NETWORKS = options.Networks("--simulate", {"d": 80, "trials": 32}, dimensions=2)
@@ -30,16 +28,8 @@ def point(
 ) -> None:
     """Every error at one point, from theory and, if asked, from simulation."""
     model = options.model(given)
-    asked = NETWORKS.read(simulate) or {"d": []}
-    for d in asked["d"]:
-        experiment(d, **vars(model))  # refuses both before the first is trained
-    runs = []
-    with stages("simulate") as report:
-        step = Steps(report, len(asked["d"]))
-        for d in asked["d"]:
-            key = jax.random.fold_in(jax.random.key(seed), d)
-            runs.append(model.simulate(key, d, asked["trials"]))
-            step(f"d = {d}")
+    asked = NETWORKS.read(simulate)
+    runs = _simulated(model, seed, **asked) if asked else []
     # Rounding to integers moves the ratios: theory is compared where the simulation was.
     told = _results(model.at(runs[-1].sizes) if runs else model, runs)
     if as_json:
@@ -49,6 +39,22 @@ def point(
     print("\n".join(_summary(told)))
 
 
+def _simulated(model: RFDSM, seed: int, d: Sequence[int], trials: int) -> list[Errors]:
+    """Networks of each dimension, the smaller first."""
+    from ..simulation import experiment  # the room takes long to import
+
+    for each in d:
+        experiment(each, **vars(model))  # refuses both before the first is trained
+    runs = []
+    with stages("simulate") as report:
+        step = Steps(report, len(d))
+        for each in d:
+            key = jax.random.fold_in(jax.random.key(seed), each)
+            runs.append(model.simulate(key, each, trials))
+            step(f"d = {each}")
+    return runs
+
+
 def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
     """Theory, baselines and simulations, as plain numbers by name.
 
@@ -56,7 +62,8 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
         compared: the model, at the ratios that the largest simulation realised.
         runs: of `RFDSM.simulate`, the smaller dimension first.
     """
-    theory, baselines = compared.asymptotics(), compared.baselines()
+    theory = jax.tree.map(np.asarray, compared.asymptotics())  # what follows compiles nothing
+    baselines = compared.baselines()
     loss = float(theory.memorization_loss)  # unknown of networks on points of their own
     told: dict[str, Any] = {
         "model": compared.to_dict(),
@@ -80,6 +87,8 @@ def _results(compared: RFDSM, runs: Sequence[Errors]) -> dict[str, Any]:
         told["difference"] = difference.to_dict()
         told["expected_order"] = 1 / runs[0].sizes.d
     if len(runs) == 2:
+        from ..analysis import extrapolate  # whose room takes long to import
+
         limit = extrapolate(*runs)
         told["extrapolated"] = limit.errors.to_dict()
         told["standard_error"] = limit.standard_error.to_dict()

@@ -1,7 +1,7 @@
 """Labelled data sets of curves in words and tables."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +100,6 @@ def answer(
     console.out.print(errors_table(found, shown))
     print("\n".join(["", *summary(found), *agreement(found, shown)]))
     keep(found, lambda draw: draw.curve_figure(found, shown, log_y=asked["log_y"]), *files)
-
-
-def of_errors(columns: Iterable[tuple[str, Mapping[str, float], str]], names: Any) -> Table:
-    """Every error by the name that `names` has for it; (title, errors, format) a column."""
-    columns = list(columns)
-    drawn = console.table("error per dimension", *(title for title, _, _ in columns), left=1)
-    for name, words in names.items():
-        cells = ("-" if math.isnan(x[name]) else format(x[name], f) for _, x, f in columns)
-        drawn.add_row(words, *cells)
-    return drawn
 
 
 def errors_table(dataset: Any, names: Sequence[str], beside: Mapping[str, str] = {}) -> Table:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..parameters.checks import Condition, positive, require, scalar
+from ..parameters.checks import Condition, namespace, positive, require, scalar
 from ..parameters.numbers import number
 from ..parameters.scales import LINEAR
 from ..parameters.words import described
@@ -132,7 +132,8 @@ class OrnsteinUhlenbeck(AbstractProcess):
 
     def scales(self):
         # expm1: at t = 1e-4 the difference 1 - a² would lose four digits.
-        return jnp.exp(-self.t), -jnp.expm1(-2 * self.t)
+        xp = namespace(self.t)
+        return xp.exp(-self.t), -xp.expm1(-2 * self.t)
 
     def velocity(self):
         return _turning(self)
@@ -174,7 +175,7 @@ class VariancePreserving(AbstractProcess):
         require(self.domain())
 
     def scales(self):
-        return jnp.sqrt(self.alpha_bar), 1 - self.alpha_bar
+        return namespace(self.alpha_bar).sqrt(self.alpha_bar), 1 - self.alpha_bar
 
     def velocity(self):
         return _turning(self)
@@ -215,7 +216,7 @@ class VarianceExploding(AbstractProcess):
         require(self.domain())
 
     def scales(self):
-        return jnp.ones_like(self.sigma), self.sigma**2
+        return namespace(self.sigma).ones_like(self.sigma), self.sigma**2
 
     def velocity(self):
         return 0, 1
@@ -309,11 +310,12 @@ class Preconditioned(AbstractProcess):
 
     def scales(self):
         total = self.sigma**2 + self.sigma_data**2
-        return 1 / jnp.sqrt(total), self.sigma**2 / total
+        return 1 / namespace(total).sqrt(total), self.sigma**2 / total
 
     def velocity(self):
         noising = self.noising()
-        return -jnp.sqrt(noising.h) / self.sigma_data, self.sigma_data * noising.a
+        root = namespace(noising.h).sqrt(noising.h)
+        return -root / self.sigma_data, self.sigma_data * noising.a
 
     @classmethod
     def from_log_snr(cls, log_snr, sigma_data: Any = 1.0):
@@ -329,7 +331,7 @@ class Preconditioned(AbstractProcess):
 def _turning(process: AbstractProcess) -> tuple[Any, Any]:
     """(-√h, a), the velocity of the angle on a² + h = 1."""
     noising = process.noising()
-    return -jnp.sqrt(noising.h), noising.a
+    return -namespace(noising.h).sqrt(noising.h), noising.a
 
 
 def _between(value: Any, name: str, hint: str) -> Condition:

@@ -17,7 +17,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._numerics.absent import or_absent
-from ..parameters.checks import Condition, finite, float_array, is_traced, require, scalar
+from ..parameters.checks import (
+    Condition,
+    finite,
+    float_array,
+    is_traced,
+    namespace,
+    require,
+    scalar,
+)
 from ..parameters.numbers import number
 from ..parameters.scales import LINEAR
 from ..parameters.words import described
@@ -46,22 +54,28 @@ class Denoising(eqx.Module):
     @property
     def scale(self) -> Float[Array, ""]:
         """w."""
-        return jnp.sqrt(jnp.asarray(self.power, self.noising.h.dtype))
+        xp = namespace(self.power, self.noising.h)
+        return xp.sqrt(xp.asarray(self.power, self.noising.h.dtype))
 
     @property
     def gain(self) -> Any:
         """r = a/(a c_z - √h c_x): how far the implied noise moves with the output."""
-        return 1 / (self.noise - self.data * (jnp.sqrt(self.noising.h) / self.noising.a))
+        return 1 / (self.noise - self.data * (self._root / self.noising.a))
 
     @property
     def slope(self) -> Float[Array, ""]:
         """Of the implied score in B f: s = slope·B f + tilt·y."""
-        return -self.gain * (self.scale / jnp.sqrt(self.noising.h))
+        return -self.gain * (self.scale / self._root)
 
     @property
     def tilt(self) -> Any:
         """Of the implied score in y, `ABSENT` where c_x is."""
-        return self.data * self.gain / (self.noising.a * jnp.sqrt(self.noising.h))
+        return self.data * self.gain / (self.noising.a * self._root)
+
+    @property
+    def _root(self) -> Float[Array, ""]:
+        """√h."""
+        return namespace(self.noising.h).sqrt(self.noising.h)
 
     def score(self, y: Float[Array, "*rows d"], output: Float[Array, "*rows d"]):
         """The score that an output o at noised points implies."""
@@ -262,7 +276,8 @@ class AngleTarget(AbstractTarget):
         require(_finite(self.angle, "angle"))
 
     def combination(self, process):
-        return -jnp.sin(self.angle), jnp.cos(self.angle)
+        xp = namespace(self.angle)
+        return -xp.sin(self.angle), xp.cos(self.angle)
 
 
 def preconditioned(sigma: Any, sigma_data: Any = 1.0) -> dict[str, Any]:

@@ -52,14 +52,18 @@ def vector(value: Any, name: str) -> Any:
 
 
 def float_array(value: Any, name: str) -> Any:
-    """`value` as a float array of the default dtype, which traced numbers become too."""
+    """`value` as a float array of the default dtype, which traced numbers become too.
+
+    A copy, unless nobody can write to it.
+    """
     try:
         array = (jnp if is_traced(value) else np).asarray(value)
         real = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.integer, jnp.floating))
         # Spans of time are integers to NumPy.
         if not real or array.dtype.kind == "m" or isinstance(value, np.ma.MaskedArray):
             raise TypeError
-        return array.astype(jnp.result_type(float))
+        kept = is_traced(array) or not array.flags.writeable
+        return array.astype(jnp.result_type(float), copy=not kept)
     except (TypeError, ValueError):
         given = " ".join(repr(value).split())
         raise TypeError(
@@ -138,3 +142,12 @@ def holds(domain: Iterable[Condition]) -> Any:
 def finite(value: Any) -> Any:
     """`jnp.isfinite`, or NumPy's where that keeps a constant readable inside a jit."""
     return jnp.isfinite(value) if is_traced(value) else np.isfinite(value)
+
+
+def namespace(*values: Any) -> Any:
+    """NumPy, where all of these are its numbers or Python's; `jax.numpy` otherwise.
+
+    The first compiles nothing, and keeps a model's constants readable inside a jit.
+    """
+    on_host = all(isinstance(each, np.ndarray | np.generic | int | float) for each in values)
+    return np if on_host else jnp

@@ -4,11 +4,10 @@ import dataclasses
 import math
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._numerics.derivatives import clipped
-from .checks import is_traced
+from .checks import is_traced, namespace
 
 NEVER_ZERO = 1e-60  # in place of 1/m = 0, whose m is no number; equal to it in float64
 
@@ -65,8 +64,9 @@ class Scale:
         if self.axis == "linear" and not self.inverse:
             return low + z * (high - low)
         if not self.zero:
-            return jnp.exp(jnp.log(low) + z * jnp.log(high / low))
-        return self.zero * high * jnp.expm1(z * math.log1p(1 / self.zero))
+            xp = namespace(z, low, high)
+            return xp.exp(xp.log(low) + z * xp.log(high / low))
+        return self.zero * high * namespace(z, high).expm1(z * math.log1p(1 / self.zero))
 
     def to_unit(self, place: float, low: float, high: float) -> float:
         """The coordinate of a place."""

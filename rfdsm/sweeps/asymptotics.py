@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from .._files.programs import kept
 from ..errors import FIELDS, LABELS, LOSSES, warn
 from ..ingredients.moments import Moments
 from ..model import RFDSM
@@ -245,7 +246,7 @@ class Static:
     quantities: tuple[Quantity, ...]
 
 
-@eqx.filter_jit
+@kept(jit=eqx.filter_jit, quick=False)
 def _blocks(
     model: RFDSM | Held,
     values: dict[str, jax.Array],

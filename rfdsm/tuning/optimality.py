@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._files.programs import kept
 from ..model import RFDSM
 from .descent import TOUCHING, tangent
 from .optima import Optimum
@@ -81,7 +82,7 @@ def sensitivity(problem: Problem, best: Optimum) -> RFDSM:
     return _sensitivity(problem, best.z, best.end.multipliers / np.asarray(scales(best.bounds)))
 
 
-@eqx.filter_jit
+@kept(jit=eqx.filter_jit)
 def _sensitivity(problem, z, worth):
     def lagrangian(model):
         point = eqx.tree_at(lambda p: p.model, problem, model).point(jnp.asarray(z))

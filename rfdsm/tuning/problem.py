@@ -1,8 +1,6 @@
 """What is searched, and the one compiled program that evaluates it with first derivatives."""
 
 import dataclasses
-import functools
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._files import programs
+from .._files.programs import kept
 from .._numerics.promotion import mixed
 from ..model import RFDSM
+from ..parameters.checks import namespace
 from .descent import Evaluation
 from .goals import Constraint, Goal, Point
 from .surrogate import Added, nothing
@@ -25,9 +26,6 @@ LANES, LANES_OF_ACCELERATOR = 16, 1024  # of which so many are solved side by si
 EXPLORE = 100  # steps of a user's optimiser
 PENALTY = 10.0  # of g² in what it descends
 STEP = 0.1  # the longest of these, in the unit box
-# Halves the time to compile this program, and leaves what it takes to run.
-OPTIONS = {"xla_cpu_use_fusion_emitters": False}
-_ONE = threading.Lock()
 
 
 class Problem(eqx.Module):
@@ -93,7 +91,7 @@ def evaluated(problem: Problem, rows: np.ndarray) -> Evaluation:
         some = rows[first : first + most]
         # One shape, so one program, whether a point is asked for or many.
         block = np.concatenate([some, np.ones((most - len(some), rows.shape[1]))])
-        answers = _program()(problem, block, np.asarray(len(some)))
+        answers = _evaluate(problem, block, np.asarray(len(some)))
         found.append(jax.tree.map(lambda x: np.asarray(x)[: len(some)], answers))  # noqa: B023
     every = jax.tree.map(lambda *x: np.concatenate(x), *found)
     return Evaluation(rows[:, : len(problem.variables.names)], *every)
@@ -102,24 +100,10 @@ def evaluated(problem: Problem, rows: np.ndarray) -> Evaluation:
 def prepare(problem: Problem) -> None:
     """Compile what evaluates the problem, and evaluate nothing."""
     k, bounds = len(problem.variables.names), problem.bounds
-    _program()(problem, np.ones((ROWS, k + len(bounds))), np.asarray(0))
+    _evaluate(problem, np.ones((ROWS, k + len(bounds))), np.asarray(0))
 
 
-def _program() -> Callable:
-    """`_evaluate`, compiled quickly where this version of JAX knows how."""
-    with _ONE:  # of two threads that ask first
-        return _compiled()
-
-
-@functools.cache
-def _compiled() -> Callable:
-    try:
-        jax.jit(lambda x: x, compiler_options=OPTIONS).lower(0.0).compile()
-    except (ValueError, jax.errors.JaxRuntimeError):
-        return eqx.filter_jit(_evaluate)
-    return eqx.filter_jit(_evaluate, compiler_options=OPTIONS)
-
-
+@kept(jit=programs.quickly)
 def _evaluate(problem: Problem, rows, count):
     """All of an `Evaluation` but its point at the first `count` rows, one after another.
 
@@ -184,7 +168,8 @@ def senses(constraints: tuple[Constraint, ...]):
 
 def scales(bounds):
     """What a constraint's distance is measured in: its bound, or 1 where that is 0."""
-    return jnp.where(bounds == 0, 1.0, jnp.abs(bounds))
+    xp = namespace(bounds)
+    return xp.where(bounds == 0, 1.0, xp.abs(bounds))
 
 
 @eqx.filter_jit

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from itertools import islice, product
 from typing import NamedTuple
 
@@ -87,6 +89,8 @@ def solve(
     if problem.road is not None:
         return _measured(problem, bounds, points, report)
     report(Progress("start", 0, len(points)))
+    # While a program is compiled or loaded: it takes longer than all of the package.
+    threading.Thread(target=import_module, args=("scipy.optimize",)).start()
     case, ways = case_at(problem, points, bounds), None
     if problem.optimizer is not None:
         ways = np.asarray(explored(problem, points, bounds, scale_of(case.starts)))

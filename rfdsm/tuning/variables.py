@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._files.programs import kept
 from .._numerics.derivatives import clipped
 from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.moments import Moments
 from ..model import RFDSM
+from ..parameters.checks import namespace
 from ..parameters.numbers import full_name, hint, numbers, value_of
 from ..parameters.scales import Scale
 
@@ -41,9 +43,11 @@ class Variables(eqx.Module):
     def searched(self, z: Float[Array, " k"]) -> Float[Array, " k"]:
         """The places of the numbers (of m its inverse) at coordinates z in [0, 1]."""
         columns = zip(self.scales, z, self.low, self.high, strict=True)
-        x = jnp.stack([scale.from_unit(*column) for scale, *column in columns])
+        x = [scale.from_unit(*column) for scale, *column in columns]
         # Rounding must not leave the domain (m = 1 - 1e-16).
-        return clipped(x, self.low, self.high)
+        if namespace(*x) is np:
+            return np.clip(x, self.low, self.high)
+        return clipped(jnp.stack(x), self.low, self.high)
 
     def place(self, model: RFDSM, z: Float[Array, " k"]) -> RFDSM:
         """The model with its free numbers at coordinates z."""
@@ -53,7 +57,7 @@ class Variables(eqx.Module):
     def numbers(self, z: np.ndarray) -> dict[str, float]:
         """The numbers themselves, bounds exactly, on the host."""
         values = {}
-        inside = np.asarray(_searched(self, z))
+        inside = self.searched(z)
         for i, name in enumerate(self.names):
             ends = {0.0: float(self.low[i]), 1.0: float(self.high[i])}
             values[name] = self.scales[i].number(ends.get(float(z[i]), float(inside[i])))
@@ -84,12 +88,7 @@ class Variables(eqx.Module):
         return np.asarray(_slopes(self, z))
 
 
-@eqx.filter_jit
-def _searched(variables: Variables, z):
-    return variables.searched(z)
-
-
-@eqx.filter_jit
+@kept(jit=eqx.filter_jit)
 def _slopes(variables: Variables, z):
     return jax.jvp(variables.searched, (z,), (jnp.ones(len(z)),))[1]
 

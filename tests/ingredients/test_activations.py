@@ -11,7 +11,8 @@ import pytest
 from values import VALUES
 
 import rfdsm
-from rfdsm.ingredients.activations import table as quadrature
+from rfdsm._files import cache
+from rfdsm.ingredients.activations import table as quadrature, tabulated
 
 NAMED = {
     "tanh": rfdsm.Tanh(),
@@ -328,3 +329,16 @@ def test_bad_input_is_one_line(make):
     with pytest.raises((ValueError, TypeError)) as raised:
         make()
     assert str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_table_is_kept_between_processes(tmp_path, monkeypatch):
+    """The same bits, and the same types; the function is not looked at again."""
+    monkeypatch.setattr(cache, "_folder", tmp_path)
+    built = tabulated._kept("tanh", np.tanh)
+    again = tabulated._kept("tanh", None)
+    assert again.powers == built.powers and isinstance(again.powers.jumps, bool)
+    for name in ("plane", "lines", "error"):
+        assert np.array_equal(getattr(again, name), getattr(built, name))
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert tabulated._kept("tanh", np.tanh).powers == built.powers

@@ -3,8 +3,6 @@
 from functools import partial
 from typing import Any
 
-import jax
-
 from ... import tuning
 from ...analysis.points import describe
 from ...progress import Progress
@@ -29,12 +27,13 @@ def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:
     require_writable(out_file)
     points = request.points(asked)
     plan = request.plan(asked, points)
-    key = jax.random.key(plan.seed)
 
     if points is not None and not as_json:
         print("\n".join([points.about(), *describe(points.X).lines(), ""]), flush=True)
     with stages("tune") as report:
-        moments = roads.measure_widths(plan.model, plan.widths, key, report)
+        moments = []
+        if plan.widths:
+            moments = roads.measure_widths(plan.model, plan.widths, plan.key, report)
         if estimate := plan.estimate(moments):
             report(Progress(estimate))
         several = moments if len(moments) > 1 else moments[0] if moments else None
@@ -53,7 +52,7 @@ def tune(given: dict[str, Any], beside: dict[str, Any]) -> None:
     if plan.verify:
         with stages("tune") as report:
             d, trials = plan.verify
-            networks = best.verify(key, d, trials, report=report)
+            networks = best.verify(plan.key, d, trials, report=report)
         say(f"\n{networks!r}")
     if as_json:
         print_json(words.report(plan, best, networks, sampled))

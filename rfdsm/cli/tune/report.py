@@ -12,8 +12,7 @@ from ...ingredients.moments import Moments
 from ...parameters.numbers import text
 from ...parameters.plain import to_plain
 from ...tuning import Tuned, Verification
-from ..console import table
-from ..words import of_errors
+from ..console import of_errors, table
 from .request import Plan, short
 
 LISTED = 5  # local optima

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,12 +17,14 @@ from ...parameters.checks import positive_integer
 from ...parameters.numbers import Number, declared, escaped, numbers
 from ...parameters.scales import LINEAR
 from ...progress import LONG
-from ...sweeps.prediction import Points, load, usual
 from ...tuning import at_least, at_most, over_times, roads
 from ...tuning.goals import COSTS
 from ...tuning.minimise import problem_of
 from .. import options
 from .settings import FREE, NETWORKS, SHORT
+
+if TYPE_CHECKING:  # a room that takes long to import
+    from ...sweeps.prediction import Points
 
 STARTS, WIDTHS = 256, 5  # unless told
 MEASURED_PSI_P = (0.5, 6.0)  # bounds of psi_p on data, unless told
@@ -59,6 +61,11 @@ class Plan(NamedTuple):
     seed: int
 
     @property
+    def key(self) -> jax.Array:
+        """Of everything random."""
+        return jax.random.key(self.seed)
+
+    @property
     def objective(self) -> Any:
         """As `tune` takes it."""
         return over_times(self.times, error=self.error) if self.times else self.error
@@ -82,7 +89,7 @@ class Plan(NamedTuple):
         )
 
 
-def points(settings: Mapping[str, Any]) -> Points | None:
+def points(settings: Mapping[str, Any]) -> "Points | None":
     """The points that are asked about; None for Gaussian data."""
     name, of_data = settings.get("data"), ("as_is", "scale", *options.OF_FILE)
     told = {each: settings[each] for each in of_data if each in settings}
@@ -92,10 +99,12 @@ def points(settings: Mapping[str, Any]) -> Points | None:
         if "widths" in settings:
             raise ValueError("--widths is of DATA, and none was given.")
         return None
+    from ...sweeps.prediction import load
+
     return load(None if name == "digits" else Path(name), **told)
 
 
-def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
+def plan(settings: Mapping[str, Any], points: "Points | None" = None) -> Plan:
     """Check a request and fill in what it leaves open.
 
     Args:
@@ -161,7 +170,7 @@ def plan(settings: Mapping[str, Any], points: Points | None = None) -> Plan:
     return asked
 
 
-def _about(points: Points) -> str:
+def _about(points: "Points") -> str:
     """The points in a figure's words."""
     return "{}: {} points, $d = {}$".format(escaped(points.name), *points.X.shape)
 
@@ -175,7 +184,7 @@ def _usual_free(settings: Mapping[str, Any]) -> dict[str, None]:
     return dict.fromkeys(left)
 
 
-def _usual_error(free: Mapping[str, Any], points: Points | None) -> str:
+def _usual_error(free: Mapping[str, Any], points: "Points | None") -> str:
     """The error to make small, on data a loss in one unit for all targets that are tried."""
     if points is None:
         return "score_error"
@@ -206,7 +215,7 @@ def _kinds(
 
 
 def _bounds(
-    name: str, about: Mapping[str, Number], given: Any, points: Points | None
+    name: str, about: Mapping[str, Number], given: Any, points: "Points | None"
 ) -> tuple[float, float]:
     """Bounds as given, or the usual ones."""
     number = about[name]
@@ -222,13 +231,17 @@ def _bounds(
     return number.bounds
 
 
-def _model(settings: Mapping[str, Any], points: Points | None) -> RFDSM:
+def _model(settings: Mapping[str, Any], points: "Points | None") -> RFDSM:
     """The model of the numbers that are given, or where free ones start."""
 
     def missing(option: str, name: str) -> str:
         return f"{option} is missing: give it, or make it free, --free {name}."
 
-    known = {} if points is None else {"data": Samples(points.X), **usual(points.X)}
+    known: dict[str, Any] = {}
+    if points is not None:
+        from ...sweeps.prediction import usual
+
+        known = {"data": Samples(points.X), **usual(points.X)}
     return options.model({**settings}, missing, **known)
 
 
@@ -243,7 +256,7 @@ def _middle(number: Number, low: float, high: float) -> float:
 
 
 def _measured(
-    free: dict[str, Any], model: RFDSM, count: int, points: Points
+    free: dict[str, Any], model: RFDSM, count: int, points: "Points"
 ) -> tuple[dict[str, Any], tuple[float, ...]]:
     """Bounds of psi_p at whole features, and the widths to measure at.
 
@@ -310,7 +323,7 @@ def _shown(names: Sequence[str] | None, free: Mapping[str, Any]) -> tuple[str, .
     return tuple(names)
 
 
-def _networks(asked: Any, points: Points | None) -> tuple[int | None, int] | None:
+def _networks(asked: Any, points: "Points | None") -> tuple[int | None, int] | None:
     """Dimension and trials to verify with."""
     usual = {"trials": NETWORKS.usual["trials"]} if points is not None else NETWORKS.usual
     found = NETWORKS._replace(usual=usual).read(asked)

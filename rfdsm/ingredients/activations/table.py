@@ -14,6 +14,7 @@ Both, and T, are divided by the power of Γ with which they vanish at small Γ, 
 constants are relatively accurate too.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -97,38 +98,30 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
     i, u = _locate(jnp.log1p(STRETCH_GAMMA * gamma), X_MAX, X_CELLS)
     j, v = _locate(jnp.log1p(STRETCH_CHORD * chord), Y_MAX, Y_CELLS)
 
-    # Coefficients one by one: XLA fuses such gathers into one loop without temporaries.
-    plane = jnp.asarray(table.plane, gamma.dtype)
-    lines = jnp.asarray(table.lines, gamma.dtype)
-    error = jnp.asarray(table.error, gamma.dtype)
-    cell = i * Y_CELLS + j
-    term = {key: _take(plane, cell, k) for k, key in enumerate(TERMS)}
-    by_x = [[term[m, n] for n in range(DEGREE + 1 - m)] for m in range(DEGREE + 1)]
-    stored = _horner([_horner(coefficients, v) for coefficients in by_x], u)
-
-    def line(number):
-        start = number * (DEGREE + 1)
-        return _horner([_take(lines, i, start + k) for k in range(DEGREE + 1)], u)
+    (stored,) = _polynomials(table.plane[None], TERMS)(i * Y_CELLS + j, u, v)
+    lines = np.split(table.lines[None], 3, axis=-1)
+    of_lines = (_polynomials(line, TERMS[: DEGREE + 1])(i, 0.0, u) for line in lines)
+    mean, slope, total = (value for (value,) in of_lines)
 
     # Every polynomial ends in a division: XLA duplicates cheap operations into each of their
     # users, divisions not, and then runs each polynomial as one loop. (Ten times faster.)
     powers = table.powers
     growth = gamma**powers.gamma
-    total = growth * (line(2) / (1 + gamma) ** (powers.gamma + 1))
+    total = growth * (total / (1 + gamma) ** (powers.gamma + 1))
     stored = growth * (stored / (1 + gamma) ** (powers.gamma + 1))
     fresh = stored * (jnp.sqrt(one_minus_r) if powers.jumps else one_minus_r)
     shared = stored * r**powers.shared
-    slope = line(1) / (gamma if powers.jumps else 1 + gamma)
+    slope = slope / (gamma if powers.jumps else 1 + gamma)
     holds_fresh = j < FRESH_CELLS
 
     inside = gamma <= GAMMA_MAX
     poison = jnp.where(inside, 1.0, jnp.nan)  # a factor: NaN derivatives in both modes
     return (
-        poison * line(0),
+        poison * mean,
         poison * slope,
         poison * jnp.where(holds_fresh, total - fresh, shared),
         poison * jnp.where(holds_fresh, fresh, total - shared),
-        jnp.where(inside, error.at[i].get(mode="promise_in_bounds"), jnp.inf),
+        jnp.where(inside, _take(table.error[:, None], i, 0, gamma.dtype), jnp.inf),
     )
 
 
@@ -154,10 +147,57 @@ def _locate(coordinate, end, cells):
     return cell.astype(jnp.int32), 2 * (position - cell) - 1
 
 
-def _take(rows, row, column: int):
+def _polynomials(tables: np.ndarray, terms: list[tuple[int, int]]) -> Callable:
+    """The cells' polynomials of some tables, as a function (cell, u, v) -> (tables,).
+
+    Their derivatives are polynomials too, of tables of their own: transforming the sums would
+    store all that is on their way.
+
+    Args:
+        tables: (tables, cells, terms). terms: the powers (m, n) of u and v, sorted.
+    """
+    count, cells, _ = tables.shape
+    rows = tables.reshape(-1, len(terms))
+    column = {term: k for k, term in enumerate(terms)}
+
+    @jax.custom_jvp
+    def values(cell, u, v):
+        def of_one(cell):
+            # Coefficients one by one: XLA fuses such gathers into one loop.
+            term = {key: _take(rows, cell, k, v.dtype) for key, k in column.items()}
+            by_u = itertools.groupby(terms, key=lambda key: key[0])
+            return _horner([_horner([term[key] for key in keys], v) for _, keys in by_u], u)
+
+        if count == 1:
+            return of_one(cell)[None]
+        # One after another: XLA would make one loop of all of them and of what follows, too
+        # large to be fused.
+        return jax.lax.map(
+            lambda k: of_one(cell + cells * k), jnp.arange(count, dtype=cell.dtype)
+        )
+
+    @values.defjvp
+    def derivative(primals, tangents):
+        by_u, by_v = np.zeros_like(tables), np.zeros_like(tables)
+        for (m, n), k in column.items():
+            if m:
+                by_u[..., column[m - 1, n]] = m * tables[..., k]
+            if n:
+                by_v[..., column[m, n - 1]] = n * tables[..., k]
+        slopes = [by_u, by_v][terms[-1] == (0, len(terms) - 1) :]  # none in u of a line
+        of_all = _polynomials(np.concatenate([tables, *slopes]), terms)(*primals)
+        found, *slopes = jnp.split(of_all, 1 + len(slopes))
+        changes = zip(slopes, tangents[-len(slopes) :], strict=True)
+        return found, sum(slope * tangent for slope, tangent in changes)
+
+    return values
+
+
+def _take(rows: np.ndarray, row, column: int, dtype):
     """rows[row, column], with one address for all columns of a row: half the time."""
     where = jnp.stack([row, jnp.full_like(row, column)])
     scalar = jax.lax.GatherDimensionNumbers((), (0, 1), (0, 1))
+    rows = jnp.asarray(rows, dtype)
     return jax.lax.gather(rows, where, scalar, (1, 1), mode="promise_in_bounds")
 
 

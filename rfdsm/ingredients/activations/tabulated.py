@@ -1,7 +1,8 @@
 """Activations without a closed form: their constants come from a table, built at first use."""
 
+import functools
+import io
 from collections.abc import Callable
-from functools import cache, lru_cache
 from typing import Any
 
 import equinox as eqx
@@ -10,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ..._files import cache, keys
 from ...parameters.checks import float_array, is_traced, require
-from . import table as _table
 from .base import AbstractActivation, Constants, Smooth, floats, split
 
 
@@ -132,20 +133,41 @@ def _checked_kinks(kinks):
 # Tables, one for each function, built at first use.
 
 
-@cache
+@functools.cache
 def _tanh_table():
-    return _table.build(np.tanh)
+    return _kept("tanh", np.tanh)
 
 
-@cache
+@functools.cache
 def _silu_table():
-    return _table.build(lambda x: x * np.tanh(x / 2) / 2)
+    return _kept("silu", lambda x: x * np.tanh(x / 2) / 2)
 
 
-@lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)
 def _function_table(function, kinks):
-    return _table.build(_table.on_host(function), kinks)
+    from . import table
+
+    return table.build(table.on_host(function), kinks)
 
 
-def _from_table(table, shared, fresh):
-    return Constants(*_table.evaluate(table, *split(shared, fresh)))
+def _kept(name, function):
+    """A table of ours, which is kept between processes. Of a user's function nobody knows."""
+    from . import table
+
+    key = f"{name}-{keys.fingerprint()}"
+    if content := cache.load(key):
+        with np.load(io.BytesIO(content), allow_pickle=False) as found:
+            arrays = [found[each] for each in table.Table._fields]
+        gamma, shared, jumps = arrays.pop().tolist()
+        return table.Table(*arrays, table.Powers(gamma, shared, bool(jumps)))
+    built = table.build(function)
+    with io.BytesIO() as file:
+        np.savez(file, allow_pickle=False, **built._asdict())
+        cache.save(key, file.getvalue())
+    return built
+
+
+def _from_table(built, shared, fresh):
+    from . import table  # not where a program that was kept has the numbers
+
+    return Constants(*table.evaluate(built, *split(shared, fresh)))
