@@ -93,7 +93,8 @@ def require_digits(experiment: Experiment) -> None:
     shared = noising.a**2 * experiment.sigma_x2
     of = experiment.activation.constants(shared, noising.h)
     square = of.mu0**2 + of.b**2 * (shared + noising.h) + of.v2 + of.s2
-    rounding = float(jnp.finfo(jnp.float32).eps * square) * math.sqrt(experiment.sizes.p)
+    rounding = float(jnp.finfo(jnp.float32).eps) * float(square)
+    rounding *= math.sqrt(experiment.sizes.p)
     zero = jnp.zeros(1, noising.h.dtype)
     steepness = float(np.max(experiment.training.filter(zero, experiment.rate)))
     if not steepness * rounding <= CHANGE:
