@@ -9,6 +9,7 @@ from .._numerics.memory import require_memory
 from ..parameters.checks import is_traced
 from ..progress import FLOPS
 from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Experiment, matrices
+from .hermite import NODES
 from .mehler import mehler_orders
 
 VALUE = 5e-9  # seconds for one random number, or one value of the activation
@@ -23,7 +24,7 @@ def seconds(experiment: Experiment) -> float:
     d, n, p, m = (getattr(experiment.sizes, name) for name in "dnpm")
     pairs, width = n * m, min(p, n * m)
     if math.isinf(m):
-        of_sums = n * p * (145 * VALUE / 2 + mehler_orders(p, d) * p / FLOPS)
+        of_sums = n * p * (NODES * VALUE / 2 + mehler_orders(p, d) * p / FLOPS)
     else:
         of_sums = pairs * (VALUE * (d + p) + (4 * p * d + p * width) / FLOPS)
     of_fit = (experiment.training.flops(width) + 2 * width**2 * d) / FLOPS

@@ -121,3 +121,14 @@ def test_single_precision_changes_u_by_its_rounding_only():
     U = single.shared + single.fresh
     exact = double.shared + double.fresh
     np.testing.assert_allclose(jnp.diagonal(U), jnp.diagonal(exact), rtol=1e-6)
+
+
+@pytest.mark.parametrize("features", ["network", "gaussian"])
+def test_mixed_precision_at_infinite_m_is_that_of_the_products(features):
+    model = rfdsm.RFDSM(2.0, 1.5, jnp.inf, t=0.2, lam=1e-2, activation=rfdsm.LeakyReLU(0.2))
+    key = jax.random.key(0)
+    double = model.simulate(key, d=16, features=features)
+    single = model.simulate(key, d=16, features=features, precision="mixed")
+    for name in ("score_error", "test_loss", "train_loss"):
+        ours, theirs = getattr(single, name), getattr(double, name)
+        assert ours.dtype == theirs.dtype and 0 < abs(ours[0] / theirs[0] - 1) < 1e-3
