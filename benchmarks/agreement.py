@@ -10,12 +10,15 @@ from bank import BANK  # tests/bank.py
 
 import rfdsm
 
+from .figures import Figure
+
 DIMENSIONS, TRIALS = (40, 80, 160), 16
+QUANTILES = {"median": 0.5, "90 % of all errors": 0.9, "largest": 1.0}
 FIELDS = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2", "variance")
 
 
-def run() -> None:
-    """Print a row per dimension, and one for the extrapolation."""
+def run() -> list[Figure]:
+    """A figure per quantile and dimension, and those of the extrapolation."""
     rows: dict[str, list[float]] = {}
     for index, problem in enumerate(BANK):
         model = problem.model()
@@ -30,7 +33,10 @@ def run() -> None:
                 gap = abs(float(getattr(mean, name)) - value) / max(value, 0.1)
                 rows.setdefault(label, []).append(100 * gap)
         print(f"{index + 1}/{len(BANK)} {problem}", flush=True)
-    print("| networks | median | 90 % of all | largest |\n|---|---|---|---|")
-    for label, gaps in rows.items():
-        quantiles = np.quantile(gaps, (0.5, 0.9, 1))
-        print(f"| {label} | " + " | ".join(f"{q:.2g} %" for q in quantiles) + " |")
+    return [
+        Figure(
+            f"networks of {label} from theory, {words}", float(np.quantile(gaps, share)), "%"
+        )
+        for label, gaps in rows.items()
+        for words, share in QUANTILES.items()
+    ]

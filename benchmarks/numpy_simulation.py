@@ -4,11 +4,14 @@ Isotropic Gaussian data, tanh, ridge, finite m, p <= n m. The numbers of trainin
 memorization and shared test points are those of `rfdsm.simulation`. Dense algebra goes through
 SciPy's BLAS and LAPACK alone: beside a second OpenBLAS, NumPy's own, the idle threads of one
 spin while the other works (`np.vdot` is enough: with it all took 2.4 times as long). Arrays
-are in Fortran order and reused, the symmetric product is a rank-k update of one triangle, the
-fit one LAPACK call.
+are in Fortran order and reused, random numbers come from SFC64, NumPy's fastest generator, into
+reused arrays, the symmetric product is a rank-k update of one triangle over blocks of several
+noises, the fit one LAPACK call.
 """
 
 import math
+import time
+from collections import defaultdict
 
 import numpy as np
 from scipy.linalg.blas import ddot, dgemm, dsyrk
@@ -16,11 +19,12 @@ from scipy.linalg.lapack import dposv
 
 from rfdsm.simulation.experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST
 
+ROWS = 2048  # of pairs whose features are held at a time; of 1024 to 8192 the best
 
-def features(W, y):
-    """tanh(W y/√d), shape (p, rows); columns are points."""
-    f = dgemm(1 / math.sqrt(W.shape[1]), W, y)
-    return np.tanh(f, out=f)
+
+def generator(seed):
+    """NumPy's fastest."""
+    return np.random.Generator(np.random.SFC64(seed))
 
 
 def dot(x, y):
@@ -28,49 +32,107 @@ def dot(x, y):
     return ddot(x.ravel(order="K"), y.ravel(order="K"))
 
 
-def simulate(rng, d, psi_n, psi_p, m, t, lam, trials):
+class Arrays:
+    """Reused arrays in Fortran order, by name."""
+
+    def __init__(self):
+        self.held = {}
+
+    def __call__(self, name, rows, columns):
+        """An array of this shape, whatever it holds."""
+        if self.held.get(name, np.empty((0, 0))).shape != (rows, columns):
+            self.held[name] = np.empty((rows, columns), order="F")
+        return self.held[name]
+
+
+class Split:
+    """Seconds by part."""
+
+    def __init__(self):
+        self.seconds, self.last = defaultdict(float), time.perf_counter()
+
+    def __call__(self, part):
+        """What ran since the last call was this."""
+        now = time.perf_counter()
+        self.seconds[part] += now - self.last
+        self.last = now
+
+
+def simulate(rng, d, psi_n, psi_p, m, t, lam, trials, split=None):
     """Arrays of shape (trials,): score_error, test, train, memorization loss, bias2."""
     n, p = round(psi_n * d), round(psi_p * d)
     a, h = math.exp(-t), -math.expm1(-2 * t)
     root_h = math.sqrt(h)
-    fresh = POINTS_PER_DIMENSION * d
+    fresh, held, split = POINTS_PER_DIMENSION * d, Arrays(), split or Split()
 
-    def normal(rows):
-        return rng.standard_normal((rows, d)).T
+    def normal(name, rows):
+        z = held(name, d, rows)
+        rng.standard_normal(out=z.T)
+        split("random numbers")
+        return z
 
-    shared = a * normal(max(SHARED_AT_LEAST, fresh)) + root_h * normal(
-        max(SHARED_AT_LEAST, fresh)
-    )
+    def noised(x, z, name):
+        y = np.multiply(z, root_h, out=held(name, *z.shape))
+        for start in range(0, z.shape[1], x.shape[1]):
+            y[:, start : start + x.shape[1]] += x
+        split("noised points")
+        return y
+
+    def features(W, y):
+        f = held(f"f{y.shape[1]}", len(W), y.shape[1])
+        f = dgemm(1 / math.sqrt(d), W, y, c=f, overwrite_c=1)
+        split("preactivations")
+        np.tanh(f, out=f)
+        split("tanh")
+        return f
+
+    shared = a * normal("x", max(SHARED_AT_LEAST, fresh))
+    shared = shared + root_h * normal("z", max(SHARED_AT_LEAST, fresh))
     shared *= np.sqrt((a * a + h) / np.mean(shared**2, axis=1, keepdims=True))
     rows, deviations = [], []
+    noises = max(1, ROWS // n)  # in a block
     for _ in range(trials):
-        W = np.asfortranarray(rng.standard_normal((p, d)))
-        x = normal(n)
-        U = np.zeros((p, p), order="F")
-        V = np.zeros((p, d), order="F")
-        noise = 0.0
-        for _ in range(m):
-            z = normal(n)
-            f = features(W, a * x + root_h * z)
-            U = dsyrk(1 / (n * m), f, beta=1.0, c=U, lower=1, overwrite_c=1)
-            V = dgemm(1 / (n * m), f, z, beta=1.0, c=V, trans_b=1, overwrite_c=1)
+        W = np.asfortranarray(normal("W", p).T)
+        x = normal("x", n)
+        x *= a
+        U, V = held("U", p, p), held("V", p, d)
+        beta, noise = 0.0, 0.0
+        for start in range(0, m, noises):
+            size = min(noises, m - start) * n
+            z = normal(f"z{size}", size)
+            f = features(W, noised(x, z, f"y{size}"))
+            U = dsyrk(1 / (n * m), f, beta=beta, c=U, lower=1, overwrite_c=1)
+            split("F F^T")
+            V = dgemm(1 / (n * m), f, z, beta=beta, c=V, trans_b=1, overwrite_c=1)
+            split("F z^T")
             noise += dot(z, z) / (n * m * d)
+            beta = 1.0
         U[np.diag_indices(p)] += lam
         _, solved, info = dposv(U, V, lower=1, overwrite_a=1)
         assert info == 0
         B = np.asfortranarray(-solved.T / root_h)
         train = noise - (dot(solved, V) + h * lam * dot(B, B)) / d
+        split("solve")
 
-        def loss(x, z, W=W, B=B):
-            y = a * x + root_h * z
-            s = dgemm(1.0, B, features(W, y))
-            return np.mean((s + y / (a * a + h)) ** 2), np.mean((root_h * s + z) ** 2)
+        def loss(x, rows, W=W, B=B):
+            z = normal(f"z{rows}", rows)
+            y = noised(x, z, f"y{rows}")
+            f = features(W, y)
+            s = dgemm(1.0, B, f, c=held(f"s{rows}", d, rows), overwrite_c=1)
+            e, r = s + y / (a * a + h), root_h * s + z
+            found = dot(e, e) / e.size, dot(r, r) / r.size
+            split("outputs and losses")
+            return found
 
-        score_error, test = loss(normal(fresh), normal(fresh))
-        repeats = -(-fresh // n)
-        memory = np.mean([loss(x, normal(n))[1] for _ in range(repeats)])
-        deviations.append(dgemm(1.0, B, features(W, shared)) + shared / (a * a + h))
+        test_x = normal("test", fresh)
+        test_x *= a
+        score_error, test = loss(test_x, fresh)
+        memory = loss(x, -(-fresh // n) * n)[1]
+        f = features(W, shared)
+        deviations.append(dgemm(1.0, B, f) + shared / (a * a + h))
+        split("outputs and losses")
         rows.append((score_error, test, train, memory))
     total = sum(deviations)
     bias2 = [dot(e, total - e) / (e.size * (trials - 1)) for e in deviations]
+    split("outputs and losses")
     return *np.array(rows).T, np.array(bias2)

@@ -5,11 +5,8 @@ bytes of its store written as plain files, and the store written with ready numb
 """
 
 import os
-import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,6 +25,9 @@ from rfdsm.sweeps.layout import box, indices
 from rfdsm.sweeps.store import lay_or_open
 from rfdsm.sweeps.sweeping import layout_of
 from rfdsm.sweeps.work import Work
+
+from .figures import Figure
+from .timing import peak_memory
 
 SIDE, REPEATS = 3163, 3  # 10^7 points
 THREADS = 2
@@ -88,27 +88,20 @@ def seconds(call: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory(folder: Path) -> float:
-    """Of a process that does the sweep and nothing else, GB."""
-    command = "import sys; from benchmarks.sweep import whole; whole(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", command, folder / "alone"], check=True)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
-
-
-def run() -> None:
-    """Print the comparison."""
+def run() -> list[Figure]:
+    """The comparison."""
     with tempfile.TemporaryDirectory() as folder:
-        _run(Path(folder))
+        return _run(Path(folder))
 
 
-def _run(folder: Path) -> None:
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    memory = peak_memory(folder)
+def _run(folder: Path) -> list[Figure]:
+    alone = "import sys; from benchmarks.sweep import whole; whole(sys.argv[1])"
+    memory = peak_memory(alone, folder / "alone")
     grid = grid_of(model(), axes())
     part = theory(grid)
     layout = layout_of(grid, [part], "benchmark")
     chunks = list(indices(layout.sizes, layout.parts["theory"]))
-    print(f"compiling: {seconds(part.prepare):.2f} s")
+    compiling = seconds(part.prepare)
     compute(part, chunks[:4])
     stored = rfdsm.open(folder / "alone").load()
     files = {
@@ -131,10 +124,19 @@ def _run(folder: Path) -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
     took = {name: statistics.median(each) for name, each in found.items()}
     size = sum(map(len, files.values())) / 1e9
-    ratio = took["whole"] / max(took["compute"], took["files"])
-    print(f"{grid.points:,} points, {size:.2f} GB in {len(chunks)} chunks")
-    print(f"the sweep: {took['whole']:.2f} s, {memory:.2f} GB at most")
-    print(f"computing alone: {took['compute']:.2f} s")
-    print(f"writing alone: {took['files']:.2f} s as files, {took['zarr']:.2f} s with zarr")
-    print(f"ratio to the longer of computing and plain files: {ratio:.2f}")
-    print(f"load {os.getloadavg()[0]:.1f}; all: {found}")
+    what = (
+        f"sweep of {grid.points:,} points into a store, {size:.2f} GB in {len(chunks)} chunks"
+    )
+    peers = {
+        "computing alone": "compute",
+        "its bytes as plain files": "files",
+        "the store of ready numbers": "zarr",
+    }
+    return [
+        *(
+            Figure(what, took["whole"], "s", peer, took[name], took["whole"] / took[name])
+            for peer, name in peers.items()
+        ),
+        Figure(f"{what}: compiling", compiling, "s"),
+        Figure(f"{what}: peak memory", memory, "GB"),
+    ]

@@ -1,89 +1,128 @@
-"""Batched theory against `scipy.optimize.root`, point by point on the same equations.
+"""Batched theory against `scipy.optimize.root`, and against arithmetic that nobody can avoid.
 
-The peer solves the bare one-point equations only (isotropic, Gaussian constants given), in
-plain Python floats, which is what SciPy is fastest with; it computes no errors. Ours starts
-from the model's numbers: constants of tanh, equations, and all six errors.
+Ours starts from the model's numbers: constants of tanh, equations, all six errors, a status.
+SciPy's peer and the loop of Newton steps are given the constants and solve the equations alone.
 """
-
-import math
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import root
 
 import rfdsm
 
-from .timing import compiled, median_seconds
+from .equations import coefficients, newton, one_atom, solve_with_root, starts, wide_box
+from .figures import Figure, at_least, at_most
+from .timing import compiled, in_turns, ratio
 
-POINTS, PEER_POINTS, REPEATS = 100_000, 3_000, 21
-
-
-def points(count: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """(psi_n, psi_p, 1/m, lam, t), log-uniform in the moderate box."""
-    rng = np.random.default_rng(seed)
-
-    def log_uniform(low, high):
-        return np.exp(rng.uniform(math.log(low), math.log(high), count))
-
-    psi_n, psi_p = log_uniform(0.01, 100), log_uniform(0.01, 100)
-    return psi_n, psi_p, 1 / log_uniform(1, 1e3), log_uniform(1e-8, 10), log_uniform(1e-3, 3)
+POINTS, PEER_POINTS, TURNS = 100_000, 2_000, 15
+ATOMS = np.linspace(0.1, 1.9, 16)
+NUMBERS = "psi_n, psi_p, 1/m, lam, t"
+SCIPY = "scipy.optimize.root, equations alone"
 
 
-def solve(psi_n, psi_p, u, lam, t) -> rfdsm.Solution:
+def solve(numbers, data=None) -> rfdsm.Solution:
     """One point of the batch."""
-    return rfdsm.RFDSM(psi_n=psi_n, psi_p=psi_p, m=2.0, lam=lam, t=t).solve(inverse_m=u)
+    psi_n, psi_p, u, lam, t = numbers
+    model = rfdsm.RFDSM(psi_n=psi_n, psi_p=psi_p, m=2.0, lam=lam, t=t, data=data)
+    return model.solve(inverse_m=u)
 
 
-def peer_equations(x, ratio, psi_p, u, lam, data, noise, shared, fresh):
-    """The one-point equations in the logs of (q, q D): two unknowns, as few as there can be."""
-    q, G = math.exp(x[0]), math.exp(x[1])
-    E0 = (data + u * noise) * G + (shared + u * fresh) * q
-    E1 = noise * G + fresh * q
-    i0, i1 = 1 / (1 + ratio * E0), 1 / (1 + u * ratio * E1)
-    Y = (data + u * noise) * i0 + (1 - u) * noise * i1
-    return lam * q + E0 * i0 + (1 - u) * E1 * i1 - 1, G * (1 + psi_p * q * Y) / q - 1
+def test_loss(numbers):
+    """One error of a point."""
+    return solve(numbers).errors.test_loss
 
 
-def peer_rate() -> tuple[float, float]:
-    """(points per second, share solved) of scipy.optimize.root."""
-    constants = jax.jit(jax.vmap(rfdsm.Tanh().constants))
-    psi_n, psi_p, u, lam, t = points(PEER_POINTS)
-    a2, h = np.exp(-2 * t), -np.expm1(-2 * t)
-    c = constants(a2, h)
-    b2, v2, s2 = np.asarray(c.b) ** 2, np.asarray(c.v2), np.asarray(c.s2)
-    rows = np.stack([psi_p / psi_n, psi_p, u, lam, b2 * a2, b2 * h, v2, s2], 1).tolist()
-    solved = 0
-    start = time.perf_counter()
-    for row in rows:
-        first = -math.log(row[3] + row[6] + row[7])
-        solved += root(peer_equations, (first, first), args=tuple(row)).success
-    return len(rows) / (time.perf_counter() - start), solved / len(rows)
+def whole_model(model):
+    """One error of a model, all of whose numbers may be traced."""
+    return model.solve().errors.test_loss
 
 
-def run() -> None:
-    """Print the comparison."""
-    arguments = tuple(map(jnp.asarray, points(POINTS)))
-    one = tuple(x[0] for x in arguments)
-    _, seconds = compiled(solve, *one)
-    print(f"one model compiles in {seconds:.2f} s")
-    batch, seconds = compiled(jax.vmap(solve), *arguments)
-    print(f"a batch compiles in {seconds:.2f} s")
-    status = batch(*arguments).status
+def model_of(numbers) -> rfdsm.RFDSM:
+    """The model of a point."""
+    psi_n, psi_p, u, lam, t = numbers
+    return rfdsm.RFDSM(psi_n=psi_n, psi_p=psi_p, m=1 / u, lam=lam, t=t)
+
+
+def against_scipy(what, program, numbers, rows, atoms, limit) -> Figure:
+    """A batch and `scipy.optimize.root` in turns."""
+    status = program(numbers).status
     assert bool(jnp.all(status == rfdsm.Status.success))
-    ours = POINTS / median_seconds(lambda: batch(*arguments), REPEATS)
-    peer, share = peer_rate()
-    print(f"six errors of {POINTS:,} points in one warm call: {ours:.3g} points/s")
-    print(f"scipy.optimize.root, bare equations: {peer:.3g} points/s ({share:.1%} solved)")
-    print(f"ratio {ours / peer:.0f}")
-
-    def test_loss(*x):
-        return solve(*x).errors.test_loss
-
-    gradient, seconds = compiled(jax.vmap(jax.grad(test_loss, argnums=range(5))), *arguments)
-    ours_gradient = POINTS / median_seconds(lambda: gradient(*arguments), REPEATS)
-    print(
-        f"test loss with five derivatives: {ours_gradient:.3g} points/s, "
-        f"compiles in {seconds:.1f} s"
+    solved = solve_with_root(rows, atoms) / len(rows)
+    ours, theirs = in_turns(
+        TURNS, lambda: program(numbers), lambda: solve_with_root(rows, atoms)
     )
+    scale = POINTS / len(rows)
+    times = scale * ratio(theirs, ours)
+    value, peer = POINTS / np.median(ours), len(rows) / np.median(theirs)
+    note = f"SciPy solves {solved:.1%}"
+    return Figure(
+        what, value, "points/s", SCIPY, peer, times, **at_least(limit, times), note=note
+    )
+
+
+def derivatives(name, function, batch) -> list[Figure]:
+    """The value with its gradient against the value alone."""
+    value, _ = compiled(jax.vmap(function), batch)
+    both, seconds = compiled(jax.vmap(jax.value_and_grad(function)), batch)
+    times = in_turns(TURNS, lambda: both(batch), lambda: value(batch))
+    more = ratio(*times)
+    with_gradient, alone = map(np.median, times)
+    what = f"test loss and its derivatives in {name}, {POINTS:,} points"
+    rate = POINTS / with_gradient
+    return [
+        Figure(
+            f"{what}: time",
+            with_gradient,
+            "s",
+            "the loss alone",
+            alone,
+            more,
+            **at_most(4, more),
+        ),
+        Figure(f"{what}: rows", rate, "rows/s", note=f"compiles in {seconds:.1f} s"),
+    ]
+
+
+def run() -> list[Figure]:
+    """The comparison."""
+    box = wide_box(POINTS)
+    numbers = tuple(map(jnp.asarray, box))
+    known = coefficients(*box)
+    rows = np.stack(known, 1)[:PEER_POINTS].tolist()
+
+    batch, seconds = compiled(jax.vmap(solve), numbers)
+    what = f"six errors at {POINTS:,} random points"
+    isotropic = against_scipy(f"{what}, isotropic", batch, numbers, rows, (), 500)
+
+    data = rfdsm.Gaussian(ATOMS)
+    several, more_seconds = compiled(jax.vmap(lambda x: solve(x, data)), numbers)
+    atoms = [(sigma, 1 / len(ATOMS)) for sigma in ATOMS.tolist()]
+    sixteen = against_scipy(f"{what}, {len(ATOMS)} atoms", several, numbers, rows, atoms, 250)
+
+    loop = type(known)(*map(jnp.asarray, known)), jnp.asarray(starts(known))
+    arithmetic, _ = compiled(newton, *loop)
+    found = np.asarray(arithmetic(*loop))
+    logs = np.log([found.real, found.imag])
+    wrong = max(max(map(abs, one_atom(logs[:, i], *rows[i]))) for i in range(PEER_POINTS))
+    assert wrong < 1e-12
+    times = in_turns(TURNS, lambda: batch(numbers), lambda: arithmetic(*loop))
+    share = ratio(*times)
+    limit = Figure(
+        f"{what}, isotropic: time",
+        np.median(times[0]),
+        "s",
+        "seven Newton steps alone, constants given",
+        np.median(times[1]),
+        share,
+        **at_most(3, share),
+    )
+    models = jax.vmap(model_of)(numbers)
+    return [
+        isotropic,
+        limit,
+        sixteen,
+        Figure(f"{what}, isotropic: compiling", seconds, "s"),
+        Figure(f"{what}, {len(ATOMS)} atoms: compiling", more_seconds, "s"),
+        *derivatives(NUMBERS, test_loss, numbers),
+        *derivatives("all numbers of the model", whole_model, models),
+    ]

@@ -16,6 +16,9 @@ from scipy.optimize import root
 
 import rfdsm
 
+from .equations import coefficients, one_atom
+from .figures import Figure, at_least
+from .results import before
 from .timing import compiled, median_seconds
 
 TAUS = np.geomspace(0.1, 1e5, 100)
@@ -23,7 +26,8 @@ PSI_N, PSI_P, M, T, D = 4.0, 8.0, 4, 0.1, 100
 STEPS = 2000  # of those that are timed
 X = np.geomspace(1e-3, 12, 400)
 IMAGINARY = np.geomspace(10, 1e-8, 28)
-PEER_POINTS = 40
+PEER_POINTS, REPEATS = 40, 31
+EARLIER = "the earlier state of this package, on this machine"
 
 
 def model_of(data=None) -> rfdsm.RFDSM:
@@ -34,8 +38,7 @@ def model_of(data=None) -> rfdsm.RFDSM:
 
 def stepping() -> tuple[float, int]:
     """(seconds per step, steps to the longest time) of gradient descent on a network."""
-    model = model_of()
-    rate = 0.9 * model.largest_learning_rate()
+    rate = 0.9 * model_of().largest_learning_rate()
     p = round(PSI_P * D)
     rng = np.random.default_rng(0)
     F = rng.normal(size=(p, 2 * p)) / math.sqrt(2 * p)
@@ -49,60 +52,74 @@ def stepping() -> tuple[float, int]:
     return seconds / STEPS, math.ceil(TAUS[-1] / rate)
 
 
-def peer_density(x: np.ndarray) -> np.ndarray:
-    """-Im q/π at each x, by continuation in the imaginary part."""
-    model = model_of()
-    a, h = (float(value) for value in model.process.scales())
-    c = model.activation.constants(a**2, h)
-    b2, v2, s2, u, ratio = float(c.b) ** 2, float(c.v2), float(c.s2), 1 / M, PSI_P / PSI_N
-    A0, B0, A1, B1 = b2 * (a**2 + u * h), v2 + u * s2, b2 * h, s2
+def peer_density(x: np.ndarray, row: list[float]) -> np.ndarray:
+    """-Im q/π at each x, by continuation in the imaginary part.
+
+    Args:
+        row: of `Coefficients`, without lam.
+    """
 
     def equations(parts, lam):
-        q, G = parts[0] + 1j * parts[1], parts[2] + 1j * parts[3]
-        E0, E1 = A0 * G + B0 * q, A1 * G + B1 * q
-        i0, i1 = 1 / (1 + ratio * E0), 1 / (1 + u * ratio * E1)
-        first = lam * q + E0 * i0 + (1 - u) * E1 * i1 - 1
-        second = G * (1 + PSI_P * q * (A0 * i0 + (1 - u) * A1 * i1)) - q
+        first, second = one_atom(parts.view(complex), lam, *row, exp=complex)  # not in logs
         return first.real, first.imag, second.real, second.imag
 
     values = []
     for position in x:
         start = 1 / (-position + 1j * IMAGINARY[0])
-        parts = [start.real, start.imag, start.real, start.imag]
+        parts = np.array([start, start]).view(float)
         for imaginary in IMAGINARY:
             parts = root(equations, parts, args=(-position + 1j * imaginary,)).x
         values.append(-parts[1] / math.pi)
     return np.array(values)
 
 
-def run() -> None:
-    """Print the comparison."""
-    for name, data in {"one atom": None, "64 atoms": np.linspace(0.1, 1.9, 64)}.items():
-        model = model_of(None if data is None else rfdsm.Gaussian(data))
+def since(what: str, value: float, seconds: float, limit: float | None = None) -> Figure:
+    """A figure whose peer is its earlier value, where one is kept."""
+    earlier, note = before("training_time").get(what), f"compiles in {seconds:.1f} s"
+    if earlier is None:
+        return Figure(what, value, "ms", note=note)
+    times = earlier / value
+    must = at_least(limit, times) if limit else {}
+    return Figure(what, value, "ms", EARLIER, earlier, times, **must, note=note)
+
+
+def run() -> list[Figure]:
+    """The comparison."""
+    figures = []
+    laws = {"one atom": (None, 2), "64 atoms": (rfdsm.Gaussian(np.linspace(0.1, 1.9, 64)), 3)}
+    for name, (data, limit) in laws.items():
+        model = model_of(data)
         curve, seconds = compiled(lambda model: model.solve_trajectory(TAUS), model)
         assert bool(jnp.all(curve(model).status == rfdsm.Status.success))
-        ours = median_seconds(lambda: curve(model), 21)  # noqa: B023
-        print(f"six errors at {len(TAUS)} times, {name}: {1e3 * ours:.1f} ms", end="")
-        print(f" (compiled in {seconds:.1f} s)")
+        ours = 1e3 * median_seconds(lambda: curve(model), REPEATS)  # noqa: B023
+        what = f"six errors at {len(TAUS)} training times, {name}"
+        figures.append(since(what, ours, seconds, limit))
+
     each, steps = stepping()
-    print(
-        f"one network of d = {D} stepped to tau = {TAUS[-1]:g}: {steps} steps of "
-        f"{1e3 * each:.2f} ms, {each * steps:.0f} s"
-    )
+    simulated = model_of()
+    simulated.simulate_trajectory(jax.random.key(0), D, taus=TAUS)
     start = time.perf_counter()
-    jax.block_until_ready(model_of().simulate_trajectory(jax.random.key(0), D, taus=TAUS))
-    print(f"the same by one eigendecomposition: {time.perf_counter() - start:.1f} s, compiled")
+    jax.block_until_ready(simulated.simulate_trajectory(jax.random.key(1), D, taus=TAUS))
+    once = time.perf_counter() - start
+    what = f"one network of d = {D} at all these times"
+    stepped = f"gradient descent, {steps:,} steps of {1e3 * each:.2f} ms"
+    figures.append(Figure(what, once, "s", stepped, each * steps, each * steps / once))
+
     model = model_of()
     density, seconds = compiled(lambda model, x: model.density(x), model, jnp.asarray(X))
-    ours = median_seconds(lambda: density(model, X), 21)
-    print(f"density at {len(X)} points: {1e3 * ours:.1f} ms (compiled in {seconds:.1f} s)")
+    ours = 1e3 * median_seconds(lambda: density(model, X), REPEATS)
+    what = f"eigenvalue density at {len(X)} points"
+    figures.append(since(what, ours, seconds))
     some = X[:: len(X) // PEER_POINTS]
+    numbers = (np.array([number]) for number in (PSI_N, PSI_P, 1 / M, 1.0, T))
+    _, *row = (float(each[0]) for each in coefficients(*numbers))
     start = time.perf_counter()
-    peer = peer_density(some)
-    theirs = (time.perf_counter() - start) * len(X) / len(some)
+    peer = peer_density(some, row)
+    theirs = 1e3 * (time.perf_counter() - start) * len(X) / len(some)
     wrong = np.mean(np.abs(peer - np.asarray(model.density(some))) > 1e-4)
-    print(
-        f"scipy.optimize.root, followed from large imaginary part: {1e3 * theirs:.0f} ms "
-        f"(scaled from {len(some)} points; {wrong:.0%} of them are off by more than 1e-4)"
+    followed = "scipy.optimize.root, followed from large imaginary part"
+    note = f"{wrong:.0%} of the peer's are off by more than 1e-4"
+    figures.append(
+        Figure(f"{what}, against SciPy", ours, "ms", followed, theirs, theirs / ours, note=note)
     )
-    print(f"ratio {theirs / ours:.0f}")
+    return figures

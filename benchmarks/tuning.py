@@ -18,6 +18,8 @@ import optuna
 import rfdsm
 
 from . import numpy_simulation
+from .figures import Figure
+from .timing import median_seconds
 
 FREE = {"psi_p": (0.1, 16.0), "m": (1.0, 16.0), "training.lam": (1e-6, 100.0)}
 LEAST = 0.8  # of the memorization loss
@@ -66,21 +68,17 @@ def tpe(errors_of, theory_of, optimum: float, seed: int, most: int) -> tuple[int
     return most + 1, time.perf_counter() - start - judged
 
 
-def run() -> None:
-    """Print the comparison."""
+def run() -> list[Figure]:
+    """The comparison."""
     model = model_of()
     start = time.perf_counter()
     tuned = search()
     cold = time.perf_counter() - start
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        search()
-        seconds.append(time.perf_counter() - start)
-    warm = statistics.median(seconds)
+    warm = median_seconds(search, 5)
     print(f"tune: {tuned.value:.6g} at {tuned.numbers}")
     print(f"  integer m: {tuned.integer.value:.6g} at {tuned.integer.numbers}")
-    print(f"  256 starts: {warm:.2f} s warm, {cold:.1f} s with compiling")
+    what = "tune, 256 starts, three free numbers, one constraint, the best integer m"
+    note = f"a first one {cold:.1f} s, with compiling"
 
     solve = jax.jit(lambda model: model.solve().errors)
 
@@ -94,16 +92,21 @@ def run() -> None:
 
     theory(tuned.integer.numbers)
     rng = np.random.default_rng(0)
-    target = tuned.integer.value
+    figures = [Figure(what, warm, "s", note=note)]
     for name, errors_of, most, seeds in (
         ("theory", theory, MOST, SEEDS),
         (f"networks of d = {D}", network, MOST_NETWORKS, 3),
     ):
-        results = [tpe(errors_of, theory, target, seed, most) for seed in range(seeds)]
-        evaluations = statistics.median(n for n, _ in results)
-        seconds = statistics.median(t for _, t in results)
-        missed = sum(n > most for n, _ in results)
-        print(
-            f"Optuna's TPE on {name}, {seeds} seeds: {evaluations:.0f} evaluations, "
-            f"{seconds:.1f} s (medians; {missed} of {seeds} not within 1 % after {most})"
+        results = [
+            tpe(errors_of, theory, tuned.integer.value, seed, most) for seed in range(seeds)
+        ]
+        evaluations, seconds = (statistics.median(each) for each in zip(*results, strict=True))
+        missed = sum(number > most for number, _ in results)
+        note = (
+            f"{evaluations:.0f} evaluations; {missed} of {seeds} seeds not there after {most}"
         )
+        peer = f"Optuna's TPE on {name}, until within 1 %"
+        figures.append(
+            Figure(f"{what}: against TPE", warm, "s", peer, seconds, seconds / warm, note=note)
+        )
+    return figures

@@ -1,6 +1,7 @@
 """One callable for everything that takes long, what counts as long, and a wish to stop."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,6 +41,12 @@ Report = Callable[[Progress], Any]
 
 def silent(progress: Progress) -> None:
     """Report nothing."""
+
+
+def to_standard_error(progress: Progress) -> None:
+    """Print what is worth a line."""
+    if progress.said:
+        print(f"rfdsm: {progress}", file=sys.stderr, flush=True)
 
 
 class Steps:

@@ -4,7 +4,6 @@ XLA hands Cholesky to LAPACK, whose threads wait for each other: beside any othe
 program that takes twenty times its time. Here all is matrix products and elementwise.
 """
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +14,7 @@ from jaxtyping import Array, Float, Inexact
 from threadpoolctl import threadpool_limits
 
 BLOCK = 32  # pivots swept at once; the best of 16 to 128 at p = 160, 400 and 1000
-STRIPS = 4  # of a symmetric product of more than
-SMALL = 256  # rows
+TILE, STRIPS = 256, 8  # rows of a symmetric product's tiles, if these are not more than 8 by 8
 
 
 @jax.custom_jvp
@@ -51,20 +49,39 @@ def product(left: Array, right: Array) -> Array:
 
 
 def lower_product(F: Float[Array, "p rows"]) -> Float[Array, "p p"]:
-    """F F^T, of which only the lower triangle is to be read.
+    """F F^T, of which only the lower triangle is to be read."""
+    return from_lower_tiles(lower_tiles(F), len(F))
 
-    XLA has no symmetric rank-k update: of large products the blocks above the diagonal are
-    left 0, which saves a third of the time.
+
+def lower_tiles(F: Float[Array, "p rows"]) -> list[Float[Array, "a b"]]:
+    """F F^T in tiles on and below the diagonal, row by row of them: to be added up as such.
+
+    XLA has a symmetric rank-k update on CUDA only, of which the lower triangle is to be read.
+    On CPU each tile is a product, and those above the diagonal, almost half, are not made.
     """
-    p = F.shape[0]
-    if p <= SMALL:
-        return product(F, F.T)
-    edges = np.linspace(0, p, STRIPS + 1).astype(int)
-    strips = [
-        jnp.pad(product(F[a:b], F[:b].T), ((0, 0), (0, int(p - b))))
-        for a, b in itertools.pairwise(edges)
-    ]
-    return jnp.concatenate(strips)
+    if jax.default_backend() != "cpu":
+        zero = jnp.zeros((len(F), len(F)), F.dtype)
+        with jax.default_matmul_precision("highest"):
+            return [jax.lax.linalg.symmetric_product(F, zero)]
+    strips = jnp.split(F, _edges(len(F))[1:-1])
+    return [product(a, b.T) for i, a in enumerate(strips) for b in strips[: i + 1]]
+
+
+def from_lower_tiles(tiles: Iterable[Float[Array, "a b"]], p: int) -> Float[Array, "p p"]:
+    """The matrix of `lower_tiles`, 0 in the tiles above the diagonal."""
+    edges, tiles = _edges(p), list(tiles)
+    if len(tiles) == 1:
+        return tiles[0]
+    A = jnp.zeros((p, p), tiles[0].dtype)
+    corners = ((a, b) for i, a in enumerate(edges[:-1]) for b in edges[: i + 1])
+    for tile, corner in zip(tiles, corners, strict=True):
+        A = jax.lax.dynamic_update_slice(A, tile, corner)
+    return A
+
+
+def _edges(p: int) -> list[int]:
+    strips = min(STRIPS, -(-p // TILE))
+    return [p * k // strips for k in range(strips + 1)]
 
 
 def one_thread():

@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -37,6 +38,26 @@ def available() -> float:
 def of_host() -> float:
     """Bytes that this machine has left; infinity where that is not known."""
     return min(_of_machine(), _of_container())
+
+
+def bytes_of(budget: Any) -> float | None:
+    """The bytes of "4GB", "500MB", or of a number; None of None.
+
+    Raises:
+        ValueError: neither.
+    """
+    if budget is None:
+        return None
+    units = {"GB": 1e9, "MB": 1e6, "GiB": 2**30, "MiB": 2**20}
+    text = str(budget).strip()
+    unit = next((unit for unit in units if text.endswith(unit)), "")
+    try:
+        found = float(text.removesuffix(unit)) * units.get(unit, 1)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ValueError(f"memory is a size such as '4GB', or bytes, got {budget!r}.")
+    return found
 
 
 def _of_machine() -> float:

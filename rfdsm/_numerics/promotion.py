@@ -2,9 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -21,3 +23,14 @@ def mixed(function: Function) -> Function:
             return function(*args, **kwargs)
 
     return wrapped
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """The tree with its real numbers in this precision."""
+
+    def each(leaf):
+        number = isinstance(leaf, float | np.generic | np.ndarray | jax.Array)
+        real = number and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+        return jnp.asarray(leaf, dtype) if real else leaf
+
+    return jax.tree.map(each, tree)

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .. import asymptotics as _theory, progress
+from .. import asymptotics as _theory
 from .._numerics.linalg import stacked
 from .._numerics.memory import require_memory
 from ..ingredients.cross_moments import CrossMoments
@@ -26,21 +26,17 @@ from ..parameters.numbers import counted
 from ..progress import Progress, Report, over_time
 from ..simulation import moment_sums as _stream
 from ..simulation.features import AbstractFeatures, FunctionFeatures, NetworkFeatures
-from ..simulation.mehler import mehler_orders
 from .few_points import warn_of_few_points
 from .measured_networks import require_same_features, weights
+from .measurement_cost import LEVERAGE_NOISES, Cost, parts_kept
 
 EXACT_BELOW = 4_000_000  # points times features: the average over noise is exact below
 NOISES = 16  # for each point above that
-LEVERAGE_NOISES = 16  # enough to sort the points
 CLASSES = 12  # where leverage varies
 SPREAD = 0.5  # standard deviation over mean of the leverage, from which on it does
 LEAST_IN_CLASS = 50  # points of a class, of those chosen by default
 PILOT = 8192  # points that leverage is first estimated from, or four for each feature
 LEAST_POINTS = 4  # that an error bar can be told from
-PARTS = (8, 4, 2)  # of the points, whose sums are kept apart: the most that memory allows
-MEMORY = 2**29  # bytes of the parts' moments
-FEATURE = 5e-9  # seconds for one value of the activation
 
 
 def measure(
@@ -210,11 +206,12 @@ class _Seen(NamedTuple):
     report: Report
     second: RFDSM | None = None
 
-    def sums(self, key, parts, noises, title) -> list[_stream.Sums]:
-        """The sums over each part of the points."""
+    def means(self, key, parts, noises, title) -> Iterator[dict[str, np.ndarray]]:
+        """The moments of each part of the points, by name; the sums of one are held at once."""
         advance = over_time(self.report, title, sum(map(len, parts)), "points")
         about = self.model.process.noising(), noises, advance, max(map(len, parts))
-        return [_stream.sums(key, self.features, self.X, part, *about) for part in parts]
+        for part in parts:
+            yield _stream.sums(key, self.features, self.X, part, *about).moments(noises)
 
     def of(self, arrays, **about) -> Moments | CrossMoments:
         """Moments of arrays by name."""
@@ -237,59 +234,67 @@ class _Seen(NamedTuple):
         from scipy.linalg import block_diag  # takes longer to import than all of the package
 
         pilot = [order[: max(PILOT, 4 * self.features.p)]]
-        (sums,) = self.sums(key_sums, pilot, LEVERAGE_NOISES, "first estimate")
-        each = self.networks(self.of(sums.moments(LEVERAGE_NOISES)))
+        (found,) = self.means(key_sums, pilot, LEVERAGE_NOISES, "first estimate")
+        each = self.networks(self.of(found))
         resolvent = block_diag(*(_resolvent(*network) for network in each))
         advance = over_time(self.report, "leverage", len(self.X), "points")
         about = self.model.process.noising(), LEVERAGE_NOISES, advance
         return _stream.leverage(key, self.features, self.X, resolvent, *about)
 
-    def moments(self, sums, noises, population, parts=None) -> Moments | CrossMoments:
-        """The moments of sums over each class of so many points."""
-        arrays = _of_classes(sums, noises, sum(each.count for each in sums))
-        if len(sums) == 1:
-            arrays = {name: x[0] for name, x in arrays.items()} | {"weights": None}
+    def moments(self, key, parts, noises) -> Moments | CrossMoments:
+        """The moments of classes of points, of parts of each: shape (C, K)."""
+        counts = np.array([[len(part) for part in of_class] for of_class in parts], float).T
+        arrays = {}
+        flat = [part for of_class in parts for part in of_class]
+        for number, found in enumerate(self.means(key, flat, noises, "moments")):
+            for name, x in found.items():
+                held = arrays.setdefault(name, np.empty((*counts.shape, *x.shape)))
+                held[number % len(counts), number // len(counts)] = x
+        weights, population = counts.sum(0) / counts.sum(), counts.sum()
+        if len(counts) == 1:
+            whole, kept = {name: x[0] for name, x in arrays.items()}, None
+        else:
+            whole = {name: _mean(x, counts) for name, x in arrays.items()}
+            kept = Parts(**arrays, weights=counts / (population / len(counts)))
+        for x in whole.values():
+            x.flags.writeable = False  # so that it need not be copied
+        whole["weights"] = weights
+        if len(weights) == 1:
+            whole = {name: x[0] for name, x in whole.items()} | {"weights": None}
         about = {"process": self.model.process, "activation": self.model.activation}
-        return self.of(arrays, **about, population=population, parts=parts)
+        return self.of(whole, **about, population=population, parts=kept)
+
+
+def _mean(of_parts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Over the parts of each class, shape (K, C, ...), by their numbers of points."""
+    shares = counts / counts.sum(0)
+    mean = np.zeros(of_parts.shape[1:])
+    for part, c in np.ndindex(shares.shape):
+        mean[c] += shares[part, c] * of_parts[part, c]
+    return mean
 
 
 def _measure(seen: _Seen, key, noises, classes, halves, warned=True) -> Moments | CrossMoments:
-    N = len(seen.X)
-    halves = halves is None or halves
+    N, halves = len(seen.X), halves is None or halves
     _require_measurable(seen, noises, classes, halves)
-    _announce(seen, noises, classes, halves)
+    cost = Cost(*seen.X.shape, seen.features.p, noises, classes or CLASSES, halves)
+    cost._replace(classes=classes or 1).require_memory()
+    cost.announce(seen.report)
     of_pilot, of_leverage, of_moments = jax.random.split(key, 3)
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(N)
     of_class = [order]
     if classes != 1:
         leverage = seen.leverage(of_pilot, of_leverage, order)
         of_class = _by_leverage(order, leverage[order], classes, seen.report)
-    if not halves:
-        return seen.moments(seen.sums(of_moments, of_class, noises, "moments"), noises, N)
+        cost._replace(classes=len(of_class)).require_memory()  # classes that were chosen
     # Random order within each class, of which the parts are then random parts.
-    count = _parts(seen.features.p, len(of_class), min(map(len, of_class)))
-    split = [part for points in of_class for part in np.array_split(points, count)]
-    sums = seen.sums(of_moments, split, noises, "moments")
-    by_class = [sums[i : i + count] for i in range(0, len(sums), count)]
-    whole = [jax.tree.map(lambda *x: sum(x[1:], x[0]), *each) for each in by_class]
-    each = [_of_classes(part, noises, N / count) for part in zip(*by_class, strict=True)]
-    moments = seen.moments(whole, noises, N, Parts(**stacked(each)))
-    if warned:
+    count = parts_kept(seen.features.p, len(of_class), min(map(len, of_class))) if halves else 1
+    parts = [np.array_split(points, count) for points in of_class]
+    moments = seen.moments(of_moments, parts, noises)
+    if warned and halves:
         own, model = seen.networks(moments)[0]
         warn_of_few_points(model.replace(psi_p=own.psi_p, ensemble=Single()), own)
     return moments
-
-
-def _of_classes(sums, noises, points) -> dict[str, np.ndarray]:
-    """The moments of the sums over each class, its weight a share of the points."""
-    counts = np.array([each.count for each in sums], float)
-    return stacked([each.moments(noises) for each in sums]) | {"weights": counts / points}
-
-
-def _parts(p: int, classes: int, points: int) -> int:
-    """How many parts of each class's points are kept apart."""
-    fits = (K for K in PARTS if 16 * K * classes * p**2 <= MEMORY and K <= points)
-    return next(fits, PARTS[-1])
 
 
 def _require_measurable(seen: _Seen, noises, classes, halves) -> None:
@@ -348,25 +353,6 @@ def _stack(each: list[Any]) -> Any:
         arrays["parts"] = stacked([m.parts for m in each])
     kept = {name: getattr(first, name) for name in ("process", "activation", "population")}
     return Moments(**arrays, **kept)
-
-
-def _announce(seen: _Seen, noises, classes, halves) -> None:
-    """Say what time and memory the work takes, where it is long."""
-    (N, d), p = seen.X.shape, seen.features.p
-    each = 1 if classes == 1 else CLASSES if classes is None else classes
-    kept = 4 + (4 + 2 * _parts(p, each, N) if halves else 0)
-    memory = 8 * p * p * each * kept + 8 * _stream.BLOCK_ROWS * 3 * p
-    if math.isinf(noises):
-        orders = mehler_orders(p, d)
-        seconds = N * (145 * p * FEATURE / 2 + 2 * orders * p * p / progress.FLOPS)
-    else:
-        seconds = N * noises * (p * FEATURE + 2 * p * (p + 2 * d) / progress.FLOPS)
-    if classes != 1:
-        seconds += N * LEVERAGE_NOISES * p * (FEATURE + 2 * d / progress.FLOPS)
-    if seconds > progress.LONG:
-        how = "exact averages over noise" if math.isinf(noises) else f"{noises:g} noises each"
-        needs = f"about {seconds:.0f} s and {memory / 2**30:.2g} GiB"
-        seen.report(Progress(f"measuring {p} features on {N} points, {how}: {needs}"))
 
 
 def _to_standard_error(at: Progress) -> None:

@@ -205,7 +205,7 @@ class AveragedEquations(OnePointEquations):
 
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual
-        return jnp.stack(corners.linear_solve(self, state, state, (mean, contrast, -trace)))
+        return jnp.stack(corners.linear_system(self, state, state)(mean, contrast, -trace))
 
     def response(self, state: State) -> State:
         return state
@@ -241,9 +241,9 @@ class AveragedEquations(OnePointEquations):
         taken = right.image, left.image
         return Source(zero, zero, zero, mean, zero, *taken, contrast, own)
 
-    def corner(self, left, right, source, shared=ALL, other=None) -> Array:
+    def corners(self, left, right, sources, shared=ALL, other=None) -> list[Array]:
         width = None if other is None else other.psi_p
-        return corners.corner(self, left, right, source, shared, width)
+        return corners.corners(self, left, right, sources, shared, width)
 
     def score(self, nodes: Any, states: State, test_gain: Array) -> tuple[Array, Array]:
         """Of the score that the output implies: s = -κ_σ y in the mean, -y/σ_t in truth."""

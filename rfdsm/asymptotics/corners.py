@@ -10,6 +10,7 @@ they do not share couples nothing, and its corners are absent,
     noises apart     no corner of i1, and u = 0 in what couples: b²a²σ and v² of t and v² + u s²
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,15 +22,12 @@ from . import one_atom
 from .scalars import Image, Linear, Source, State, average
 
 
-def linear_solve(
-    equations: Any,
-    left: State,
-    right: State,
-    rhs: tuple[Any, ...],
-    shared: Shared = ALL,
-    width: Any = None,
-) -> tuple[Any, Any, Any]:
-    r"""Solve the linear system of section 5's corners for (E0, E1, q)_o in units of `left`.
+def linear_system(
+    equations: Any, left: State, right: State, shared: Shared = ALL, width: Any = None
+) -> Callable[..., tuple[Any, Any, Any]]:
+    r"""The linear system of section 5's corners, as its solver: rhs -> (E0, E1, q)_o.
+
+    The solution is in units of `left`.
 
     With P = D_L D_R, Q = q_L q_R and the corners of i0 and i1
     I0 = -ratio i0_L E0_o i0_R, I1 = -u ratio i1_L E1_o i1_R:
@@ -88,7 +86,8 @@ def linear_solve(
         m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
         of_contrast = spread * left.i1 * right.i1
     if not shared.features:
-        return *eliminate([[m00, m01], [m10, m11]], rhs[:2]), ABSENT
+        of_two = eliminated([[m00, m01], [m10, m11]])
+        return lambda *rhs: (*of_two(*rhs[:2]), ABSENT)
     m0q = -(tP + isotropic_o) * left.q / left.E0_map
     m1q = -(H * mass + equations.fresh) * left.q / left.E1_map
     matrix = [
@@ -96,62 +95,85 @@ def linear_solve(
         [m10, m11, m1q],
         [of_mean * left.E0, of_contrast * left.E1, left.lam * left.q],
     ]
-    return eliminate(matrix, rhs)
+    return eliminated(matrix)
 
 
-def corner(
+def corners(
     equations: Any,
     left: State,
     right: State,
-    source: Source,
+    sources: Sequence[Source],
     shared: Shared = ALL,
     width: Any = None,
-) -> Array:
-    """K_o of `OnePointEquations.corner`; arguments as of `linear_solve`."""
-    psi_p, u, H = equations.psi_p, left.u, equations.linear_noise
-    spread, ratio = 1 - u, equations.ratio
-    t_o, _ = _coupling(equations, u, shared)
-    # What the source itself adds to corners is known, and goes to the right-hand sides. In
-    # the first two rows that is `added` in Y_o, through (Dq)_o = P (q_o - ψ_p Q Y_o). In
-    # x q + ∫ρ Y D q = 1 it is x_o q_R + ∫ρ Y_o D_R q_R, with x_o and Y_o of section 5:
-    # M E0_R of the part along f̄f̄^T, `cross` q_R [v² + b²a² ∫ρ σ D_R] = `cross` η_R/ratio,
-    # and what e_x, e_Σ and e_I add as they stand.
-    added = t_o.times(source.mean) + Linear(
-        source.noise + spread * H * source.contrast,
-        source.data + equations.linear_data * source.cross,
-    )  # to Y_o, beside the unknowns' own part
-    trace = (
-        source.mean * (right.E0 if shared.noises else right.eta / ratio)
-        + source.cross * right.eta / ratio
-        + right.q
-        * (source.features + source.data * right.powers[1] + source.noise * right.powers[0])
-        + spread * source.contrast * right.E1
-    )
+) -> list[Array]:
+    """K_o of `OnePointEquations.corners`; arguments as of `linear_system`."""
     if equations.of_one_atom and shared == ALL and width is None:
-        x, Y = equations.scalars(u), added(equations.eigenvalues[0])
-        e0, e1, eG = one_atom.corners(x, left, right, trace, Y)
-        M, I1 = (
-            source.mean - ratio * left.i0 * right.i0 * e0,
-            source.contrast - u * ratio * left.i1 * right.i1 * e1,
+        changes = _of_one_atom(equations, left, right)
+    else:
+        changes = _of_several(equations, left, right, shared, width)
+    spread, H, ratio = 1 - left.u, equations.linear_noise, equations.ratio
+    t_o, _ = _coupling(equations, left.u, shared)
+
+    def corner(source):
+        # What the source itself adds to corners is known, and goes to the right-hand sides. In
+        # the first two rows that is `added` in Y_o, through (Dq)_o = P (q_o - ψ_p Q Y_o). In
+        # x q + ∫ρ Y D q = 1 it is x_o q_R + ∫ρ Y_o D_R q_R, with x_o and Y_o of section 5:
+        # M E0_R of the part along f̄f̄^T, `cross` q_R [v² + b²a² ∫ρ σ D_R] = `cross` η_R/ratio,
+        # and what e_x, e_Σ and e_I add as they stand.
+        added = t_o.times(source.mean) + Linear(
+            source.noise + spread * H * source.contrast,
+            source.data + equations.linear_data * source.cross,
+        )  # to Y_o, beside the unknowns' own part
+        trace = (
+            source.mean * (right.E0 if shared.noises else right.eta / ratio)
+            + source.cross * right.eta / ratio
+            + right.q
+            * (source.features + source.data * right.powers[1] + source.noise * right.powers[0])
+            + spread * source.contrast * right.E1
         )
-        G = tuple(power * eG for power in left.coupling)
-        return _through(equations, left, right, source, M, u * M + spread * I1, G)
+        I0, I1, G = changes(added, trace)
+        M, alpha = source.mean + I0, ABSENT
+        if shared.noises:
+            alpha = left.u * M + spread * (I1 + source.contrast)
+        return _through(equations, left, right, source, M, alpha, G)
+
+    return [corner(source) for source in sources]
+
+
+def _of_one_atom(equations, left, right) -> Callable:
+    """`_of_several` of data with one eigenvalue, in the system of q and qD."""
+    solve = one_atom.linear_system(equations.scalars(left.u), left, right)
+
+    def changes(added, trace):
+        e0, e1, eG = solve(trace, added(equations.eigenvalues[0]))
+        I0 = -equations.ratio * left.i0 * right.i0 * e0
+        I1 = -left.u * equations.ratio * left.i1 * right.i1 * e1
+        return I0, I1, tuple(power * eG for power in left.coupling)
+
+    return changes
+
+
+def _of_several(equations, left, right, shared, width) -> Callable:
+    """What a source makes of i0, i1 and G, from what it adds to Y_o and takes off the trace."""
+    psi_p, u, H, ratio = equations.psi_p, left.u, equations.linear_noise, equations.ratio
+    t_o, _ = _coupling(equations, u, shared)
     P = equations.moments(left, right)
     loss_of = (psi_p if width is None else width) * left.q * right.q
-    mean, contrast = loss_of * average(P, t_o, added), loss_of * H * average(P, added)
-    rhs = -mean / left.E0, -contrast / left.E1, -trace
-    e0, e1, eq = linear_solve(equations, left, right, rhs, shared, width)
-    M, Y, alpha = source.mean, added, ABSENT
-    if shared.points:
-        I0 = -ratio * left.i0 * right.i0 * left.E0 * e0
-        M, Y = I0 + source.mean, added + t_o.times(I0)
-    if shared.noises:
-        I1 = -u * ratio * left.i1 * right.i1 * left.E1 * e1
-        Y = Y + Linear(spread * H * I1)
-        alpha = u * M + spread * (I1 + source.contrast)
-    change, scale = Linear(left.q * eq) + Y.times(-loss_of), H * psi_p
-    G = tuple(scale * average(P[k:], change) for k in range(3))
-    return _through(equations, left, right, source, M, alpha, G)
+    solve = linear_system(equations, left, right, shared, width)
+
+    def changes(added, trace):
+        mean, contrast = loss_of * average(P, t_o, added), loss_of * H * average(P, added)
+        e0, e1, eq = solve(-mean / left.E0, -contrast / left.E1, -trace)
+        I0 = I1 = ABSENT
+        if shared.points:
+            I0 = -ratio * left.i0 * right.i0 * left.E0 * e0
+        if shared.noises:
+            I1 = -u * ratio * left.i1 * right.i1 * left.E1 * e1
+        Y = added + t_o.times(I0) + Linear((1 - u) * H * I1)
+        change, scale = Linear(left.q * eq) + Y.times(-loss_of), H * psi_p
+        return I0, I1, tuple(scale * average(P[k:], change) for k in range(3))
+
+    return changes
 
 
 def _through(equations, left, right, source, M, alpha, G: tuple[Any, Any, Any]) -> Array:
@@ -183,24 +205,29 @@ def _coupling(equations, u, shared: Shared):
     return equations.linear_mean(u), equations.isotropic_mean(u)
 
 
-def eliminate(matrix: list[list[Any]], rhs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Gaussian elimination on scalars, unrolled, without pivoting; entries may be `ABSENT`.
+def eliminated(matrix: list[list[Any]]) -> Callable[..., tuple[Any, ...]]:
+    """A solver by Gaussian elimination on scalars, unrolled; entries may be `ABSENT`.
 
-    The systems above have the signs [+ - -], [- + -], [+ + +] and a leading block that is an
-    M-matrix, so that its two pivots are positive. What is subtracted on the way from the last
-    row, and from -'s of the second, has the other sign: the last pivot is a sum of positive
-    terms.
+    Without pivoting. The systems above have the signs [+ - -], [- + -], [+ + +] and a leading
+    block that is an M-matrix, so that its two pivots are positive. What is subtracted on the
+    way from the last row, and from -'s of the second, has the other sign: the last pivot is a
+    sum of positive terms.
     """
-    rows = [[*row, value] for row, value in zip(matrix, rhs, strict=True)]
-    size = len(rows)
+    size, factors = len(matrix), {}
+    rows = [[*row] for row in matrix]
     for k in range(size):
         for i in range(k + 1, size):
-            factor = rows[i][k] / rows[k][k]
-            rows[i] = [*rows[i][: k + 1]] + [
-                rows[i][j] - factor * rows[k][j] for j in range(k + 1, size + 1)
-            ]
-    solution: list[Any] = [None] * size
-    for k in reversed(range(size)):
-        known = sum(rows[k][j] * solution[j] for j in range(k + 1, size))
-        solution[k] = (rows[k][size] - known) / rows[k][k]
-    return tuple(solution)
+            factors[i, k] = rows[i][k] / rows[k][k]
+            for j in range(k + 1, size):
+                rows[i][j] = rows[i][j] - factors[i, k] * rows[k][j]
+
+    def solve(*rhs):
+        values = [*rhs]
+        for (i, k), factor in sorted(factors.items(), key=lambda each: each[0][::-1]):
+            values[i] = values[i] - factor * values[k]
+        for k in reversed(range(size)):
+            known = sum(rows[k][j] * values[j] for j in range(k + 1, size))
+            values[k] = (values[k] - known) / rows[k][k]
+        return tuple(values)
+
+    return solve

@@ -5,6 +5,7 @@ equations: averaged over the weights W (`averaged`), or measured (`measured`).
 """
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -63,7 +64,7 @@ class OnePointEquations(eqx.Module):
 
     @abc.abstractmethod
     def response(self, state: Any) -> Any:
-        """What `sources` and `corner` read of a state, made once for all its pairs."""
+        """What `sources` and `corners` read of a state, made once for all its pairs."""
 
     @abc.abstractmethod
     def sources(self, left: Any, right: Any) -> tuple[Any, Any, Any]:
@@ -78,10 +79,15 @@ class OnePointEquations(eqx.Module):
         """The matrix C = (1/N) Σ f_L f_R^T of the pairs that two networks were trained on."""
 
     @abc.abstractmethod
-    def corner(
-        self, left: Any, right: Any, source: Any, shared: Shared = ALL, other: Any = None
-    ) -> Float[Array, ""]:
-        """The corner K_o that a source puts between two responses; linear in the source.
+    def corners(
+        self,
+        left: Any,
+        right: Any,
+        sources: Sequence[Any],
+        shared: Shared = ALL,
+        other: Any = None,
+    ) -> list[Float[Array, ""]]:
+        """The corner K_o that each source puts between two responses; linear in the source.
 
         Args:
             left, right: responses of two points, of one network or of two.

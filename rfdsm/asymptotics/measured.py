@@ -223,7 +223,7 @@ class MeasuredEquations(OnePointEquations):
         taken = (Image(c_x * of.i0, c_z * of.alpha) for of in (R, L))
         return Source(zero, zero, none, L.i0 * R.i0, zero, *taken, L.i1 * R.i1, own)
 
-    def corner(self, left, right, source, shared=ALL, other=None) -> Array:
+    def corners(self, left, right, sources, shared=ALL, other=None) -> list[Array]:
         r"""K_o, from Q_o = -Q̄_L X_o Q̄_R with
 
             X_o = Σ_c [π_c (M_c + g_c) + shared_c] S_g,c
@@ -245,37 +245,42 @@ class MeasuredEquations(OnePointEquations):
             shared = w * (mean + source.cross) + source.shared
             return jnp.concatenate([shared, w * spread + source.fresh]), spread
 
-        own, _ = coefficients(source.mean, zero + source.contrast, source)
-        traces = product(overlaps, own)
+        mean, contrast = L.i0 * R.i0 if shared.points else zero, u * L.i1 * R.i1
+        system = jnp.eye(2 * w.shape[0], dtype=overlaps.dtype)
+        system -= self._feedback(overlaps, mean, contrast, u)
+        of_each = _pair("axi,xi->a", left.images, R.read_out)
         if shared.features:  # features apart have no identity between them
             of_identity = _pair("axy,yx->a", left.products, R.resolvent)
-            traces += source.identity * of_identity
-        mean, contrast = L.i0 * R.i0 if shared.points else zero, u * L.i1 * R.i1
-        E_o = -jnp.linalg.solve(
-            jnp.eye(2 * w.shape[0], dtype=own.dtype)
-            - self._feedback(overlaps, mean, contrast, u),
-            jnp.concatenate(self._maps(*jnp.split(traces, 2), u)),
-        )
-        E0_o, E1_o = jnp.split(E_o, 2)
-        M = source.mean - mean * E0_o
-        x, spread = coefficients(M, source.contrast - contrast * E1_o, source)
-        deformed = jnp.sum(x * _pair("axi,xi->a", left.images, R.read_out))
-        if shared.features:
-            deformed += source.identity * jnp.sum(L.read_out * R.read_out)
-        # T̃'s corner is Σ_c π_c [(c_x M_c - left_c) T_x,c + c_z α_o,c T_c], so on the right.
-        c_z, of_data = self.denoising.noise, self.denoising.data * M
-        through = w * spread * (c_z * L.of_noise + c_z * R.of_noise - c_z**2)
-        through += w * (
-            (of_data - source.left.data) * R.of_data
-            + (of_data - source.right.data) * L.of_data
-            - self.data[1] * (M + source.own.data)
-        )
-        through -= w * (
-            source.left.noise * R.of_noise
-            + source.right.noise * L.of_noise
-            + c_z**2 * source.own.noise
-        )
-        return jnp.sum(through) - deformed / self.moments.cross.shape[2]
+            of_both = jnp.sum(L.read_out * R.read_out)
+
+        def corner(source):
+            own, _ = coefficients(source.mean, zero + source.contrast, source)
+            traces = product(overlaps, own)
+            if shared.features:
+                traces += source.identity * of_identity
+            maps = jnp.concatenate(self._maps(*jnp.split(traces, 2), u))
+            E0_o, E1_o = jnp.split(-jnp.linalg.solve(system, maps), 2)
+            M = source.mean - mean * E0_o
+            x, spread = coefficients(M, source.contrast - contrast * E1_o, source)
+            deformed = jnp.sum(x * of_each)
+            if shared.features:
+                deformed += source.identity * of_both
+            # T̃'s corner is Σ_c π_c [(c_x M_c - left_c) T_x,c + c_z α_o,c T_c], so on the right.
+            c_z, of_data = self.denoising.noise, self.denoising.data * M
+            through = w * spread * (c_z * L.of_noise + c_z * R.of_noise - c_z**2)
+            through += w * (
+                (of_data - source.left.data) * R.of_data
+                + (of_data - source.right.data) * L.of_data
+                - self.data[1] * (M + source.own.data)
+            )
+            through -= w * (
+                source.left.noise * R.of_noise
+                + source.right.noise * L.of_noise
+                + c_z**2 * source.own.noise
+            )
+            return jnp.sum(through) - deformed / self.moments.cross.shape[2]
+
+        return [corner(source) for source in sources]
 
     def score(self, nodes, states, test_gain):
         return unknown(test_gain), unknown(test_gain)

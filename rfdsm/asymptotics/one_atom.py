@@ -9,10 +9,11 @@ In (ln q, ln G) each entry of the Jacobian has one sign, and it and its determin
 positive terms. Over batches XLA runs a loop that carries one array, q and G as one complex
 number, seven times as fast as one that carries two.
 
-The corners between two points (`corners`, of one network) solve the same system of two, with
+The corners between two points (`linear_system`, of one network) solve the same two, with
 i0_L i0_R and i1_L i1_R in place of squares.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -54,11 +55,10 @@ def root(lam: Any, x: Scalars) -> tuple[Any, Any, Any]:
     return z.real, z.imag, taken
 
 
-def corners(x: Scalars, left: Any, right: Any, trace: Any, Y: Any) -> tuple[Any, Any, Any]:
-    """Corners of E0, E1 and, relative to the left's, of G between two points' states.
+def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any, Any, Any]]:
+    """The corners' system between two states: (trace, Y) -> corners of E0, E1 and G.
 
-    Args:
-        trace: what the source adds to the trace; Y: to Y.
+    What the source adds to the trace and to Y; that of G is relative to the left's.
     """
     q, width = left.q, x.psi_p * right.q
     tG, HG, B0q, B1q = _parts(x, q, q * left.D[0])
@@ -68,9 +68,13 @@ def corners(x: Scalars, left: Any, right: Any, trace: Any, Y: Any) -> tuple[Any,
     G_G = G_q + tk + Hk
     q_q, q_G = left.lam * q + mean * B0q + contrast * B1q, mean * tG + contrast * HG
     scale = 1 / (q_q * G_G + q_G * G_q)
-    of_q = (q_G * width * Y - trace * G_G) * scale
-    of_G = -(q_q * width * Y + trace * G_q) * scale
-    return tG * of_G + B0q * of_q, HG * of_G + B1q * of_q, of_G
+
+    def solve(trace, Y):
+        of_q = (q_G * width * Y - trace * G_G) * scale
+        of_G = -(q_q * width * Y + trace * G_q) * scale
+        return tG * of_G + B0q * of_q, HG * of_G + B1q * of_q, of_G
+
+    return solve
 
 
 def _parts(x: Scalars, q, G):

@@ -71,10 +71,8 @@ def _tables(left: Solved, right: Solved, shared) -> dict[str, Inexact[Array, "ha
             sources["training"] = training
         if shared.noises:
             sources["pairs"] = ours.pairs(left, right)
-        return {
-            name: -ours.corner(left, right, source, shared, theirs)
-            for name, source in sources.items()
-        }
+        corners = ours.corners(left, right, [*sources.values()], shared, theirs)
+        return {name: -corner for name, corner in zip(sources, corners, strict=True)}
 
     tables = jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(of_left, of_right)
     return {name: jnp.stack(jnp.split(x, halves, axis=1)) for name, x in tables.items()}

@@ -10,7 +10,7 @@ order written,
     (XZ)_o = X_L Z_o + X_o Z_R,          (X^{-1})_o = -X_L^{-1} X_o X_R^{-1},
 
 so the corners of the unknowns solve a small linear system, and that of K follows (the
-equations' `corner`). With the sign of a resolvent's derivative K_C = -K_o; where
+equations' `corners`). With the sign of a resolvent's derivative K_C = -K_o; where
 K = 1 - α + α G α,
 
     K_C = -( -α_o + α_L G_o α_R + α_L G_L α_o + α_o G_R α_R ).
@@ -88,4 +88,4 @@ def two_point(
     equations: OnePointEquations, left: Any, right: Any, sources: tuple[Any, ...]
 ) -> tuple[Inexact[Array, ""], ...]:
     """K_C between two responses for each source C; symmetric in the two, O(1)."""
-    return tuple(-equations.corner(left, right, source) for source in sources)
+    return tuple(-corner for corner in equations.corners(left, right, sources))

@@ -43,8 +43,8 @@ def require_values(S_g: Any, S_s: Any, T: Any, weights: Any, population: Any) ->
             raise ValueError(f"{name} has entries that are NaN or infinite.")
     if not is_traced(S_g, S_s):
         for name, S in (("S_g", S_g), ("S_s", S_s)):
-            difference = np.max(np.abs(S - np.swapaxes(S, -1, -2)))
-            if difference > SYMMETRY * np.max(np.abs(S)):
+            difference = max(np.max(np.abs(one - one.T)) for one in _each(S))
+            if difference > SYMMETRY * max(np.max(np.abs(one)) for one in _each(S)):
                 raise ValueError(
                     f"{name} is not symmetric: its entries differ from the transposed ones by "
                     f"up to {difference:.2g}; a second moment E f f^T is."
@@ -52,7 +52,7 @@ def require_values(S_g: Any, S_s: Any, T: Any, weights: Any, population: Any) ->
         _require_positive("S_s", S_s)
         # What K noises leave, S_s/K, was taken out of an estimated S_g: for K >= 2 this much
         # of it is positive for certain, and enough for the equations.
-        _require_positive("S_g", S_g, S_s / 2)
+        _require_positive("S_g", S_g, S_s)
     if weights is not None and not is_traced(weights):
         require(
             [
@@ -87,7 +87,8 @@ def require_data(
     if not np.all(np.isfinite(T_x)):
         raise ValueError("T_x has entries that are NaN or infinite.")
     require([(np.all((X2 > 0) & np.isfinite(X2)), f"X2 must be positive, got {X2}.")])
-    most = np.trace(S_g + S_s, axis1=-2, axis2=-1) * X2 * T.shape[-1]
+    squares = sum(np.trace(S, axis1=-2, axis2=-1) for S in (S_g, S_s))
+    most = squares * X2 * T.shape[-1]
     if np.any(np.sum(T_x**2, (-2, -1)) > (1 + SYMMETRY) * most):
         raise ValueError(
             "T_x is larger than |E f x^T|² <= E|f|² E|x|² allows: X2 must be E|x|²/d, per "
@@ -95,14 +96,30 @@ def require_data(
         )
 
 
-def _require_positive(name, S, allowance=0.0):
-    """By Cholesky of S + allowance + rounding: ten times cheaper than eigenvalues."""
-    size = np.max(np.trace(np.abs(S), axis1=-2, axis2=-1))  # bounds the eigenvalues
+def symmetric(S: Any) -> Any:
+    """The symmetric part of each matrix; what is symmetric already is not copied."""
+    if not is_traced(S) and all(np.array_equal(one, one.T) for one in _each(S)):
+        return S
+    return (S + S.swapaxes(-1, -2)) / 2
+
+
+def _each(S):
+    """The matrices of an array, which checks take one at a time: they may fill the memory."""
+    return S.reshape(-1, *S.shape[-2:])
+
+
+def _require_positive(name, S, allowed=None):
+    """By Cholesky of S + allowed/2 + rounding: ten times cheaper than eigenvalues."""
+    # The largest trace bounds the eigenvalues.
+    size = np.max(np.sum(np.abs(np.diagonal(S, axis1=-2, axis2=-1)), axis=-1))
     if size == 0:
         return
+    rounding = POSITIVE * size * np.eye(S.shape[-1])
     try:
         with one_thread():
-            np.linalg.cholesky(S + allowance + POSITIVE * size * np.eye(S.shape[-1]))
+            for at in np.ndindex(S.shape[:-2]):
+                more = rounding if allowed is None else rounding + allowed[at] / 2
+                np.linalg.cholesky(S[at] + more)
     except np.linalg.LinAlgError:
         least = np.min(np.linalg.eigvalsh(S))
         raise ValueError(

@@ -27,7 +27,7 @@ from .._numerics.absent import Absent
 from ..parameters.checks import Condition, float_array, is_traced, scalar
 from . import moment_files
 from .activations import AbstractActivation
-from .moment_checks import require_data, require_shapes, require_values
+from .moment_checks import require_data, require_shapes, require_values, symmetric
 from .processes import AbstractProcess
 from .rotated import Parts, Rotated, rotate
 from .targets import Denoising
@@ -106,7 +106,7 @@ class Moments(eqx.Module):
         require_shapes(S_g, S_s, T, self.weights)
         require_values(S_g, S_s, T, self.weights, self.population)
         require_data(self.T_x, self.X2, S_g, S_s, T, self.weights, parts)
-        self.S_g, self.S_s = ((S + S.swapaxes(-1, -2)) / 2 for S in (S_g, S_s))
+        self.S_g, self.S_s = symmetric(S_g), symmetric(S_s)
         self.T = T
         self.rotated = _rotate(self.S_g, self.S_s, T, self.weights, self.T_x, self.X2)
         if parts is not None and parts.count % 2:

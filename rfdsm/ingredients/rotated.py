@@ -71,6 +71,8 @@ class Parts(eqx.Module):
 
     def halves(self) -> "Parts":
         """The two halves of the points, as two parts."""
+        if self.count == 2:
+            return self
         split = self.count // 2, 2  # every other part: of sizes as equal as they can be
         weights = self.weights.reshape(*self.weights.shape[:-2], *split, -1)
         total = weights.sum(-3)
@@ -88,7 +90,10 @@ class Parts(eqx.Module):
 
 def eigenbasis(S_g: Any, S_s: Any, weights: Any) -> Any:
     """That of Σ_c π_c (S_g,c + S_s,c), shape (..., p, p); without a derivative."""
-    total = (weights[..., None, None] * (S_g + S_s)).sum(-3)
+    total = sum(
+        weights[..., c, None, None] * (S_g[..., c, :, :] + S_s[..., c, :, :])
+        for c in range(weights.shape[-1])
+    )
     with one_thread():
         if is_traced(total):
             return jnp.linalg.eigh(jax.lax.stop_gradient(total))[1]
@@ -100,13 +105,22 @@ def rotate(
 ) -> Rotated:
     """Moments with the axis of classes in their own eigenbasis."""
     basis = eigenbasis(S_g, S_s, weights)
-    fro = basis[..., None, :, :]
-    to = fro.swapaxes(-1, -2)
+    to = basis[..., None, :, :].swapaxes(-1, -2)
     known = None if T_x is None else to @ T_x
-    return Rotated(to @ S_g @ fro, to @ S_s @ fro, to @ T, weights, known, X2, basis)
+    squares = (turned(basis, S, basis) for S in (S_g, S_s))
+    return Rotated(*squares, to @ T, weights, known, X2, basis)
 
 
 def between(left: Rotated, right: Rotated, S_g: Any, S_s: Any) -> tuple[Any, Any]:
     """Moments between two networks' features, classes in front, in the eigenbasis of each."""
-    to, fro = (of.basis[..., None, :, :] for of in (left, right))
-    return tuple(to.swapaxes(-1, -2) @ S @ fro for S in (S_g, S_s))
+    return tuple(turned(left.basis, S, right.basis) for S in (S_g, S_s))
+
+
+def turned(left: Any, S: Any, right: Any) -> Any:
+    """left^T S right of each class; a matrix at a time, for all would be held twice."""
+    if is_traced(left, S, right):
+        return left[..., None, :, :].swapaxes(-1, -2) @ S @ right[..., None, :, :]
+    result = np.empty_like(S)
+    for at in np.ndindex(S.shape[:-2]):
+        np.matmul(left[at[:-1]].T @ S[at], right[at[:-1]], out=result[at])
+    return result

@@ -52,14 +52,18 @@ def vector(value: Any, name: str) -> Any:
 
 
 def float_array(value: Any, name: str) -> Any:
-    """`value` as a float array of the default dtype, which traced numbers become too."""
+    """`value` as a float array of the default dtype, which traced numbers become too.
+
+    A copy, unless nobody can write to it.
+    """
     try:
         array = (jnp if is_traced(value) else np).asarray(value)
         real = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.integer, jnp.floating))
         # Spans of time are integers to NumPy.
         if not real or array.dtype.kind == "m" or isinstance(value, np.ma.MaskedArray):
             raise TypeError
-        return array.astype(jnp.result_type(float))
+        kept = is_traced(array) or not array.flags.writeable
+        return array.astype(jnp.result_type(float), copy=not kept)
     except (TypeError, ValueError):
         given = " ".join(repr(value).split())
         raise TypeError(

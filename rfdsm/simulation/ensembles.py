@@ -11,23 +11,31 @@ from jaxtyping import Array, Float
 from .._numerics.linalg import product
 from .experiment import FIRST, Copy, Draw, Experiment
 from .features import AbstractFeatures, first
-from .gram import AbstractEquations, normal_equations, over_pairs, pairs
+from .gram import AbstractEquations, Sums, normal_equations, over_pairs, pairs
 from .network import Network
 from .read_out import Trained, trained
 
 
 def equations(
-    drawn: Draw, experiment: Experiment, copy: Copy = FIRST
+    drawn: Draw, experiment: Experiment, copy: Copy = FIRST, sums: Sums | None = None
 ) -> tuple[AbstractFeatures, AbstractEquations]:
-    """The features of one of a trial's networks, and what its read-out solves."""
+    """The features of one of a trial's networks, and what its read-out solves.
+
+    Args:
+        sums: over its pairs, where they are known.
+    """
     features, x, key = experiment.network(drawn, copy)
+    if sums is not None:
+        return features, sums.gram(len(x) * int(experiment.sizes.m))
     about = key, features, x, experiment.sizes.m, experiment.denoising
     return features, normal_equations(*about, dual=experiment.dual, copy=copy.features)
 
 
-def one(drawn: Draw, experiment: Experiment, copy: Copy = FIRST) -> Trained:
+def one(
+    drawn: Draw, experiment: Experiment, copy: Copy = FIRST, sums: Sums | None = None
+) -> Trained:
     """One of a trial's networks."""
-    features, system = equations(drawn, experiment, copy)
+    features, system = equations(drawn, experiment, copy, sums)
     about = experiment.training, experiment.denoising, experiment.rate
     return trained(system, features, *about)
 
@@ -38,7 +46,7 @@ def each(found: Callable[[Draw, Copy], Any], drawn: Draw, copies: Sequence[Copy]
     return jax.lax.map(lambda copy: found(drawn, Copy(*copy)), jnp.array(copies))
 
 
-def average(drawn: Draw, experiment: Experiment) -> Trained:
+def average(drawn: Draw, experiment: Experiment, sums: Sums | None = None) -> Trained:
     """The average of the ensemble's networks, as one network.
 
     With one W it has the mean read-out; with their own ones, their features side by side. The
@@ -47,7 +55,7 @@ def average(drawn: Draw, experiment: Experiment) -> Trained:
     """
     count, shared = experiment.networks, experiment.ensemble.shared
     if count == 1:
-        return one(drawn, experiment)
+        return one(drawn, experiment, sums=sums)
     copies = [Copy.of(shared, k) for k in range(count)]
     networks, losses, largest = each(
         lambda drawn, copy: one(drawn, experiment, copy), drawn, copies
@@ -75,9 +83,9 @@ def _train_loss(
         def read(network):
             features, B, copy = network
             f, tau = pairs(key, features, x, start, size, denoising, copy)
-            return denoising.scale * product(B, f).T, tau
+            return product((denoising.scale * B).astype(f.dtype), f).T, tau
 
         outputs, tau = jax.lax.map(read, (features, B, jnp.arange(len(B))))
         return jnp.sum((jnp.mean(outputs, axis=0) - tau[0]) ** 2)
 
-    return over_pairs(squares, x, int(experiment.sizes.m), experiment.dual)
+    return over_pairs(squares, x, int(experiment.sizes.m), experiment.dual, B.dtype)

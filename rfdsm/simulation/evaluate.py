@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics.promotion import cast
 from .experiment import Draw
 from .network import Network
 
@@ -28,16 +29,22 @@ def measured(
     network: Network, train_loss: Float[Array, ""], drawn: Draw, sampler: Any
 ) -> Measured:
     """The errors of a network, trained to this loss, on what was drawn for it."""
+    dtype = drawn.y.dtype  # of all that is measured on; their means are those of the losses
     read = network.read(drawn.keys(), drawn.y, drawn.points)
     scores = network.implied(read, drawn.y)
-    deviations = scores - sampler.score(drawn.y, network.noising)
+    sampler, denoising = cast((sampler, network.denoising), dtype)
+    deviations = scores - sampler.score(drawn.y, denoising.noising)
     tests, own = drawn.tests, drawn.tests + drawn.memories
-    residuals = network.denoising.scale * read[:own] - drawn.targets
+    residuals = denoising.scale * read[:own] - drawn.targets
+
+    def mean_square(errors):
+        return jnp.mean(errors**2, dtype=train_loss.dtype)
+
     return Measured(
-        score_error=jnp.mean(deviations[:tests] ** 2),
-        test_loss=jnp.mean(residuals[:tests] ** 2),
+        score_error=mean_square(deviations[:tests]),
+        test_loss=mean_square(residuals[:tests]),
         train_loss=train_loss,
-        memorization_loss=jnp.mean(residuals[tests:] ** 2) if drawn.memories else train_loss,
+        memorization_loss=mean_square(residuals[tests:]) if drawn.memories else train_loss,
         deviation=deviations[own:],
     )
 

@@ -11,15 +11,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._numerics.memory import require_memory
+from .._numerics.promotion import cast
 from ..errors import Sizes
 from ..ingredients.processes import Noising
 from ..ingredients.sharing import Shared
 from ..ingredients.targets import Denoising
 from ..parameters.checks import is_traced, positive_integer
-from .blocks import BLOCK_ROWS, noised
+from .blocks import BLOCK_ROWS, noised, normal
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FEATURES = ("network", "gaussian")
+PRECISIONS = ("float64", "mixed")
 # A point measures |.|²/d with a relative error √(2/d), and the errors of two trials differ by
 # O(1/d): 8 d points measure to half of that, so that averages are limited by the trials.
 POINTS_PER_DIMENSION = 8
@@ -85,6 +87,7 @@ class Experiment(eqx.Module):
         sigma_x2: the mean variance of the data.
         sizes: the integers; features: "network" or "gaussian".
         dual: whether networks are fitted in the form of their pairs; it draws all at once.
+        mixed: whether points and features are in single precision; draws are the same.
         ensemble: of networks that are averaged; networks: how many.
     """
 
@@ -98,6 +101,12 @@ class Experiment(eqx.Module):
     features: str = eqx.field(static=True)
     dual: bool = eqx.field(static=True)
     networks: int = eqx.field(static=True)
+    mixed: bool = eqx.field(static=True, default=False)
+
+    @property
+    def dtype(self) -> Any:
+        """Of points and features."""
+        return jnp.dtype(jnp.float32) if self.mixed else self.noising.h.dtype
 
     @property
     def noising(self) -> Noising:
@@ -123,7 +132,7 @@ class Experiment(eqx.Module):
         of_data, of_noise = jax.random.split(key)
         points = max(SHARED_AT_LEAST, POINTS_PER_DIMENSION * self.sizes.d)
         y, _ = self.noising(of_noise, self.sampler.split(of_data, 0, points)[1])
-        return y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]
+        return (y * jnp.sqrt(right / jnp.mean(y * y, axis=0))[None, :]).astype(self.dtype)
 
     def draw(
         self,
@@ -150,7 +159,7 @@ class Experiment(eqx.Module):
         sources = _sources(key, self.networks if copies is None else copies)
         _, of_data, _, of_test, of_memory = sources[0]
         tests = self.sampler.tests(sum(sets), enough)
-        x, others = self.sampler.disjoint(of_data, sets, tests)
+        x, others = cast(self.sampler.disjoint(of_data, sets, tests), self.dtype)
         times = -(-enough // sizes.n) if memories else 0  # of each training point
         test, of_tests = noised(of_test, others, self.denoising)
         memory, of_memories = noised(of_memory, jnp.tile(x[0], (times, 1)), self.denoising)
@@ -173,7 +182,7 @@ class Experiment(eqx.Module):
     ) -> tuple[AbstractFeatures, Float[Array, "n d"], Array]:
         """(features, training points, key of their noises) of one of a trial's networks."""
         of_W, of_noise = drawn.sources[copy.features, 0], drawn.sources[copy.noises, 2]
-        W = jax.random.normal(of_W, (self.sizes.p, self.sizes.d), self.noising.h.dtype)
+        W = self._normal(of_W, (self.sizes.p, self.sizes.d))
         features = self._features(jax.random.fold_in(of_W, copy.points), W)
         return features, drawn.x[copy.points], of_noise
 
@@ -183,8 +192,11 @@ class Experiment(eqx.Module):
         shared = self.noising.a**2 * self.sigma_x2
         constants = self.activation.constants(shared, self.noising.h)
         v, s = jnp.sqrt(constants.v2), jnp.sqrt(constants.s2)
-        of_points = jax.random.normal(key, (self.sizes.n, self.sizes.p), W.dtype)
+        of_points = self._normal(key, (self.sizes.n, self.sizes.p))
         return GaussianFeatures(W, constants.b, v, s, of_points)
+
+    def _normal(self, key, shape):
+        return normal(key, shape, self.dtype, self.noising.h.dtype)
 
 
 def _sources(key: Array, copies: int) -> Array:
@@ -210,16 +222,20 @@ def experiment(
     training: Any,
     ensemble: Any,
     features: str = "network",
+    precision: str = "float64",
 ) -> Experiment:
     """The experiment that networks of dimension d realise, as `RFDSM.simulate` takes them.
 
     Raises:
         ValueError: sizes or networks that are traced, too small or not integers; too few
-            samples; other features.
+            samples; other features; another precision, or mixed of float32 numbers.
         MemoryError: sizes whose matrices would not fit.
     """
     if features not in FEATURES:
         raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}.")
+    if precision not in PRECISIONS:
+        names = " or ".join(map(repr, PRECISIONS))
+        raise ValueError(f"precision must be {names}, got {precision!r}.")
     networks = _networks(ensemble)
     sets = 1 if ensemble.shared.points else networks
     sizes = _sizes(d, psi_n, psi_p, m, data)
@@ -232,9 +248,15 @@ def experiment(
     denoising = target.denoising(process)
     dtype = denoising.noising.h.dtype  # of its whole numbers as well
     denoising = jax.tree.map(lambda number: jnp.asarray(number, dtype), denoising)
+    mixed = precision == "mixed"
+    if mixed and dtype != jnp.float64:
+        raise ValueError(
+            f"precision='mixed' adds up in float64, and the model's numbers are {dtype}: "
+            "jax.config.update('jax_enable_x64', True) before it is made."
+        )
     dual = sizes.n * sizes.m < sizes.p
     kinds = denoising, activation, sampler, training, sigma_x2, ensemble
-    return Experiment(*kinds, sizes, features, dual, networks)
+    return Experiment(*kinds, sizes, features, dual, networks, mixed)
 
 
 def _networks(ensemble) -> int:

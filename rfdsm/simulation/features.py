@@ -7,7 +7,7 @@ with other noise, and of points that it has not seen.
 import abc
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._numerics.linalg import lower_product, product
+from .._numerics.promotion import cast
 from ..ingredients.processes import Noising
-from .blocks import preactivations
+from .blocks import normal, preactivations
 from .mehler import Averages, noise_averages
 
 
@@ -33,15 +34,20 @@ def first(stacked: Any) -> Any:
 
 
 class AbstractFeatures(eqx.Module):
-    """f(y), p features of a noised point y."""
+    """f(y), p features of a noised point y.
+
+    Attributes:
+        draws: whether they draw numbers of their own at a point.
+    """
 
     p: eqx.AbstractVar[int]
+    draws: ClassVar[bool] = False
 
     @abc.abstractmethod
     def of(
         self, key: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"] | None = None
     ) -> Float[Array, "p rows"]:
-        """The features of noised points.
+        """The features of noised points, in their precision.
 
         Args:
             key: of what the features draw themselves.
@@ -84,7 +90,8 @@ class NetworkFeatures(AbstractFeatures):
 
     @eqx.filter_jit
     def of(self, key, y, points=None):
-        return self.activation(preactivations(self.W, y))
+        activation, W = cast((self.activation, self.W), y.dtype)
+        return activation(preactivations(W, y))
 
     def averages(self, x, noising, weight=None, data=False):
         return noise_averages(self.activation, self.W, x, noising, weight, data)
@@ -112,18 +119,21 @@ class GaussianFeatures(AbstractFeatures):
     s: Float[Array, ""]
     shared: Float[Array, "n p"]
 
+    draws = True
+
     @property
     def p(self):
         return self.W.shape[0]
 
     def of(self, key, y, points=None):
         of_point, of_noise = jax.random.split(key)
-        shape, dtype = (y.shape[0], self.p), y.dtype
-        shared = jax.random.normal(of_point, shape, dtype)
+        about = (y.shape[0], self.p), y.dtype, self.b.dtype
+        W, of_points, b, v, s = cast((self.W, self.shared, self.b, self.v, self.s), y.dtype)
+        shared = normal(of_point, *about)
         if points is not None:
-            shared = jnp.where(points[:, None] < 0, shared, self.shared[points])
-        noise = jax.random.normal(of_noise, shape, dtype)
-        return self.b * preactivations(self.W, y) + self.v * shared.T + self.s * noise.T
+            shared = jnp.where(points[:, None] < 0, shared, of_points[points])
+        noise = normal(of_noise, *about)
+        return b * preactivations(W, y) + v * shared.T + s * noise.T
 
     def averages(self, x, noising, weight=None, data=False):
         n, d = x.shape

@@ -8,7 +8,7 @@ is p² plus one block of features. For m = ∞ the average over noise is exact (
 import abc
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._numerics.absent import Absent
-from .._numerics.linalg import lower_product, product
+from .._numerics.linalg import from_lower_tiles, lower_product, lower_tiles, product
+from .._numerics.promotion import cast
 from ..ingredients.targets import Denoising
-from .blocks import BLOCK_ROWS, noised, stream
+from .blocks import BLOCK_ROWS, FEATURE_ROWS, noised, stream
 from .features import AbstractFeatures
 
 
@@ -79,25 +80,33 @@ class Gram(AbstractEquations):
 class Pairs(AbstractEquations):
     r"""The N×N form, for N < p: G = F^T F/N of the pairs' features f and targets τ."""
 
-    f: Float[Array, "p N"]
+    f: Float[Array, "p N"]  # in single precision perhaps
     tau: Float[Array, "N d"]
 
     def system(self, lam, weight):
         # The residuals τ - F^T R of the pairs are exactly (1-weight) τ + weight λ (G+λ)^{-1} τ.
         count = len(self.tau)
-        solved = _solve(lower_product(self.f.T) / count, lam, self.tau)
+        solved = _solve(self._gram(), lam, self.tau)
         residuals = (1 - weight) * self.tau + weight * lam * solved
         # Not to be merged with the read-out's division by w, which would round otherwise.
-        fitted = jax.lax.optimization_barrier(weight * product(self.f, solved) / count)
+        fitted = jax.lax.optimization_barrier(weight * self._read(solved) / count)
         return fitted, jnp.mean(residuals**2)
 
     def modes(self):
         # With G = Q x Q^T the eigenvectors of U are F Q/√(N x), and V = F T/N.
         count = len(self.tau)
-        x, Q = _eigh(lower_product(self.f.T) / count)
+        x, Q = _eigh(self._gram())
         targets = product(Q.T, self.tau)
         power = x / count * jnp.mean(targets**2, axis=1)
-        return Modes(x, product(self.f, Q) / count, targets, power, jnp.mean(self.tau**2))
+        return Modes(x, self._read(Q) / count, targets, power, jnp.mean(self.tau**2))
+
+    def _gram(self):
+        """The lower triangle of G."""
+        return lower_product(self.f.T).astype(self.tau.dtype) / len(self.tau)
+
+    def _read(self, right):
+        """F right."""
+        return product(self.f, right.astype(self.f.dtype)).astype(right.dtype)
 
 
 def normal_equations(
@@ -117,50 +126,102 @@ def normal_equations(
             it is the smaller one.
         copy: of W, whose surrogate draws its own at each pair.
     """
-    n = x.shape[0]
+    n, dtype = x.shape[0], denoising.noising.h.dtype
     if math.isinf(m):
+        features, x = cast((features, x), dtype)
         wanted = not isinstance(denoising.data, Absent)
         sums = features.averages(x, denoising.noising, data=wanted)
         V = denoising.target(sums.data, sums.noise) / n  # τ is linear in x and z
-        null = jnp.asarray(denoising.null(jnp.mean(x * x)), x.dtype)
+        null = jnp.asarray(denoising.null(jnp.mean(x * x)), dtype)
         return Gram((sums.shared + sums.fresh) / n, V, null)
     if n * m < features.p if dual is None else dual:
-        return Pairs(*pairs(key, features, x, 0, n * int(m), denoising, copy))
+        f, tau = pairs(key, features, x, 0, n * int(m), denoising, copy)
+        return Pairs(f, tau.astype(dtype))
     return streamed(key, features, x, int(m), denoising, copy)
 
 
 def pairs(key, features: AbstractFeatures, x, start, size: int, denoising, copy: Any = 0):
     """(f, τ) of `size` pairs from number `start` on; pair k is a noise on point k mod n."""
+    key, y, tau, points = _noised_pairs(key, x, start, size, denoising, copy)
+    return features.of(key, y, points), tau
+
+
+def _noised_pairs(key, x, start, size: int, denoising, copy: Any):
+    """(key of their features, y, τ, numbers of the points) of those pairs."""
     points = (start + jnp.arange(size)) % x.shape[0]
     key = jax.random.fold_in(key, start)
-    y, tau = noised(key, x[points], denoising)
-    return features.of(jax.random.fold_in(key, copy), y, points), tau
+    return jax.random.fold_in(key, copy), *noised(key, x[points], denoising), points
+
+
+class Sums(NamedTuple):
+    """Sums over pairs, of any of which there may be more.
+
+    Attributes:
+        tiles: of Σ f f^T, as `lower_tiles`. cross: Σ f τ^T. square: Σ |τ|².
+    """
+
+    tiles: list[Float[Array, "a b"]]
+    cross: Float[Array, "p d"]
+    square: Float[Array, ""]
+
+    @classmethod
+    def of(cls, f: Float[Array, "p rows"], tau: Float[Array, "rows d"]) -> "Sums":
+        """Those over some pairs."""
+        return cls(lower_tiles(f), product(f, tau), jnp.sum(tau * tau))
+
+    @classmethod
+    def none(cls, p: int, d: int, dtype: Any) -> "Sums":
+        """Those over no pairs."""
+        shapes = jax.eval_shape(cls.of, jnp.zeros((p, 0), dtype), jnp.zeros((0, d), dtype))
+        return jax.tree.map(lambda each: jnp.zeros(each.shape, dtype), shapes)
+
+    def gram(self, count: int) -> Gram:
+        """The means of so many pairs."""
+        p, d = self.cross.shape
+        U = from_lower_tiles([tile / count for tile in self.tiles], p)
+        return Gram(U, self.cross / count, self.square / (count * d))
 
 
 def streamed(key, features: AbstractFeatures, x, m: int, denoising, copy: Any = 0) -> Gram:
     """U and V over m noises for each of the n points x, `BLOCK_ROWS` pairs at a time."""
-    (n, d), p = x.shape, features.p
+    (n, d), dtype = x.shape, denoising.noising.h.dtype
 
-    def add(total: Any, start, size):
-        f, tau = pairs(key, features, x, start, size, denoising, copy)
-        block = Gram(lower_product(f), product(f, tau), jnp.sum(tau * tau))
-        return jax.tree.map(jnp.add, total, block)
+    def add(total, start, size):
+        return added(total, key, features, x, start, size, denoising, copy)
 
-    zero = Gram(jnp.zeros((p, p), x.dtype), jnp.zeros((p, d), x.dtype), jnp.zeros((), x.dtype))
-    total = stream(add, zero, n * m, BLOCK_ROWS)
-    return Gram(total.U / (n * m), total.V / (n * m), total.null / (n * m * d))
+    none = Sums.none(features.p, d, dtype)
+    return stream(add, none, n * m, BLOCK_ROWS).gram(n * m)
+
+
+def added(total: Sums, key, features, x, start, size: int, denoising, copy: Any = 0) -> Sums:
+    """The sums with `size` pairs more, from number `start` on.
+
+    Features that draw numbers do so for all of these at once.
+    """
+    key, *drawn = _noised_pairs(key, x, start, size, denoising, copy)
+
+    def add(total, start, size):
+        y, tau, points = (jax.lax.dynamic_slice_in_dim(a, start, size) for a in drawn)
+        block = Sums.of(features.of(key, y, points), tau)
+        return jax.tree.map(lambda sum, part: sum + part.astype(sum.dtype), total, block)
+
+    return stream(add, total, size, size if features.draws else FEATURE_ROWS)
 
 
 def over_pairs(
-    of: Callable[[Any, int], Float[Array, ""]], x: Float[Array, "n d"], m: int, dual: bool
+    of: Callable[[Any, int], Float[Array, ""]],
+    x: Float[Array, "n d"],
+    m: int,
+    dual: bool,
+    dtype: Any,
 ) -> Float[Array, ""]:
     """(1/dN) Σ of(start, size), over the blocks in which a fit draws its pairs."""
     (n, d), block = x.shape, BLOCK_ROWS
 
     def add(total, start, size):
-        return total + of(start, size)
+        return total + of(start, size).astype(dtype)
 
-    total = stream(add, jnp.zeros((), x.dtype), n * m, n * m if dual else block)
+    total = stream(add, jnp.zeros((), dtype), n * m, n * m if dual else block)
     return total / (n * m * d)
 
 

@@ -28,6 +28,8 @@ from ..ingredients.processes import Noising
 from .blocks import BLOCK_ROWS
 from .features import AbstractFeatures
 
+MIRRORED = 256  # rows at a time
+
 
 class Sums(eqx.Module):
     """Sums over points; of the square matrices the lower triangles.
@@ -50,12 +52,25 @@ class Sums(eqx.Module):
 
     def moments(self, noises: float) -> dict[str, np.ndarray]:
         """S_g, S_s, T, T_x and X2 by these names, without bias."""
-        lower = (np.tril(x) for x in (self.mean_square, self.square))
-        A, B = ((x + np.tril(x, -1).T) / self.count for x in lower)
-        S_s = (B - A) * (1 if math.isinf(noises) else noises / (noises - 1))
+        A, B = (_whole(x, self.count) for x in (self.mean_square, self.square))
+        B -= A
+        B *= 1 if math.isinf(noises) else noises / (noises - 1)
+        if not math.isinf(noises):
+            A -= B / noises
         plain = {"T": self.cross, "T_x": self.cross_data, "X2": self.square_data}
-        means = {name: np.asarray(x) / self.count for name, x in plain.items()}
-        return {"S_g": A - S_s / noises, "S_s": S_s} | means
+        means = {name: np.asarray(x) / float(self.count) for name, x in plain.items()}
+        return {"S_g": A, "S_s": B} | means
+
+
+def _whole(lower: Array, count: float) -> np.ndarray:
+    """A sum over points by its lower triangle as the mean over them, with one copy made."""
+    S = np.array(lower)
+    S /= float(count)
+    for start in range(0, len(S), MIRRORED):
+        own = slice(start, start + MIRRORED)
+        S[own, start:] = np.tril(S[start:, own]).T
+        S[own, own] += np.tril(S[own, own].T, -1)
+    return S
 
 
 def sums(
@@ -96,13 +111,13 @@ def leverage(
     key: Array,
     features: AbstractFeatures,
     X: np.ndarray,
-    resolvent: np.ndarray,
+    resolvent: Any,
     noising: Noising,
     noises: float,
     advance: Callable[[int], None] = lambda count: None,
 ) -> np.ndarray:
     """f̄^T Q̄ f̄ of every point, shape (N,)."""
-    values = []
+    values, resolvent = [], jnp.asarray(resolvent)
     for index, weight in _blocks(np.arange(len(X)), noises):
         y, _ = _noised(key, jnp.asarray(X[index]), index, noising, int(noises))
         each = _leverage(features.of(key, y), resolvent, int(noises))

@@ -15,12 +15,13 @@ from jaxtyping import Array, Float, Int
 from .._files.whole import whole_file
 from .._numerics.absent import ABSENT, Absent
 from .._numerics.linalg import product
+from .._numerics.promotion import cast
 from ..ingredients.activations import AbstractActivation
 from ..ingredients.processes import Noising
 from ..ingredients.targets import Denoising
 from ..parameters.checks import float_array, is_traced
 from ..parameters.plain import restored, to_description
-from .blocks import BLOCK_ROWS
+from .blocks import BLOCK_ROWS, FEATURE_ROWS, stream
 from .features import AbstractFeatures, GaussianFeatures, NetworkFeatures, row_keys
 
 FORMATS = "rfdsm network 1", "rfdsm network 2"  # the first are of the default target
@@ -81,19 +82,28 @@ class Network(eqx.Module):
         self, read: Float[Array, "rows d"], y: Float[Array, "rows d"]
     ) -> Float[Array, "rows d"]:
         """The score that the read-out B f implies at y."""
-        return self.denoising.slope * read + self.denoising.tilt * y
+        denoising = cast(self.denoising, y.dtype)
+        return denoising.slope * read + denoising.tilt * y
 
     @eqx.filter_jit
     def read(
         self, keys: Array, y: Float[Array, "rows d"], points: Int[Array, " rows"]
     ) -> Float[Array, "rows d"]:
         """B f(y), a block of rows at a time, each with its key; see `AbstractFeatures.of`."""
+        B = self.B.astype(y.dtype)
 
         def one(row):
             key, y, point = row
-            return product(self.B, self.features.of(key, y[None], point[None]))[:, 0]
+            return product(B, self.features.of(key, y[None], point[None]))[:, 0]
 
-        return jax.lax.map(one, (keys, y, points), batch_size=BLOCK_ROWS)
+        if self.features.draws:
+            return jax.lax.map(one, (keys, y, points), batch_size=BLOCK_ROWS)
+
+        def add(read, start, size):
+            f = self.features.of(keys, jax.lax.dynamic_slice_in_dim(y, start, size))
+            return jax.lax.dynamic_update_slice(read, product(f.T, B.T), (start, 0))
+
+        return stream(add, jnp.zeros((len(y), len(B)), y.dtype), len(y), FEATURE_ROWS)
 
     def save(self, path: Path | str) -> None:
         """Write the network to a file, whole or not at all; `load` reads it back.

@@ -23,6 +23,7 @@ from ..errors import nan_explained
 from ..ingredients.sharing import Shared
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import positive_integer
+from .cost import require_budget, require_digits
 from .ensembles import each, one
 from .experiment import (
     FIRST,
@@ -44,7 +45,12 @@ SIX = tuple(Copy(W, *data) for W in (0, 1) for data in ((0, 0), (0, 1), (1, 2)))
 
 @nan_explained
 def overlap(
-    key: Array, ours: Experiment, theirs: Experiment, shared: Shared, trials: int
+    key: Array,
+    ours: Experiment,
+    theirs: Experiment,
+    shared: Shared,
+    trials: int,
+    memory: float | None = None,
 ) -> Overlap:
     """What `RFDSM.simulate` returns of two networks; training times, if many, come first.
 
@@ -56,6 +62,9 @@ def overlap(
     ours.sampler.require_disjoint(sets)
     wider = max(ours.sizes, theirs.sizes, key=lambda sizes: sizes.p)
     require_memory_of(wider, 2, len(sets))
+    for network in ours, theirs:
+        require_budget(network, 1, memory)
+        require_digits(network)
     if shared.noises:  # drawn by blocks of pairs, which then both must have in common
         dual = ours.dual or theirs.dual
         ours, theirs = (dataclasses.replace(each, dual=dual) for each in (ours, theirs))
@@ -67,7 +76,12 @@ def overlap(
 
 @nan_explained
 def variance_parts(
-    key: Array, experiment: Experiment, trials: int, *, output: bool = False
+    key: Array,
+    experiment: Experiment,
+    trials: int,
+    memory: float | None = None,
+    *,
+    output: bool = False,
 ) -> VarianceParts:
     """What `RFDSM.simulate_parts` returns; training times, if many, come first.
 
@@ -78,6 +92,8 @@ def variance_parts(
     sizes = experiment.sizes
     experiment.sampler.require_disjoint((sizes.n,) * 2)
     require_memory_of(sizes, 1, 2, more=len(SIX) * POINTS_PER_DIMENSION * sizes.d**2)
+    require_budget(experiment, 1, memory)
+    require_digits(experiment)
     found, largest = _parts(key, experiment, trials, output)
     require_stable(experiment, largest)
     return found
@@ -109,7 +125,7 @@ def _overlap(key, ours, theirs, shared, trials) -> tuple[Overlap, Any]:
         found = at(B) if B[0].ndim == 2 else jax.lax.map(at, B)
         return found, [trained.largest for trained in both]
 
-    found, largest = over_trials(trial, key, ours.sizes, trials, 2)
+    found, largest = over_trials(trial, key, ours, trials, 2)
     return _trials_last(found), largest
 
 
@@ -118,26 +134,29 @@ def _compared(
 ) -> Overlap:
     """The overlap of two networks, the second with this copy of W, on what was drawn."""
     tests, denoising, m = drawn.tests, experiment.denoising, experiment.sizes.m
+    dtype = networks[0].B.dtype
     both = tuple(zip(networks, (0, copy), strict=True))
     left, right = (
-        denoising.scale * network.read(drawn.keys(copy), drawn.y, drawn.points)
+        denoising.scale * network.read(drawn.keys(copy), drawn.y, drawn.points).astype(dtype)
         for network, copy in both
     )
 
     def of_pairs(start, size):
         about = drawn.x[0], start, size, denoising
+        key = drawn.sources[0, 2]
+        fs = (pairs(key, network.features, *about, copy)[0] for network, copy in both)
         left, right = (
-            product(network.B, pairs(drawn.sources[0, 2], network.features, *about, copy)[0])
-            for network, copy in both
+            product(network.B.astype(f.dtype), f)
+            for network, f in zip(networks, fs, strict=True)
         )
-        return denoising.power * jnp.sum(left * right)
+        return denoising.power * jnp.sum(left * right, dtype=dtype)
 
     fresh = jnp.mean(left[:tests] * right[:tests])
     own = jnp.mean(left[:tests] ** 2) * jnp.mean(right[:tests] ** 2)
     training = jnp.mean(left[tests:] * right[tests:]) if shared.points else unknown(fresh)
     at_pairs = training if shared.noises else unknown(fresh)
     if shared.noises and math.isfinite(m):
-        at_pairs = over_pairs(of_pairs, drawn.x[0], int(m), experiment.dual)
+        at_pairs = over_pairs(of_pairs, drawn.x[0], int(m), experiment.dual, dtype)
     return Overlap(fresh, training, at_pairs, fresh / jnp.sqrt(own))
 
 
@@ -157,7 +176,8 @@ def _parts(key, experiment, trials, output) -> tuple[VarianceParts, Any]:
 
             def at(B):
                 network_at = Network(network.features, B, denoising)
-                return denoising.scale * network_at.read(keys, drawn.y, drawn.points)
+                read = network_at.read(keys, drawn.y, drawn.points)
+                return denoising.scale * read.astype(B.dtype)
 
             B = network.B
             return (at(B) if B.ndim == 2 else jax.lax.map(at, B)), largest
@@ -172,7 +192,7 @@ def _parts(key, experiment, trials, output) -> tuple[VarianceParts, Any]:
         S = {shared: sum(found) / len(found) for shared, found in alike.items()}
         return VarianceParts.of(S, scale), largest
 
-    found, largest = over_trials(trial, key, experiment.sizes, trials, len(SIX))
+    found, largest = over_trials(trial, key, experiment, trials, len(SIX))
     return _trials_last(found), largest
 
 

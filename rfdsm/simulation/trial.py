@@ -13,20 +13,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._numerics.memory import require_memory
 from ..errors import FIELDS, Errors, Sizes, nan_explained
 from ..parameters.checks import is_traced, positive_integer
+from ..progress import LONG, Progress, Report, duration, over_time, to_standard_error
 from .blocks import BLOCK_ROWS
+from .cost import memory as cost, require_budget, require_digits, seconds
 from .ensembles import average, equations
 from .evaluate import bias2, measured
-from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Experiment
+from .experiment import Experiment
+from .gram import Sums, added
 from .network import Network
 
 MEMORY = 2**31  # bytes that trials running side by side on an accelerator may take
 
 
 @nan_explained
-def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
+def simulate(
+    key: Array,
+    experiment: Experiment,
+    trials: int,
+    memory: float | None = None,
+    report: Report | None = None,
+) -> Errors:
     r"""What `RFDSM.simulate` returns; training times, if there are many, come first.
 
     Each trial draws W, n points and their noises, solves for its read-out exactly (U is p×p, or
@@ -40,31 +48,36 @@ def simulate(key: Array, experiment: Experiment, trials: int) -> Errors:
     Without a known true score score_error, bias2 and variance are NaN; so are bias2 and
     variance of one trial.
 
+    Args:
+        memory: bytes that it may take; None: what is free.
+        report: called with `Progress` if it takes long, and is not traced; None: lines of it
+            are printed to the standard error.
+
     Raises:
         ValueError: the training rule diverges on the network of a trial. Traced, that is NaN.
-        MemoryError: more trials than fit.
+            Single precision would be seen, see `cost.require_digits`.
+        MemoryError: more than fits, or than `memory`.
     """
     trials = positive_integer(trials, "trials")
-    _require_memory(experiment, trials)
-    errors, largest = _run(key, experiment, trials)
+    require_budget(experiment, trials, memory)
+    require_digits(experiment)
+    budget = MEMORY if memory is None else memory
+    if seconds(experiment) * trials > LONG and not is_traced(key, experiment):
+        errors, largest = in_steps(key, experiment, trials, budget, report or to_standard_error)
+    else:
+        errors, largest = _run(key, experiment, trials, budget)
     require_stable(experiment, largest)
     return errors
 
 
-def _require_memory(experiment: Experiment, trials: int) -> None:
-    """Refuse trials whose deviations, which `bias2` compares, would not fit."""
-    d = experiment.sizes.d
-    if trials > 1 and experiment.sampler.noised_variances(experiment.noising) is not None:
-        needed = 4 * trials * max(SHARED_AT_LEAST, POINTS_PER_DIMENSION * d) * d
-        require_memory(needed, f"{trials:.8g} trials of d = {d} need", "take fewer of them")
-
-
-def fit(key: Array, experiment: Experiment) -> Network:
+def fit(key: Array, experiment: Experiment, memory: float | None = None) -> Network:
     """The network of the first trial of `simulate`.
 
     Raises:
-        ValueError: as `simulate`.
+        ValueError, MemoryError: as `simulate`.
     """
+    require_budget(experiment, 1, memory)
+    require_digits(experiment)
     network, largest = _fit(key, experiment)
     require_stable(experiment, largest)
     return network
@@ -75,28 +88,39 @@ def eigenvalues(key: Array, experiment: Experiment, trials: int = 1) -> Array:
     return _eigenvalues(key, experiment, positive_integer(trials, "trials"))
 
 
-@partial(jax.jit, static_argnames="trials")
-def _run(key, experiment: Experiment, trials: int) -> tuple[Errors, Any]:
-    shared = experiment.shared_points(jax.random.fold_in(key, 0)) if trials > 1 else None
+@partial(jax.jit, static_argnames=("trials", "memory"))
+def _run(key, experiment: Experiment, trials: int, memory: float) -> tuple[Errors, Any]:
+    shared = _shared_points(key, experiment, trials)
+    measured = partial(_measured, experiment=experiment, shared=shared)
+    found = over_trials(measured, key, experiment, trials, memory=memory)
+    return _errors(found, experiment)
 
-    def trial(key):
-        drawn = experiment.draw(key, shared)
-        network, train_loss, largest = average(drawn, experiment)
-        if train_loss.ndim == 0:
-            return measured(network, train_loss, drawn, experiment.sampler), largest
 
-        def at(B, loss):
-            at_time = Network(network.features, B, network.denoising)
-            found = measured(at_time, loss, drawn, experiment.sampler)
-            single = found.deviation.astype(jnp.float32)  # of all times they are many
-            return found._replace(deviation=single)
+def _shared_points(key, experiment: Experiment, trials: int):
+    return experiment.shared_points(jax.random.fold_in(key, 0)) if trials > 1 else None
 
-        return jax.lax.map(lambda time: at(*time), (network.B, train_loss)), largest
 
-    about = experiment.sizes, trials, experiment.networks
-    (*fields, deviations), largest = over_trials(trial, key, *about)
+def _measured(key, experiment: Experiment, shared, sums: Sums | None = None):
+    """The errors of the trial with this key, and the largest eigenvalue of its U."""
+    drawn = experiment.draw(key, shared)
+    network, train_loss, largest = average(drawn, experiment, sums)
+    if train_loss.ndim == 0:
+        return measured(network, train_loss, drawn, experiment.sampler), largest
+
+    def at(B, loss):
+        at_time = Network(network.features, B, network.denoising)
+        found = measured(at_time, loss, drawn, experiment.sampler)
+        single = found.deviation.astype(jnp.float32)  # of all times they are many
+        return found._replace(deviation=single)
+
+    return jax.lax.map(lambda time: at(*time), (network.B, train_loss)), largest
+
+
+def _errors(found, experiment: Experiment) -> tuple[Errors, Any]:
+    """What all trials measured, as errors."""
+    (*fields, deviations), largest = found
     pairs = jnp.full_like(fields[0], jnp.nan)
-    if shared is not None:
+    if deviations.size:
         of_time = bias2 if deviations.ndim == 3 else jax.vmap(bias2, 1, 1)
         pairs = of_time(deviations).astype(fields[0].dtype)
     # Trials come last.
@@ -127,7 +151,7 @@ def _eigenvalues(key, experiment: Experiment, trials: int) -> Array:
         found = equations(experiment.draw(key), experiment)[1].modes().eigenvalues
         return jnp.sort(jnp.pad(found, (experiment.sizes.p - len(found), 0)))
 
-    return over_trials(trial, key, experiment.sizes, trials)
+    return over_trials(trial, key, experiment, trials, 1)
 
 
 def require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | None) -> None:
@@ -140,21 +164,95 @@ def require_stable(experiment: Experiment, largest: Float[Array, " *trials"] | N
 
 
 def over_trials(
-    trial: Callable[[Array], Any], key: Array, sizes: Sizes, trials: int, networks: int = 1
+    trial: Callable[[Array], Any],
+    key: Array,
+    experiment: Experiment,
+    trials: int,
+    networks: int | None = None,
+    memory: float = MEMORY,
 ) -> Any:
     """`trial` of each trial's key; so many networks of a trial are held at once."""
     keys = jax.vmap(partial(_key_of_trial, key))(jnp.arange(trials))
-    return jax.lax.map(trial, keys, batch_size=_side_by_side(sizes, trials, networks))
+    return _each(trial, keys, experiment, networks or experiment.networks, memory)
+
+
+def _each(trial, keys, experiment: Experiment, networks: int, memory: float) -> Any:
+    at_once = _side_by_side(experiment.sizes, len(keys), networks, memory)
+    return jax.lax.map(trial, keys, batch_size=at_once)
 
 
 def _key_of_trial(key, number):
     return jax.random.fold_in(key, 1 + number)
 
 
-def _side_by_side(sizes: Sizes, trials: int, networks: int) -> int | None:
-    """Trials to run at once: one after the other on CPU, where each fills the machine."""
+def _side_by_side(sizes: Sizes, trials: int, networks: int, memory: float) -> int | None:
+    """Trials to run at once: on CPU one after the other, where each fills the machine."""
     if jax.default_backend() == "cpu":
         return None
     more = networks * (BLOCK_ROWS + 4 * sizes.d)
     each = 8 * sizes.p * (3 * sizes.p + 2 * BLOCK_ROWS + more)
-    return max(1, min(trials, MEMORY // each))
+    return max(1, min(trials, int(memory // each)))
+
+
+def in_steps(
+    key, experiment: Experiment, trials: int, memory: float, report: Report
+) -> tuple[Errors, Any]:
+    """`_run` by programs of a few seconds at most, between which Python is in charge.
+
+    So progress is told, and Ctrl-C heard. The draws are the same.
+    """
+    each, d, p = seconds(experiment), experiment.sizes.d, experiment.sizes.p
+    m, n = experiment.sizes.m, experiment.sizes.n
+    need = cost(experiment, trials)
+    what = f"simulating {trials} trial{'s' * (trials > 1)} of d = {d}, p = {p}"
+    about = f"about {duration(each * trials)} and {need / 1e9:.2g} GB"
+    report(Progress(f"{what}: {about}"))
+    shared = _shared_points(key, experiment, trials)
+    keys = jax.vmap(partial(_key_of_trial, key))(jnp.arange(trials))
+    by_blocks = each > LONG and experiment.networks == 1 and math.isfinite(m)
+    found = []
+    if by_blocks and not experiment.dual:
+        advance = over_time(report, "simulating", trials * n * int(m), "pairs")
+        for key in keys:
+            sums = _summed(key, experiment, advance)
+            found.append(jax.block_until_ready(_finished(key, experiment, shared, sums)))
+        found = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+    else:
+        advance = over_time(report, "simulating", trials, "trials")
+        at_once = max(1, min(trials, int(1 / each)))
+        for start in range(0, trials, at_once):
+            part = keys[start : start + at_once]
+            found.append(jax.block_until_ready(_trials(part, experiment, shared, memory)))
+            advance(len(part))
+        found = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+    return jax.jit(_errors)(found, experiment)
+
+
+def _summed(key, experiment: Experiment, advance: Callable[[int], None]) -> Sums:
+    """The sums over a trial's pairs, block by block."""
+    pairs, (features, x, of_noise) = (
+        experiment.sizes.n * int(experiment.sizes.m),
+        _begun(key, experiment),
+    )
+    total = Sums.none(experiment.sizes.p, experiment.sizes.d, experiment.noising.h.dtype)
+    for start in range(0, pairs, BLOCK_ROWS):
+        size = min(BLOCK_ROWS, pairs - start)
+        about = of_noise, features, x, start, size, experiment.denoising
+        total = jax.block_until_ready(_added(total, *about))
+        advance(size)
+    return total
+
+
+@jax.jit
+def _begun(key, experiment: Experiment):
+    return experiment.network(experiment.draw(key))
+
+
+_added = jax.jit(added, static_argnames="size", donate_argnames="total")
+_finished = jax.jit(_measured)
+
+
+@partial(jax.jit, static_argnames="memory")
+def _trials(keys, experiment: Experiment, shared, memory: float):
+    measured = partial(_measured, experiment=experiment, shared=shared)
+    return _each(measured, keys, experiment, experiment.networks, memory)

@@ -99,8 +99,9 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
     j, v = _locate(jnp.log1p(STRETCH_CHORD * chord), Y_MAX, Y_CELLS)
 
     (stored,) = _polynomials(table.plane[None], TERMS)(i * Y_CELLS + j, u, v)
-    lines = np.stack(np.split(table.lines, 3, axis=1))
-    mean, slope, total = _polynomials(lines, TERMS[: DEGREE + 1])(i, v, u)
+    lines = np.split(table.lines[None], 3, axis=-1)
+    of_lines = (_polynomials(line, TERMS[: DEGREE + 1])(i, 0.0, u) for line in lines)
+    mean, slope, total = (value for (value,) in of_lines)
 
     # Every polynomial ends in a division: XLA duplicates cheap operations into each of their
     # users, divisions not, and then runs each polynomial as one loop. (Ten times faster.)
@@ -183,9 +184,11 @@ def _polynomials(tables: np.ndarray, terms: list[tuple[int, int]]) -> Callable:
                 by_u[..., column[m - 1, n]] = m * tables[..., k]
             if n:
                 by_v[..., column[m, n - 1]] = n * tables[..., k]
-        of_all = _polynomials(np.concatenate([tables, by_u, by_v]), terms)(*primals)
-        found, by_u, by_v = jnp.split(of_all, 3)
-        return found, by_u * tangents[1] + by_v * tangents[2]
+        slopes = [by_u, by_v][terms[-1] == (0, len(terms) - 1) :]  # none in u of a line
+        of_all = _polynomials(np.concatenate([tables, *slopes]), terms)(*primals)
+        found, *slopes = jnp.split(of_all, 1 + len(slopes))
+        changes = zip(slopes, tangents[-len(slopes) :], strict=True)
+        return found, sum(slope * tangent for slope, tangent in changes)
 
     return values
 
