@@ -14,7 +14,7 @@ from scipy.linalg.blas import dgemm, dgemv, dsyrk
 from scipy.linalg.lapack import dposv
 
 from rfdsm.simulation.experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST
-from rfdsm.simulation.mehler import mehler_orders, size_of_power
+from rfdsm.simulation.mehler import ROUNDING, mehler_orders, size_of_power
 
 from .numpy_simulation import dot
 
@@ -76,7 +76,7 @@ def normal_equations(W, x, a, h, held):
     R = dsyrk(1.0, unit, c=held("R", p, p), lower=1, overwrite_c=1)
     mass = [np.max(np.einsum("pi,pi->p", C[:, :, k], C[:, :, k])) for k in range(orders + 1)]
     left = np.cumsum([size_of_power(k, p, d) * mass[k] for k in range(orders, 0, -1)])[::-1]
-    last = np.sum(left > p * np.finfo(float).eps * np.max(square))
+    last = np.sum(left > ROUNDING * np.finfo(float).eps * math.sqrt(p) * np.max(square))
     U, beta = held("U", p, p), 0.0
     for k in range(last, 0, -1):
         U = dsyrk(1 / n, C[:, :, k], beta=beta, c=U, lower=1, overwrite_c=1)

@@ -7,13 +7,13 @@ from .. import progress
 from .._numerics.memory import require_memory
 from ..progress import Progress, Report
 from ..simulation.blocks import BLOCK_ROWS
+from ..simulation.hermite import NODES
 from ..simulation.mehler import mehler_orders
 
 LEVERAGE_NOISES = 16  # enough to sort the points
 PARTS = (8, 4, 2)  # of the points, whose sums are kept apart: the most that memory allows
 MEMORY = 2**29  # bytes of the parts' moments
 FEATURE = 5e-9  # seconds for one value of the activation
-NODES = 40  # values of it for one exact average
 WORK = 8  # matrices beside those that are kept
 SOLVES = 27  # matrices of a class that look if a warning is due: of the whole and the halves
 

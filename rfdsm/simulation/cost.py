@@ -9,6 +9,7 @@ from .._numerics.memory import require_memory
 from ..parameters.checks import is_traced
 from ..progress import FLOPS
 from .experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST, Experiment, matrices
+from .hermite import NODES
 from .mehler import mehler_orders
 
 VALUE = 5e-9  # seconds for one random number, or one value of the activation
@@ -23,7 +24,7 @@ def seconds(experiment: Experiment) -> float:
     d, n, p, m = (getattr(experiment.sizes, name) for name in "dnpm")
     pairs, width = n * m, min(p, n * m)
     if math.isinf(m):
-        of_sums = n * p * (145 * VALUE / 2 + mehler_orders(p, d) * p / FLOPS)
+        of_sums = n * p * (NODES * VALUE / 2 + mehler_orders(p, d) * p / FLOPS)
     else:
         of_sums = pairs * (VALUE * (d + p) + (4 * p * d + p * width) / FLOPS)
     of_fit = (experiment.training.flops(width) + 2 * width**2 * d) / FLOPS
@@ -93,12 +94,13 @@ def require_digits(experiment: Experiment) -> None:
     shared = noising.a**2 * experiment.sigma_x2
     of = experiment.activation.constants(shared, noising.h)
     square = of.mu0**2 + of.b**2 * (shared + noising.h) + of.v2 + of.s2
-    rounding = float(jnp.finfo(jnp.float32).eps * square) * math.sqrt(experiment.sizes.p)
+    rounding = float(jnp.finfo(jnp.float32).eps) * float(square)
+    rounding *= math.sqrt(experiment.sizes.p)
     zero = jnp.zeros(1, noising.h.dtype)
     steepness = float(np.max(experiment.training.filter(zero, experiment.rate)))
     if not steepness * rounding <= CHANGE:
         raise ValueError(
             f"precision='mixed' rounds U by {rounding:.1g}, too much for a filter of "
             f"1/φ(0) = {1 / steepness:.1g} (lam of ridge): take one above "
-            f"{rounding / CHANGE:.1g}, or precision='float64'."
+            f"{rounding / CHANGE:.2g}, or precision='float64'."
         )

@@ -94,7 +94,8 @@ class NetworkFeatures(AbstractFeatures):
         return activation(preactivations(W, y))
 
     def averages(self, x, noising, weight=None, data=False):
-        return noise_averages(self.activation, self.W, x, noising, weight, data)
+        activation = cast(self.activation, x.dtype)
+        return noise_averages(activation, self.W, x, noising, weight, data)
 
     def side_by_side(self):
         activation = first(self.activation)
@@ -136,6 +137,7 @@ class GaussianFeatures(AbstractFeatures):
         return b * preactivations(W, y) + v * shared.T + s * noise.T
 
     def averages(self, x, noising, weight=None, data=False):
+        self, x = cast((self, x), self.b.dtype)
         n, d = x.shape
         mean = self.b * noising.a * preactivations(self.W, x) + self.v * self.shared.T
         if weight is not None:

@@ -17,7 +17,6 @@ from jaxtyping import Array, Float
 
 from .._numerics.absent import Absent
 from .._numerics.linalg import from_lower_tiles, lower_product, lower_tiles, product
-from .._numerics.promotion import cast
 from ..ingredients.targets import Denoising
 from .blocks import BLOCK_ROWS, FEATURE_ROWS, noised, stream
 from .features import AbstractFeatures
@@ -128,11 +127,10 @@ def normal_equations(
     """
     n, dtype = x.shape[0], denoising.noising.h.dtype
     if math.isinf(m):
-        features, x = cast((features, x), dtype)
         wanted = not isinstance(denoising.data, Absent)
         sums = features.averages(x, denoising.noising, data=wanted)
         V = denoising.target(sums.data, sums.noise) / n  # τ is linear in x and z
-        null = jnp.asarray(denoising.null(jnp.mean(x * x)), dtype)
+        null = jnp.asarray(denoising.null(jnp.mean(x * x, dtype=dtype)), dtype)
         return Gram((sums.shared + sums.fresh) / n, V, null)
     if n * m < features.p if dual is None else dual:
         f, tau = pairs(key, features, x, 0, n * int(m), denoising, copy)

@@ -20,6 +20,7 @@ from .blocks import stream
 
 REACH = 9.0  # of the quadrature in g: e^{-81/2} is rounding
 STEP, FINEST = 1 / 2, 4  # of the trapezoid rule: the widest, and how often it may be halved
+NODES = 40  # about as many values of a function as C_k take, for estimates of time
 SAMPLE, ROUNDING = 64, 64  # preactivations that choose the step; of errors, machine epsilons
 PANELS, PANEL_NODES = 9, 14  # for functions with kinks
 ELEMENTS = 2**13  # preactivations whose nodes are held at a time

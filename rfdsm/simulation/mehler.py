@@ -25,6 +25,7 @@ from .hermite import hermite_coefficients
 
 TRUNCATION = 1e-4  # of the Mehler series, see `mehler_orders`
 MOST_ORDERS = 24
+ROUNDING = 1 / 16  # see `orders_that_count`
 BLOCK = 2**24  # coefficients C_k that are held at a time
 
 
@@ -121,14 +122,16 @@ def _series(C, largest, R, d: int) -> Float[Array, "p p"]:
 
 
 def orders_that_count(C: Float[Array, "k p rows"], largest: Any, d: int) -> Any:
-    """The order above which all that is left is less than the rounding of U's own entries.
+    """The order above which all that is left is less than the rounding of a product.
 
-    These are as large as the `largest` Σ_i E ϱ²; both as Frobenius norms in root mean square
-    over W. So the orders that an activation has not, or the noise is too small for, cost
-    nothing, and single precision takes fewer of them.
+    That of U changes its spectrum by `ROUNDING`·ε √p times its entries, which are as large as
+    the `largest` Σ_i E ϱ²; what is left is held against it by its Frobenius norm, in root mean
+    square over W. So the orders that an activation has not, or the noise is too small for,
+    cost nothing, and single precision takes fewer of them.
     """
     orders, p, _ = C.shape
     sizes = jnp.asarray([size_of_power(k, p, d) for k in range(1, orders)], C.dtype)
     mass = jnp.max(jnp.sum(C[1:] ** 2, axis=2), axis=1)
     left = jnp.cumsum((sizes * mass)[::-1])[::-1]
-    return jnp.sum(left > p * jnp.finfo(C.dtype).eps * largest)
+    rounding = ROUNDING * jnp.finfo(C.dtype).eps * math.sqrt(p)
+    return jnp.sum(left > rounding * largest)

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rfdsm._numerics.linalg import inverse, lower_product, stacked
+from rfdsm._numerics.linalg import (
+    from_lower_tiles,
+    inverse,
+    lower_product,
+    lower_tiles,
+    stacked,
+)
 
 
 @pytest.mark.parametrize("size", [1, 5, 32, 70])
@@ -32,3 +38,22 @@ def test_lower_product(p):
     np.testing.assert_allclose(
         np.tril(lower_product(jnp.asarray(F))), np.tril(F @ F.T), atol=1e-13
     )
+
+
+@pytest.mark.parametrize("p", [1, 257, 1000])
+def test_lower_tiles_add_up(p):
+    """Tiles of blocks, added up and put together, are the product of all."""
+    F = np.random.default_rng(1).normal(size=(p, 30))
+    blocks = (lower_tiles(jnp.asarray(F[:, k : k + 10])) for k in (0, 10, 20))
+    total = [sum(each) for each in zip(*blocks, strict=True)]
+    np.testing.assert_allclose(
+        np.tril(from_lower_tiles(total, p)), np.tril(F @ F.T), atol=1e-12
+    )
+
+
+def test_an_accelerator_has_one_tile(monkeypatch):
+    """The rank-k update that CUDA has, which is a plain product elsewhere."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "cuda")
+    F = np.random.default_rng(2).normal(size=(300, 7))
+    (tile,) = lower_tiles(jnp.asarray(F))
+    np.testing.assert_allclose(np.tril(tile), np.tril(F @ F.T), atol=1e-13)

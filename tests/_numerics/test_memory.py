@@ -42,3 +42,27 @@ def test_a_container_has_its_own_limit(tmp_path, monkeypatch):
     with pytest.raises(MemoryError, match="a needs"):
         memory.require_memory(2001, "a needs", "fewer")
     memory.require_memory(2000, "a needs", "fewer")
+
+
+@pytest.mark.parametrize(
+    "budget, expected",
+    [(None, None), ("4GB", 4e9), ("500 MB", 5e8), ("1.5GiB", 1.5 * 2**30), (1000, 1000)],
+)
+def test_a_budget_in_words_or_bytes(budget, expected):
+    assert memory.bytes_of(budget) == expected
+
+
+@pytest.mark.parametrize("budget", ["4 parsec", "-1GB", 0, "", "nan"])
+def test_what_is_no_budget(budget):
+    with pytest.raises(ValueError, match="'4GB'") as no:
+        memory.bytes_of(budget)
+    assert "\n" not in str(no.value)
+
+
+def test_a_budget_is_kept_or_refused():
+    small, key = MODEL.replace(psi_p=2), jax.random.key(0)
+    for work in (small.simulate, small.fit, small.simulate_parts):
+        with pytest.raises(MemoryError, match=r"memory allows 1e-06 GB") as no:
+            work(key, 8, memory=1000)
+        assert "\n" not in str(no.value)
+    assert np.isfinite(small.simulate(key, 8, memory="1GB").test_loss).all()
