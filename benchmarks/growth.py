@@ -11,7 +11,8 @@ and what grows is held against that sum at the same sizes: both are fitted by a 
 upper half of a decade, where the leading term rules.
 """
 
-import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +21,7 @@ import rfdsm
 from rfdsm.simulation.experiment import POINTS_PER_DIMENSION, SHARED_AT_LEAST
 
 from .figures import Figure, at_most
-from .timing import peak_memory
+from .timing import in_turns, peak_memory
 
 DECADE = np.geomspace(1, 10, 7)
 UPPER = 3  # the sizes from here on are fitted
@@ -36,10 +37,15 @@ GROWING = {
 NOISES, MEMORY_SIZES = (10, 32, 100), (800, 800, 100)
 
 
-def simulate(n: int, p: int, d: int, m: float = M, number: int = 0) -> rfdsm.Errors:
+def simulate(n: int, p: int, d: int, m: float = M) -> rfdsm.Errors:
     """One trial."""
     model = rfdsm.RFDSM(psi_n=n / d, psi_p=p / d, m=m, t=0.1, lam=1e-3)
-    return jax.block_until_ready(model.simulate(jax.random.key(number), d))
+    return model.simulate(jax.random.key(0), d)
+
+
+def trial(*sizes: int) -> Callable[[], rfdsm.Errors]:
+    """The call of it."""
+    return lambda: simulate(*sizes)
 
 
 def products(n: int, p: int, d: int) -> float:
@@ -54,45 +60,42 @@ def power(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def seconds(*sizes: int) -> float:
-    """The least time of a trial, compiled; work that others did beside it only adds."""
-    simulate(*sizes)
-    found = []
-    for number in range(TURNS):
-        start = time.perf_counter()
-        simulate(*sizes, number=number)
-        found.append(time.perf_counter() - start)
-    return min(found)
+def exponent(
+    what: str,
+    sizes: list[tuple[int, int, int]],
+    of: Callable[..., Callable[[], Any]],
+    counted: Callable[..., float],
+) -> Figure:
+    """The power by which time grows over a decade, beside that of the multiplications.
 
-
-def growth(name: str) -> Figure:
-    """The exponent of a size."""
-    sizes = [GROWING[name](factor) for factor in DECADE]
-    took = [seconds(*each) for each in sizes]
-    print(name, [f"{s} {t:.3f} s" for s, t in zip(sizes, took, strict=True)], flush=True)
+    Args:
+        what: grows against what.
+        sizes: at each of `DECADE`. of, counted: a call at such sizes, and the multiplications
+            in it.
+    """
+    # The least of a few: work that others did beside it only adds.
+    took = [min(in_turns(TURNS, of(*each))[0]) for each in sizes]
+    print(what, [f"{s} {t:.3f} s" for s, t in zip(sizes, took, strict=True)], flush=True)
     upper = DECADE[UPPER:]
-    predicted = power(upper, np.array([products(*each) for each in sizes[UPPER:]]))
-    measured = power(upper, np.array(took[UPPER:]))
-    others = {"p": "n, m and d", "N": "p and d", "d": "n, m and p"}[name]
-    what = f"time of a simulation against {name}, at given {others}: exponent"
-    (n, p, d), last = sizes[0], sizes[-1]
+    predicted = power(upper, np.array([counted(*each) for each in sizes[UPPER:]]))
+    found = power(upper, np.array(took[UPPER:]))
     return Figure(
-        what,
-        measured,
+        f"time of {what}: exponent",
+        found,
         "",
         "multiplications, counted",
         predicted,
-        measured / predicted,
-        **at_most(SLACK, measured / predicted),
-        note=f"(n, p, d) from {(n, p, d)} to {last}, m = {M}, {took[-1]:.2f} s at the end",
+        found / predicted,
+        **at_most(SLACK, found / predicted),
+        note=f"(n, p, d) from {sizes[0]} to {sizes[-1]}, {took[-1]:.2f} s at the end",
     )
 
 
 def memory() -> Figure:
     """Of processes at m over a decade."""
     code = (
-        "import sys; from benchmarks.growth import MEMORY_SIZES, simulate;"
-        "simulate(*MEMORY_SIZES, m=int(sys.argv[1]))"
+        "import sys, jax; from benchmarks.growth import MEMORY_SIZES, simulate;"
+        "jax.block_until_ready(simulate(*MEMORY_SIZES, m=int(sys.argv[1])))"
     )
     found = [peak_memory(code, m) for m in NOISES]
     more = max(found) / found[0]
@@ -108,4 +111,11 @@ def memory() -> Figure:
 
 def run() -> list[Figure]:
     """Exponents beside the counted ones, and memory, whose processes want the device first."""
-    return [memory(), *(growth(name) for name in GROWING)]
+    sizes = {name: [of(factor) for factor in DECADE] for name, of in GROWING.items()}
+    return [
+        memory(),
+        *(
+            exponent(f"a simulation at m = {M} against {name}", each, trial, products)
+            for name, each in sizes.items()
+        ),
+    ]

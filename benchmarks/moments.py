@@ -22,14 +22,14 @@ from rfdsm.simulation.mehler import mehler_orders
 
 from . import numpy_infinite
 from .figures import Figure, at_least, at_most
-from .growth import DECADE, UPPER, power
+from .growth import DECADE, exponent
 from .timing import compiled, in_turns, peak_memory, ratio
 
 WIDTHS, POINTS, PASS_WIDTH = (1000, 2000), 100_000, 512
 LAMS = np.geomspace(1e-4, 1, 10)
 INFINITE, LAM, TRIALS, TURNS = (300, 4.0, 4.0), 1e-3, 2, 7  # d, psi_n, psi_p
 RATES = {"float64": (0.8, {}), "mixed": (1.3, {"precision": "mixed"})}
-NOISES, SLACK = 16, 0.2  # of a power
+NOISES = 16
 # (n or N, p, d) as each grows.
 GROWING = {
     "p": lambda x: (1000, round(200 * x), 100),
@@ -180,34 +180,21 @@ def counted_moments(N: int, p: int, d: int) -> float:
     return N * NOISES * (p * p / 2 + 2 * p * d + 10 * p) + 14 * p**3
 
 
-def growth(what: str, of, counted, name: str) -> Figure:
-    """The exponent of a size."""
-    sizes = [GROWING[name](factor) for factor in DECADE]
-    took = [min(in_turns(3, of(*each))[0]) for each in sizes]
-    print(what, name, [f"{s} {t:.3f} s" for s, t in zip(sizes, took, strict=True)], flush=True)
-    upper = DECADE[UPPER:]
-    predicted = power(upper, np.array([counted(*each) for each in sizes[UPPER:]]))
-    found = power(upper, np.array(took[UPPER:]))
-    return Figure(
-        f"time of {what} against {name}: exponent",
-        found,
-        "",
-        "multiplications, counted",
-        predicted,
-        limit=f"at most {SLACK:g} above",
-        limit_holds=found <= predicted + SLACK,
-        note=f"(n or N, p, d) from {sizes[0]} to {sizes[-1]}, {took[-1]:.2f} s at the end",
-    )
-
-
 def run() -> list[Figure]:
     """Solves, passes, rates at m = ∞, exponents, and memory."""
-    of_simulation = "a fit at m = inf", simulate, counted_simulation
-    of_moments = f"moments, {NOISES} noises,", measure, counted_moments
+    calls = {
+        "a fit at m = inf": (simulate, counted_simulation),
+        f"moments, {NOISES} noises,": (measure, counted_moments),
+    }
+    sizes = {name: [of(factor) for factor in DECADE] for name, of in GROWING.items()}
     return [
         memory(),
         *(infinite(precision) for precision in RATES),
-        *(growth(*each, name) for each in (of_simulation, of_moments) for name in GROWING),
+        *(
+            exponent(f"{what} against {name}", each, *of)
+            for what, of in calls.items()
+            for name, each in sizes.items()
+        ),
         *map(solves, WIDTHS),
         *map(passes, (1, CLASSES)),
     ]

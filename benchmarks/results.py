@@ -103,7 +103,8 @@ def described(machine: str, kept: dict[str, Any]) -> str:
     versions = ", ".join(sorted({f"jax {run['jax']}" for run in runs}))
     dates = sorted({run["date"] for run in runs})
     span = " to ".join(dates[:: max(1, len(dates) - 1)])  # the first and the last
-    return f"* `{machine}`: {where}; {versions}; {span}"
+    busy = max(run["load"] for run in runs)
+    return f"* `{machine}`: {where}; {versions}; {span}; load {busy:.1f} at most"
 
 
 def table() -> str:

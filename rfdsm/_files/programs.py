@@ -10,11 +10,13 @@ import contextlib
 import functools
 import hashlib
 import pickle
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
@@ -23,6 +25,8 @@ from .keys import Unkeyed, fingerprint, of_tree, settings_now, told
 
 # Halves the time to compile; what it leaves of running time are microseconds.
 QUICKLY = {"xla_cpu_use_fusion_emitters": False}
+# What programs call by name besides XLA's own; of others nobody knows who registers them.
+CALLED, LAPACK = re.compile(r"custom_call @(\w+)"), "lapack_"
 # With these a call is more than its program.
 WATCHED = (
     "jax_debug_nans", "jax_debug_infs", "jax_disable_jit", "jax_check_tracer_leaks",
@@ -128,7 +132,9 @@ class Kept:
                 program = lowered.compile(compiler_options=QUICKLY if self._quick else None)
             except (ValueError, jax.errors.JaxRuntimeError):  # a version that knows them not
                 program = lowered.compile()
-        _save(key, program)
+        called = {*CALLED.findall(lowered.as_text())}
+        if all(name.startswith(LAPACK) for name in called):
+            _save(key, program, bool(called))
         return program
 
 
@@ -148,14 +154,14 @@ def _afresh() -> Iterator[None]:
         reset_cache()
 
 
-def _save(key: str, program: Any) -> None:
+def _save(key: str, program: Any, lapack: bool) -> None:
     from jax.experimental.serialize_executable import serialize
 
     try:
         executable, arguments, out = serialize(program)
         # Trees are no pickles, their objects are.
         shape = jax.tree.unflatten(out, range(out.num_leaves))
-        content = pickle.dumps((executable, arguments.num_leaves, shape))
+        content = pickle.dumps((executable, arguments.num_leaves, shape, lapack))
     except Exception:  # a backend that cannot, or an output of a kind that is no pickle
         return
     cache.save(key, content)
@@ -168,12 +174,23 @@ def _loaded(key: str) -> Callable | None:
     if (content := cache.load(key)) is None:
         return None
     try:
-        executable, count, shape = pickle.loads(content)
+        executable, count, shape, lapack = pickle.loads(content)
+        if lapack:
+            _find_lapack()
         arguments = jax.tree.structure((([0] * count,), {}))
         out, here = jax.tree.structure(shape), jax.devices()[:1]
         return deserialize_and_load(executable, arguments, out, execution_devices=here)
     except Exception:
         return None
+
+
+@functools.cache
+def _find_lapack() -> None:
+    """Have JAX look for LAPACK, which it does where a program that calls it is lowered.
+
+    One that is loaded would call nothing, and crash.
+    """
+    jax.jit(jnp.linalg.cholesky).lower(np.eye(1))
 
 
 # Arguments.

@@ -1,7 +1,7 @@
 """What a model says when its networks are drawn and trained."""
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +14,6 @@ from ..ingredients.ensembles import Single
 from ..ingredients.sharing import ALL, alike, require_another, sharing
 from ..overlaps import Overlap, VarianceParts
 from ..parameters.checks import float_leaves, require
-from ..progress import Report
 
 
 class Simulated(eqx.Module):
@@ -36,7 +35,7 @@ class Simulated(eqx.Module):
         other: Any = None,
         precision: str = "float64",
         memory: Any = None,
-        report: Report | None = None,
+        report: Callable[[Any], Any] | None = None,
     ) -> Errors | Overlap:
         """The same errors, measured on real networks of finite size; or two networks' overlap.
 
@@ -96,7 +95,7 @@ class Simulated(eqx.Module):
         other: Any = None,
         precision: str = "float64",
         memory: Any = None,
-        report: Report | None = None,
+        report: Callable[[Any], Any] | None = None,
     ) -> Errors | Overlap:
         """The errors along gradient flow, measured on networks at many training times.
 

@@ -102,5 +102,5 @@ def require_digits(experiment: Experiment) -> None:
         raise ValueError(
             f"precision='mixed' rounds U by {rounding:.1g}, too much for a filter of "
             f"1/φ(0) = {1 / steepness:.1g} (lam of ridge): take one above "
-            f"{rounding / CHANGE:.1g}, or precision='float64'."
+            f"{rounding / CHANGE:.2g}, or precision='float64'."
         )

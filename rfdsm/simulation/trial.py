@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._files.programs import kept
 from ..errors import FIELDS, Errors, Sizes, nan_explained
 from ..parameters.checks import is_traced, positive_integer
 from ..progress import LONG, Progress, Report, duration, over_time, to_standard_error
@@ -88,7 +89,7 @@ def eigenvalues(key: Array, experiment: Experiment, trials: int = 1) -> Array:
     return _eigenvalues(key, experiment, positive_integer(trials, "trials"))
 
 
-@partial(jax.jit, static_argnames=("trials", "memory"))
+@kept(jit=partial(jax.jit, static_argnames=("trials", "memory")), quick=False)
 def _run(key, experiment: Experiment, trials: int, memory: float) -> tuple[Errors, Any]:
     shared = _shared_points(key, experiment, trials)
     measured = partial(_measured, experiment=experiment, shared=shared)

@@ -166,6 +166,35 @@ def test_a_program_from_jax_s_own_cache_is_not_kept(folder, tmp_path_factory):
         reset_cache()
 
 
+def test_a_process_that_loads_lapack_s_callers_finds_it(tmp_path):
+    """JAX looks for LAPACK when a program is lowered; one that is loaded would call nothing."""
+    script = """
+import jax, jax.numpy as jnp, numpy as np, rfdsm
+from rfdsm._files.programs import kept
+
+@kept
+def spectrum(matrix):
+    print("traced", flush=True)
+    return jnp.linalg.eigvalsh(matrix), jnp.linalg.solve(matrix, matrix)
+
+rfdsm.enable_cache()
+print(spectrum(np.diag([1.0, 2.0]))[0].tolist())
+"""
+    about = {**os.environ, cache.VARIABLE: str(tmp_path), "JAX_ENABLE_X64": "1"}
+    command = [sys.executable, "-c", script]
+    said = [subprocess.run(command, env=about, capture_output=True).stdout for _ in range(2)]
+    assert said == [b"traced\n[1.0, 2.0]\n", b"[1.0, 2.0]\n"]
+
+
+def test_what_calls_into_this_process_is_not_kept(folder):
+    def called(x):
+        return jax.pure_callback(np.sin, x, x)
+
+    for _ in range(2):
+        assert np.array_equal(kept(called)(X), np.sin(X))
+    assert not list(folder.iterdir())
+
+
 # What has no key.
 
 

@@ -1,8 +1,7 @@
 """Losses of scores that need no network, on a law of the data."""
 
-import math
-
 import jax
+import jax.numpy as jnp
 
 from ...errors import Baselines, nan_explained
 from ...parameters.checks import namespace
@@ -24,5 +23,5 @@ def baselines(denoising: Denoising, data: AbstractData) -> Baselines:
     mean = denoising.noise + of_data * sigma_x2
     isotropic = null - noising.h * mean**2 / xp.sum(law.weights * noised)
     linear = null - noising.h * xp.sum(along**2 * law.weights / noised)
-    best = linear if data.knows_score() else xp.full_like(linear, math.nan)
+    best = linear if data.knows_score() else jnp.full_like(linear, jnp.nan)
     return Baselines(xp.full_like(linear, null), isotropic, linear, best)
