@@ -17,6 +17,7 @@ import scipy.optimize
 
 import rfdsm
 from rfdsm import images
+from rfdsm.simulation.experiment import POINTS_PER_DIMENSION
 from rfdsm.simulation.mehler import mehler_orders
 
 from . import numpy_infinite
@@ -161,14 +162,15 @@ def simulate(n: int, p: int, d: int):
 def counted_simulation(n: int, p: int, d: int) -> float:
     """A symmetric product for each order and E f, the nodes of their coefficients, the fit."""
     K = mehler_orders(p, d)
-    each = p + p * p * (K + 1) / 2 + NODES * (K + 12) * p
-    return n * (each + p * d) + p**3 / 6 + 2 * p * p * d
+    each = p * p * (K + 1) / 2 + NODES * (K + 12) * p
+    drawn = (n + p + 2 * POINTS_PER_DIMENSION * d) * d  # a number costs like twenty
+    return n * (each + p * d) + p**3 / 6 + 2 * p * p * d + 20 * drawn
 
 
 def measure(N: int, p: int, d: int):
     """A call that measures moments in one class."""
     data = rfdsm.Samples(rfdsm.standardise(tailed(N, d)))
-    model = rfdsm.RFDSM(2.0, p / d, m=4, t=0.1, lam=1e-2, data=data)
+    model = rfdsm.RFDSM(0.5 * N / d, p / d, m=4, t=0.1, lam=1e-2, data=data)
     about = {"classes": 1, "halves": False, "report": lambda _: None}
     return lambda: rfdsm.measure(model, jax.random.key(0), NOISES, **about)
 
