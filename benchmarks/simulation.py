@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 import rfdsm
+from rfdsm.progress import silent
 from rfdsm.simulation.ensembles import equations, one
 from rfdsm.simulation.evaluate import measured
 
@@ -46,7 +47,9 @@ def compare(numbers: tuple, trials: int, turns: int, least: float) -> list[Figur
     model, rng = rfdsm.RFDSM(psi_n, psi_p, m, t=T, lam=LAM), numpy_simulation.generator(0)
 
     def ours(precision, turn):
-        runs = model.simulate(jax.random.key(turn), d, trials, precision=precision)
+        runs = model.simulate(
+            jax.random.key(turn), d, trials, precision=precision, report=silent
+        )
         return jax.block_until_ready(runs)
 
     sides: dict[str, Callable[[int], Any]] = {

@@ -226,7 +226,7 @@ def in_steps(
             found.append(jax.block_until_ready(_trials(part, experiment, shared, memory)))
             advance(len(part))
         found = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
-    return jax.jit(_errors)(found, experiment)
+    return _all_errors(found, experiment)
 
 
 def _summed(key, experiment: Experiment, advance: Callable[[int], None]) -> Sums:
@@ -251,6 +251,7 @@ def _begun(key, experiment: Experiment):
 
 _added = jax.jit(added, static_argnames="size", donate_argnames="total")
 _finished = jax.jit(_measured)
+_all_errors = jax.jit(_errors)
 
 
 @partial(jax.jit, static_argnames="memory")
