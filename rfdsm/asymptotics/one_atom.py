@@ -51,8 +51,9 @@ def root(lam: Any, x: Scalars) -> tuple[Any, Any, Any]:
     def step(carry):
         return _step(carry[0], lam, x), carry[1] + 1
 
-    z, taken = jax.lax.while_loop(unfinished, step, (z, jnp.full_like(z.real, STEPS)))
-    return z.real, z.imag, taken
+    taken = jnp.asarray(STEPS, jnp.int8)  # small: each row of a batch carries it
+    z, taken = jax.lax.while_loop(unfinished, step, (z, taken))
+    return z.real, z.imag, taken.astype(z.real.dtype)
 
 
 def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any, Any, Any]]:
