@@ -48,7 +48,7 @@ def test_its_root_is_that_of_the_general_equations(activation):
         return unknowns, general, equations.mismatch(equations.state(unknowns, lam, u)), steps
 
     unknowns, general, mismatch, steps = both(*map(jnp.asarray, hard_box(20_000)))
-    assert jnp.max(mismatch) < 1e-12
+    assert jnp.max(mismatch) < 1e-12  # of features that are linear but for 1e-5 too
     # Where two rows of the Jacobian are nearly one, both are good to rounding over the pivot.
     difference = np.abs(np.log(unknowns / general)).max(axis=1)
     assert np.median(difference) < 1e-15 and difference.max() < 1e-9
@@ -66,7 +66,9 @@ def test_errors_and_derivatives_are_those_of_two_equal_atoms(rule):
 
     @jax.jit
     def all_of(numbers, data):
-        slopes = jax.jacrev(errors)(numbers, data) if rule == "ridge" else jnp.zeros(())
+        slopes = jnp.zeros(())
+        if rule == "ridge":
+            slopes = jax.grad(lambda x: errors(x, data) @ jnp.arange(1.0, 7.0))(numbers)
         return errors(numbers, data), slopes
 
     for numbers in ([4.0, 8.0, 0.25, 0.1], [2.0, 0.5, 0.0, 0.3], [0.5, 3.0, 1.0, 0.02]):

@@ -6,12 +6,12 @@ c_k = E ϱ(Γg) He_k(g)/√k! (docs/theory.md section 3),
     μ0 = c_0,   b = c_1/Γ,   T = Σ_{k≥2} c_k²,   v² = Σ_{k≥2} c_k² r^k,   s² = T - v²
 
 `build` runs on the host in NumPy; `evaluate` reads the table in JAX. The table has uniform
-cells in x = log1p(4Γ) and y = log1p(16·chord), chord = 2 sin(θ/2) = √(2(1-r)), which stretch
-small Γ and small θ and cost no trigonometry, and in each a polynomial of total degree 9.
-One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q in the others (q = 2, or 3 for
-an odd ϱ); the one that is not stored is the difference from T, which loses nothing there.
-Both, and T, are divided by the power of Γ with which they vanish at small Γ, so that small
-constants are relatively accurate too.
+cells in x = (Γ + 1/4)^{1/8} and y = (chord + 1/16)^{1/8}, chord = 2 sin(θ/2) = √(2(1-r)),
+which stretch small Γ and small θ and cost square roots only, and in each a polynomial of
+total degree 9. One plane is stored: s²/(1-r) in the cells of small θ, v²/r^q in the others
+(q = 2, or 3 for an odd ϱ); the one that is not stored is the difference from T, which loses
+nothing there. Both, and T, are divided by the power of Γ with which they vanish at small Γ,
+so that small constants are relatively accurate too.
 """
 
 import itertools
@@ -34,19 +34,19 @@ from .quadrature import (
     hermite_spectrum,
 )
 
-# The table: 40 x 24 cells of degree 9 leave 1e-14 of tanh's constants from Γ = 0.1 up.
+# The table: 44 x 26 cells of degree 9 leave 1e-14 of tanh's constants from Γ = 0.1 up.
 GAMMA_MAX = 16.0
-STRETCH_GAMMA, STRETCH_CHORD = 4.0, 16.0
-X_MAX = math.log1p(STRETCH_GAMMA * GAMMA_MAX)
-Y_MAX = math.log1p(STRETCH_CHORD * math.sqrt(2))
-X_CELLS, Y_CELLS = 40, 24
-FRESH_CELLS = 19  # cells in y that hold s² (θ < 0.72, r > 0.75); the others hold v²
+FROM_GAMMA, FROM_CHORD, ROOT = 1 / 4, 1 / 16, 1 / 8
+X_MAX = (GAMMA_MAX + FROM_GAMMA) ** ROOT - FROM_GAMMA**ROOT
+Y_MAX = (math.sqrt(2) + FROM_CHORD) ** ROOT - FROM_CHORD**ROOT
+X_CELLS, Y_CELLS = 44, 26
+FRESH_CELLS = 20  # cells in y that hold s² (θ < 0.70, r > 0.77); the others hold v²
 DEGREE = 9
 TERMS = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
 
 # Quadrature happens at Chebyshev nodes of larger panels, and is resampled to the cells.
-X_PANELS, X_NODES = 20, 14
-DOUBLE_CELLS = 6  # cells in y (θ < 0.072) where kinked functions need a double integral
+X_PANELS, X_NODES = 22, 14
+DOUBLE_CELLS = 6  # cells in y (θ < 0.075) where kinked functions need a double integral
 DOUBLE_PANELS, DOUBLE_NODES = 2, 10
 
 JUMP = 1e-5  # a larger step across a kink is a discontinuity
@@ -95,8 +95,8 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
     """
     gamma = jnp.sqrt(gamma2)
     chord = jnp.sqrt(2 * one_minus_r)
-    i, u = _locate(jnp.log1p(STRETCH_GAMMA * gamma), X_MAX, X_CELLS)
-    j, v = _locate(jnp.log1p(STRETCH_CHORD * chord), Y_MAX, Y_CELLS)
+    i, u = _locate(gamma, FROM_GAMMA, X_MAX, X_CELLS)
+    j, v = _locate(chord, FROM_CHORD, Y_MAX, Y_CELLS)
 
     (stored,) = _polynomials(table.plane[None], TERMS)(i * Y_CELLS + j, u, v)
     lines = np.split(table.lines[None], 3, axis=-1)
@@ -140,8 +140,9 @@ def on_host(function: Callable) -> HostFunction:
     return evaluate_on_host
 
 
-def _locate(coordinate, end, cells):
+def _locate(scale, start, end, cells):
     """The cell of a coordinate in [0, end], and the place in it, in [-1, 1]."""
+    coordinate = jnp.sqrt(jnp.sqrt(jnp.sqrt(scale + start))) - start**ROOT
     position = coordinate * (cells / end)
     cell = jnp.clip(jnp.floor(position), 0, cells - 1)
     return cell.astype(jnp.int32), 2 * (position - cell) - 1
@@ -256,11 +257,11 @@ def build(function: HostFunction, kinks: tuple[float, ...] = ()) -> Table:
 
 
 def _gamma(x):
-    return np.expm1(x) / STRETCH_GAMMA
+    return (x + FROM_GAMMA**ROOT) ** (1 / ROOT) - FROM_GAMMA
 
 
 def _theta(y):
-    return 2 * np.arcsin(np.expm1(y) / (2 * STRETCH_CHORD))
+    return 2 * np.arcsin(((y + FROM_CHORD**ROOT) ** (1 / ROOT) - FROM_CHORD) / 2)
 
 
 FRESH_THETA = _theta(FRESH_CELLS / Y_CELLS * Y_MAX)
