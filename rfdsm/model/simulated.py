@@ -55,9 +55,10 @@ class Simulated(eqx.Module):
             share, other: of two networks, as in `overlap`. What is shared is the same numbers;
                 of `Samples`, points that are not shared are two disjoint sets.
             precision: "mixed" for points and features in single precision, with sums and
-                solves in double: twice as fast, with the same draws, and errors that differ
-                by less than a tenth of their spread between trials. "float64" for all in
-                the precision of the model's numbers. At m = ∞ training stays in double.
+                solves in double: faster, with the same draws, and errors that differ
+                by less than a tenth of their spread between trials. At m = ∞ the averages'
+                coefficients and products are single. "float64" for all in the precision of
+                the model's numbers.
             memory: what it may take, such as "4GB", or bytes; None: what is free. On an
                 accelerator more of it runs more trials side by side.
             report: called with `Progress` where it takes more than a few seconds: time and
