@@ -198,10 +198,11 @@ class AveragedEquations(OnePointEquations):
             state.E1_map / state.E1,
             state.q * (x + average(state.powers, Y)),
         )
+        if jnp.iscomplexobj(state.lam):
+            return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
         # The largest of their |log|s, by one logarithm.
-        return jnp.log(
-            jnp.maximum(reduce(jnp.maximum, ratios), 1 / reduce(jnp.minimum, ratios))
-        )
+        most, least = reduce(jnp.maximum, ratios), reduce(jnp.minimum, ratios)
+        return jnp.log(jnp.maximum(most, 1 / least))
 
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual

@@ -1,5 +1,6 @@
 """The entry to section 15: from the problems of two networks to what they have in common."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -62,25 +63,26 @@ def variance_parts(
 
     def found(moments):
         left, right, cross = networks(ours, theirs, NOTHING, moments)
-        values = _without_noises(of_sharings(left.one, right.one, cross), ours.inverse_m)
+        values = of_sharings(left.one, right.one, cross)
         return _judged(values, ours, theirs, ALL, left, right, moments)
 
     values, status = _of_moments(found, moments)
     known = ours.denoising.score_loss if moments is None else unknown
-    return VarianceParts.of(values, (lambda part: part) if output else known, status)
+    parts = VarianceParts.of(values, (lambda part: part) if output else known, status)
+    return _without_noises(parts, ours.inverse_m)
 
 
-def _without_noises(S: dict, u: Any) -> dict:
-    """At m = ∞ noises are averaged over, common or not: S is then the same to the last bit.
+def _without_noises(parts: VarianceParts, u: Any) -> VarianceParts:
+    """At m = ∞ noises are averaged over, common or not: their parts are 0 to the last bit.
 
-    Else rounding would make some of their parts negative.
+    Else rounding would make some of them negative.
     """
 
-    def same(apart, together):
-        return apart + jax.lax.stop_gradient(jnp.where(u == 0, together - apart, 0))
+    def exactly(part):
+        return part - jax.lax.stop_gradient(jnp.where(u == 0, part, 0))
 
-    X, WX = Shared(points=True), Shared(features=True, points=True)
-    return S | {each: same(S[each], S[each._replace(noises=True)]) for each in (X, WX)}
+    noises, both = exactly(parts.noises), exactly(parts.features_noises)
+    return dataclasses.replace(parts, noises=noises, features_noises=both)
 
 
 def _judged(values, ours, theirs, shared, left, right, moments):
