@@ -47,7 +47,7 @@ def require_same(one, other, name, exact):
     one, other = (rfdsm.open(folder / f"{name}.zarr").load() for folder in (one, other))
     for each in one, other:
         del each.attrs["chunks_total"], each.attrs["chunks_done"]
-    assert [*one.variables] == [*other.variables] and one.attrs == other.attrs
+    assert {*one.variables} == {*other.variables} and one.attrs == other.attrs
     for each in one.variables:
         a, b = one[each].values, other[each].values
         if exact or each.startswith("simulated") or a.dtype.kind != "f":
