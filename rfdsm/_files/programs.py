@@ -25,6 +25,8 @@ from .keys import Unkeyed, fingerprint, of_tree, settings_now, told
 
 # Halves the time to compile; what it leaves of running time are microseconds.
 QUICKLY = {"xla_cpu_use_fusion_emitters": False}
+# A third of the time to compile, twice the time to run.
+AT_ONCE = QUICKLY | {"xla_backend_optimization_level": 0}
 # What programs call by name besides XLA's own; of others nobody knows who registers them.
 CALLED, LAPACK = re.compile(r"custom_call @(\w+)"), "lapack_"
 # With these a call is more than its program.
@@ -32,6 +34,8 @@ WATCHED = (
     "jax_debug_nans", "jax_debug_infs", "jax_disable_jit", "jax_check_tracer_leaks",
     "jax_default_device",
 )  # fmt: skip
+
+_hurry = False
 
 
 def kept(
@@ -47,6 +51,17 @@ def kept(
     if function is None:
         return functools.partial(kept, jit=jit, quick=quick)
     return Kept(function, jit, quick)
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """While it lasts, what is kept is compiled `AT_ONCE`: for many programs that run once."""
+    global _hurry
+    _hurry = True
+    try:
+        yield
+    finally:
+        _hurry = False
 
 
 def quickly(function: Callable) -> Callable:
@@ -85,11 +100,16 @@ class Kept:
     def __reduce__(self) -> str:
         return self.__qualname__
 
+    @property
+    def _told(self) -> dict[str, Any] | None:
+        """What the compiler is told."""
+        return AT_ONCE if _hurry else QUICKLY if self._quick else None
+
     def _program(self, leaves: list, tree: Any) -> Callable | None:
         """The compiled program; None where it is not kept."""
         settings = settings_now()
         about = tuple((x.shape, x.dtype, _weak(x)) if _is_array(x) else x for x in leaves)
-        same = tree, about, tuple(map(type, leaves)), settings
+        same = tree, about, tuple(map(type, leaves)), settings, _hurry
         try:
             if same in self._programs:
                 return self._programs[same]
@@ -112,7 +132,7 @@ class Kept:
             raise Unkeyed
         pairs = zip(leaves, about, strict=True)
         of_leaves = [str(x) if _is_array(leaf) else told(leaf) for leaf, x in pairs]
-        name = f"{self.__module__}.{self.__qualname__}", self._quick
+        name = f"{self.__module__}.{self.__qualname__}", self._told
         text = repr((name, of_tree(tree), of_leaves, settings, fingerprint()))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -129,7 +149,7 @@ class Kept:
         lowered = jax.jit(flat).lower([leaf for leaf in leaves if _is_array(leaf)])
         with _afresh():
             try:
-                program = lowered.compile(compiler_options=QUICKLY if self._quick else None)
+                program = lowered.compile(compiler_options=self._told)
             except (ValueError, jax.errors.JaxRuntimeError):  # a version that knows them not
                 program = lowered.compile()
         called = {*CALLED.findall(lowered.as_text())}

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from .. import sweeps
+from .._files.programs import hurried
 from .._files.whole import whole_file
 from ..errors import LOSSES
 from ..model import RFDSM
@@ -53,7 +54,8 @@ def demo(
     ] = Path("rfdsm-demo"),
 ) -> None:
     """Theory and simulation side by side, on Gaussian data and on real images."""
-    with stages("demo") as report:
+    # Some twenty programs of networks, each for a second's work.
+    with stages("demo") as report, hurried():
         told = _results(directory, lambda at: at.total and report(at))
     print(told)
 
