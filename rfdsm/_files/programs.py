@@ -101,8 +101,8 @@ class Kept:
         return self.__qualname__
 
     @property
-    def _told(self) -> dict[str, Any] | None:
-        """What the compiler is told."""
+    def _asked(self) -> dict[str, Any] | None:
+        """What is asked of the compiler."""
         return AT_ONCE if _hurry else QUICKLY if self._quick else None
 
     def _program(self, leaves: list, tree: Any) -> Callable | None:
@@ -132,7 +132,7 @@ class Kept:
             raise Unkeyed
         pairs = zip(leaves, about, strict=True)
         of_leaves = [str(x) if _is_array(leaf) else told(leaf) for leaf, x in pairs]
-        name = f"{self.__module__}.{self.__qualname__}", self._told
+        name = f"{self.__module__}.{self.__qualname__}", self._asked
         text = repr((name, of_tree(tree), of_leaves, settings, fingerprint()))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -149,7 +149,7 @@ class Kept:
         lowered = jax.jit(flat).lower([leaf for leaf in leaves if _is_array(leaf)])
         with _afresh():
             try:
-                program = lowered.compile(compiler_options=self._told)
+                program = lowered.compile(compiler_options=self._asked)
             except (ValueError, jax.errors.JaxRuntimeError):  # a version that knows them not
                 program = lowered.compile()
         called = {*CALLED.findall(lowered.as_text())}

@@ -80,10 +80,12 @@ class AveragedEquations(OnePointEquations):
 
     def moments(self, left: State, right: State) -> tuple[Any, Any, Any, Any]:
         """∫ρ σ^k D_L D_R for k = 0..3: all that a pair of points needs of the directions."""
-        powers = jnp.cumprod(jnp.stack([self.weights, *[self.eigenvalues] * 3]), axis=0)
+        values = [self.weights * left.D]
+        for _ in range(3):
+            values.append(values[-1] * self.eigenvalues)
         if jnp.iscomplexobj(left.D):  # of many nodes: a matrix product for all pairs
-            return tuple(product(power * left.D, right.D) for power in powers)
-        return tuple(jnp.sum(power * left.D * right.D) for power in powers)
+            return tuple(product(value, right.D) for value in values)
+        return tuple(jnp.sum(value * right.D) for value in values)
 
     def image(self, data: Any, noise: Any) -> Image:
         """τ of c_x times `data` and c_z times `noise`."""

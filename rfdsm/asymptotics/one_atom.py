@@ -20,14 +20,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
-STEPS = 7  # without a look at the residual; six are too few for 4 of 10^6 points
-MORE_STEPS = 32  # at most, as in `equivalent`
-LIMIT = 0.5  # of an eighth of a step in the logs
-RESIDUAL = 1e-13  # at which steps end; the fixed ones leave 2e-15
+from .equivalent import MORE_STEPS, RESIDUAL, STEP_LIMIT
+
+STEPS = (
+    7  # without a look at the residual, which they leave at 2e-15; six miss 4 of 10^6 points
+)
 
 
 class Scalars(NamedTuple):
-    """What the equations are made of; `weight` is the atom's, 1 but in derivatives."""
+    """What the equations are made of, all O(1); with `u`, `ratio` and `psi_p` as ever.
+
+    Attributes:
+        weight: the atom's, 1 but in derivatives. t, H, B0, B1: t(σ), b²h, v² + u s² and s².
+    """
 
     u: Any
     ratio: Any
@@ -85,15 +90,9 @@ def _parts(x: Scalars, q, G):
 
 
 def _start(lam, x: Scalars):
-    r"""(q, G) from which the fixed steps converge everywhere.
+    """(q, G) from which the fixed steps converge everywhere.
 
-    With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are linear in q,
-    and the trace identity is bounded by two quadratics in q:
-
-        λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
-        λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
-
-    The larger root is the start.
+    With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are linear in q.
     """
     spread = 1 - x.u
     X = lam + x.B0 + spread * x.B1
@@ -141,7 +140,13 @@ def _residual(z, lam, x: Scalars):
 
 
 def larger_root(lam, u, ratio, c0, c1):
-    """The larger of the two quadratics' roots q, where E0 = c0 q and E1 = c1 q; above 0."""
+    r"""A guess at q > 0 where E0 = c0 q and E1 = c1 q; of any number of atoms.
+
+    The trace identity is then bounded by two quadratics in q, and the larger root is taken:
+
+        λ q + c0 q/(1 + ratio c0 q) + (1-u) c1 q = 1                      (δ1 dropped)
+        λ q + (1-u) c1 q/(1 + u ratio c1 q) = 1 - 1/ratio                 (δ0 = ∞, p > n)
+    """
     spread = 1 - u
     rest = lam + spread * c1
     of_mean = _positive_root(rest * ratio * c0, rest + c0 - ratio * c0, 1.0)
@@ -164,4 +169,6 @@ def _positive_root(A, B, C):
 
 def _moved(eighth):
     """(1 + step/8)^8 of an eighth of a step, limited."""
-    return jnp.square(jnp.square(jnp.square(1 + jnp.clip(eighth, -LIMIT, LIMIT))))
+    return jnp.square(
+        jnp.square(jnp.square(1 + jnp.clip(eighth, -STEP_LIMIT / 8, STEP_LIMIT / 8)))
+    )
