@@ -214,9 +214,9 @@ def in_steps(
     found = []
     if by_blocks and not experiment.dual:
         advance = over_time(report, "simulating", trials * n * int(m), "pairs")
-        for key in keys:
-            sums = _summed(key, experiment, advance)
-            found.append(jax.block_until_ready(_finished(key, experiment, shared, sums)))
+        for each_key in keys:
+            sums = _summed(each_key, experiment, advance)
+            found.append(jax.block_until_ready(_finished(each_key, experiment, shared, sums)))
         found = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
     else:
         advance = over_time(report, "simulating", trials, "trials")
@@ -231,11 +231,9 @@ def in_steps(
 
 def _summed(key, experiment: Experiment, advance: Callable[[int], None]) -> Sums:
     """The sums over a trial's pairs, block by block."""
-    pairs, (features, x, of_noise) = (
-        experiment.sizes.n * int(experiment.sizes.m),
-        _begun(key, experiment),
-    )
-    total = Sums.none(experiment.sizes.p, experiment.sizes.d, experiment.noising.h.dtype)
+    sizes = experiment.sizes
+    pairs, (features, x, of_noise) = sizes.n * int(sizes.m), _begun(key, experiment)
+    total = Sums.none(sizes.p, sizes.d, experiment.noising.h.dtype)
     for start in range(0, pairs, BLOCK_ROWS):
         size = min(BLOCK_ROWS, pairs - start)
         about = of_noise, features, x, start, size, experiment.denoising

@@ -40,13 +40,13 @@ FROM_GAMMA, FROM_CHORD, ROOT = 1 / 4, 1 / 16, 1 / 8
 X_MAX = (GAMMA_MAX + FROM_GAMMA) ** ROOT - FROM_GAMMA**ROOT
 Y_MAX = (math.sqrt(2) + FROM_CHORD) ** ROOT - FROM_CHORD**ROOT
 X_CELLS, Y_CELLS = 44, 26
-FRESH_CELLS = 20  # cells in y that hold s² (θ < 0.70, r > 0.77); the others hold v²
+FRESH_CELLS = 20  # cells in y that hold s² (θ < 0.74, r > 0.74); the others hold v²
 DEGREE = 9
 TERMS = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
 
 # Quadrature happens at Chebyshev nodes of larger panels, and is resampled to the cells.
 X_PANELS, X_NODES = 22, 14
-DOUBLE_CELLS = 6  # cells in y (θ < 0.075) where kinked functions need a double integral
+DOUBLE_CELLS = 6  # cells in y (θ < 0.084) where kinked functions need a double integral
 DOUBLE_PANELS, DOUBLE_NODES = 2, 10
 
 JUMP = 1e-5  # a larger step across a kink is a discontinuity
