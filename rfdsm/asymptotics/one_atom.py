@@ -169,6 +169,5 @@ def _positive_root(A, B, C):
 
 def _moved(eighth):
     """(1 + step/8)^8 of an eighth of a step, limited."""
-    return jnp.square(
-        jnp.square(jnp.square(1 + jnp.clip(eighth, -STEP_LIMIT / 8, STEP_LIMIT / 8)))
-    )
+    most = STEP_LIMIT / 8
+    return jnp.square(jnp.square(jnp.square(1 + jnp.clip(eighth, -most, most))))
