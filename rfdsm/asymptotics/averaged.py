@@ -36,12 +36,13 @@ from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
 from .._numerics.linalg import product
+from .._numerics.sums import sums
 from ..ingredients.filters import both_halves
 from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising
 from . import branch, corners, one_atom
 from .equations import OnePointEquations
-from .scalars import Image, Linear, Source, State, average
+from .scalars import Image, Linear, Source, State
 
 
 class AveragedEquations(OnePointEquations):
@@ -80,12 +81,19 @@ class AveragedEquations(OnePointEquations):
 
     def moments(self, left: State, right: State) -> tuple[Any, Any, Any, Any]:
         """∫ρ σ^k D_L D_R for k = 0..3: all that a pair of points needs of the directions."""
-        values = [self.weights * left.D]
-        for _ in range(3):
-            values.append(values[-1] * self.eigenvalues)
+        if left is right:
+            return left.squares
+        values = self._times_powers(self.weights * left.D, 4)
         if jnp.iscomplexobj(left.D):  # of many nodes: a matrix product for all pairs
             return tuple(product(value, right.D) for value in values)
-        return tuple(jnp.sum(value * right.D) for value in values)
+        return sums(*(value * right.D for value in values))
+
+    def _times_powers(self, values: Array, count: int) -> list[Array]:
+        """The values times σ^k, for each k below `count`."""
+        products = [values]
+        for _ in range(count - 1):
+            products.append(products[-1] * self.eigenvalues)
+        return products
 
     def image(self, data: Any, noise: Any) -> Image:
         """τ of c_x times `data` and c_z times `noise`."""
@@ -149,9 +157,10 @@ class AveragedEquations(OnePointEquations):
         t, spread = self.linear_mean(u), 1 - u
         Y = t.times(i0) + Linear(spread * self.linear_noise * i1)
         D = 1 / (1 + self.psi_p * q * Y(self.eigenvalues))
-        powers = mass, of_data, _ = tuple(
-            self.average(self.eigenvalues**k * D) for k in range(3)
-        )
+        powers = self._times_powers(self.weights * D, 4)
+        every = sums(*powers[:3], *(power * D for power in powers))
+        powers, squares = every[:3], every[3:]
+        mass, of_data, _ = powers
         data, noise = self.linear_data * of_data, self.linear_noise * mass
         alpha, eta = u * i0 + spread * i1, self.ratio * q * (data + self.shared)
         coupling = tuple(self.psi_p * q * (self.linear_noise * power) for power in powers)
@@ -166,6 +175,7 @@ class AveragedEquations(OnePointEquations):
             i1=i1,
             D=D,
             powers=powers,
+            squares=squares,
             lam=lam,
             u=u,
             E0_map=q * (data + u * noise + self.isotropic_mean(u)),
@@ -191,58 +201,44 @@ class AveragedEquations(OnePointEquations):
         )
 
     def mismatch(self, state: State) -> Float[Array, ""]:
-        # Section 4's own equations, with 1/q = x + ∫ρYD.
-        t, spread = self.linear_mean(state.u), 1 - state.u
-        x = state.lam + self.isotropic_mean(state.u) * state.i0 + spread * self.fresh * state.i1
-        Y = t.times(state.i0) + Linear(spread * self.linear_noise * state.i1)
+        # Section 4's own equations, with q (x + ∫ρYD) in terms of the maps.
+        mean, contrast = state.i0 * state.E0_map, (1 - state.u) * state.i1 * state.E1_map
         ratios = (
             state.E0_map / state.E0,
             state.E1_map / state.E1,
-            state.q * (x + average(state.powers, Y)),
+            state.lam * state.q + mean + contrast,
         )
-        if jnp.iscomplexobj(state.lam):
-            return jnp.max(jnp.abs(jnp.log(jnp.stack(ratios))))
-        # The largest of their |log|s, by one logarithm.
-        most, least = reduce(jnp.maximum, ratios), reduce(jnp.minimum, ratios)
-        return jnp.log(jnp.maximum(most, 1 / least))
+        return reduce(jnp.maximum, (jnp.abs(ratio - 1) for ratio in ratios))
 
     def newton_step(self, state: State, residual) -> Float[Array, "3"]:
         mean, contrast, trace = residual
-        return jnp.stack(corners.linear_system(self, state, state)(mean, contrast, -trace))
+        rhs = mean * state.E0_map, contrast * state.E1_map, -trace
+        return jnp.stack(corners.linear_system(self, state, state)(*rhs))
 
     def response(self, state: State) -> State:
         return state
 
     def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
-        zero, one = jnp.zeros_like(self.shared), jnp.ones_like(self.shared)
         shares = left.i0 * left.eta, right.i0 * right.eta
-        nothing = Image(self.image(zero, 1).data, ABSENT)
         taken = (Image(self.image(share, 1).data, ABSENT) for share in shares)
         fresh = Source(
-            self.shared + self.fresh,
-            self.linear_data,
-            self.linear_noise,
-            zero,
-            zero,
-            nothing,
-            nothing,
+            features=self.shared + self.fresh, data=self.linear_data, noise=self.linear_noise
         )
         training = Source(
             self.fresh,
-            zero,
+            ABSENT,
             self.linear_noise,
             shares[0] * shares[1],
             1 - shares[0] - shares[1],
             *taken,
         )
-        return fresh, training, Source(one, zero, zero, zero, zero, nothing, nothing)
+        return fresh, training, Source(features=1.0)
 
     def pairs(self, left: State, right: State) -> Source:
-        zero = jnp.zeros_like(self.shared)
         mean, contrast = left.i0 * right.i0, left.i1 * right.i1
         own = Image(1 - left.i0 - right.i0, 1 - left.alpha - right.alpha)
-        taken = right.image, left.image
-        return Source(zero, zero, zero, mean, zero, *taken, contrast, own)
+        taken = dict(zip(("left", "right"), (right.image, left.image), strict=True))
+        return Source(mean=mean, **taken, contrast=contrast, own=own)
 
     def corners(self, left, right, sources, shared=ALL, other=None) -> list[Array]:
         width = None if other is None else other.psi_p
@@ -252,8 +248,9 @@ class AveragedEquations(OnePointEquations):
         """Of the score that the output implies: s = -κ_σ y in the mean, -y/σ_t in truth."""
         noising, gain, exact = self.denoising.noising, self.denoising.gain, self.image(1, 1)
         noised = noising.variances(self.eigenvalues)
-        best_gain = self.average((exact.noise + exact.data * self.eigenvalues) ** 2 / noised)
-        score_error = gain**2 * best_gain + gain**2 * test_gain / noising.h
+        truth = 1 / noised
+        best_gain = self.average((exact.noise + exact.data * self.eigenvalues) ** 2 * truth)
+        score_error = gain**2 * (best_gain + test_gain / noising.h)
         data, noise = (
             (nodes.weights * part * states.q * self.psi_p)[:, None]
             for part in (states.image.data, states.image.noise)
@@ -261,7 +258,7 @@ class AveragedEquations(OnePointEquations):
         each = noise * states.D + data * (self.eigenvalues[None, :] * states.D)
         total = both_halves(jnp.sum(each, axis=0))
         mean_score = self.linear_noise / noising.h * gain * total - self.denoising.tilt
-        bias2 = self.average(noised * (1 / noised - mean_score) ** 2)
+        bias2 = self.average(noised * (truth - mean_score) ** 2)
         return score_error, bias2
 
 

@@ -32,15 +32,15 @@ def linear_system(
     With P = D_L D_R, Q = q_L q_R and the corners of i0 and i1
     I0 = -ratio i0_L E0_o i0_R, I1 = -u ratio i1_L E1_o i1_R:
 
-        E0_o - ∫ρ t P (q_o - ψ_p Q Y_o) - (v²+us²) q_o = rhs_0 E0_L
-        E1_o - b²h ∫ρ P (q_o - ψ_p Q Y_o) - s² q_o     = rhs_1 E1_L
+        E0_o - ∫ρ t P (q_o - ψ_p Q Y_o) - (v²+us²) q_o = rhs_0
+        E1_o - b²h ∫ρ P (q_o - ψ_p Q Y_o) - s² q_o     = rhs_1
         i0_L i0_R E0_o + (1-u) i1_L i1_R E1_o + λ_L q_o = rhs_2
         Y_o = t I0 + (1-u) b²h I1
 
     At coinciding points of one network this is exactly the Jacobian of `residual` in the logs
-    of the unknowns, solution or not, with its sign turned in the first two rows: hence the maps
-    below, which at a solution are E0 and E1. The rows of two networks that share less, with as
-    little cancellation, are in docs/theory.md section 15.
+    of the unknowns, solution or not, with the first two rows times -E0 and -E1: those of the
+    maps, which are the unknowns at a solution. The rows of two networks that share less, with
+    as little cancellation, are in docs/theory.md section 15.
 
     Args:
         equations: of the left network, `AveragedEquations`. shared: what the networks share.
@@ -52,7 +52,7 @@ def linear_system(
     # In E0 = ∫ρ t Dq + (v²+us²) q and E1 = b²h∫ρDq + s² q it makes the first two rows. The
     # third is the corner of λq + i0 [∫ρ t Dq + (v²+us²) q] + (1-u) i1 [..] = 1, in which
     # i0_L E0_o + I0 E0_R = i0_L E0_o (1 - ratio i0_R E0_R) = i0_L i0_R E0_o; so for i1.
-    # Columns are times E0_L, E1_L, q_L (the units), the first two rows over E0_L, E1_L.
+    # Columns are times E0_L, E1_L, q_L (the units).
     ratio, psi_p, u, H = equations.ratio, equations.psi_p, left.u, equations.linear_noise
     spread, P = 1 - u, equations.moments(left, right)
     t, isotropic = equations.linear_mean(u), equations.isotropic_mean(u)
@@ -60,9 +60,12 @@ def linear_system(
     tP, mass = average(P, t_o), average(P)
     coupling = (psi_p if width is None else width) * left.q * right.q * H
     width_L = psi_p * left.q  # of Y_L = i0 t + (1-u) b²h i1
-    m00, m01, m10, m11 = 1.0, ABSENT, ABSENT, 1.0
+    m00, m01, m10, m11 = left.E0_map, ABSENT, ABSENT, left.E1_map
     of_mean, of_contrast = left.i0, left.alpha
     if shared.points:
+        of_left = 1.0, 1.0
+        if left is not right:
+            of_left = left.E0_map / right.E0_map, left.E1_map / right.E1_map
         t_R, isotropic_R, apart, i1_R = t, isotropic, ABSENT, right.i1
         of_mean = left.i0 * right.i0
         if not shared.noises:  # m may differ; what t_L t_R has and t_o² lacks is left whole
@@ -77,19 +80,19 @@ def linear_system(
         contrast = width_L * spread * H * left.i1
         own = average(P, t_R) * (1 + contrast)
         own += width_L * left.i0 * (right.i0 * average(P, t, t_R) + (1 - right.i0) * apart)
-        m00 = right.q * (isotropic_R + own) / right.E0_map
+        m00 = right.q * (isotropic_R + own) * of_left[0]
         own = mass * (1 + contrast * i1_R) + width_L * left.i0 * average(P, t)
-        m11 = right.q * (equations.fresh + H * own) / right.E1_map
+        m11 = right.q * (equations.fresh + H * own) * of_left[1]
         # Beside the diagonal -ψ_p Q ∫ρ (t or b²h) P times what of -Y_o the other unknown makes.
-        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0 / left.E1_map
+        m10 = -coupling * ratio * left.i0 * right.i0 * tP * left.E0
     if shared.noises:
-        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1 / left.E0_map
+        m01 = -coupling * spread * u * ratio * left.i1 * right.i1 * tP * left.E1
         of_contrast = spread * left.i1 * right.i1
     if not shared.features:
         of_two = eliminated([[m00, m01], [m10, m11]])
         return lambda *rhs: (*of_two(*rhs[:2]), ABSENT)
-    m0q = -(tP + isotropic_o) * left.q / left.E0_map
-    m1q = -(H * mass + equations.fresh) * left.q / left.E1_map
+    m0q = -(tP + isotropic_o) * left.q
+    m1q = -(H * mass + equations.fresh) * left.q
     matrix = [
         [m00, m01, m0q],
         [m10, m11, m1q],
@@ -163,7 +166,7 @@ def _of_several(equations, left, right, shared, width) -> Callable:
 
     def changes(added, trace):
         mean, contrast = loss_of * average(P, t_o, added), loss_of * H * average(P, added)
-        e0, e1, eq = solve(-mean / left.E0, -contrast / left.E1, -trace)
+        e0, e1, eq = solve(-mean, -contrast, -trace)
         I0 = I1 = ABSENT
         if shared.points:
             I0 = -ratio * left.i0 * right.i0 * left.E0 * e0
@@ -213,11 +216,12 @@ def eliminated(matrix: list[list[Any]]) -> Callable[..., tuple[Any, ...]]:
     way from the last row, and from -'s of the second, has the other sign: the last pivot is a
     sum of positive terms.
     """
-    size, factors = len(matrix), {}
+    size, factors, inverses = len(matrix), {}, []
     rows = [[*row] for row in matrix]
     for k in range(size):
+        inverses.append(1 / rows[k][k])
         for i in range(k + 1, size):
-            factors[i, k] = rows[i][k] / rows[k][k]
+            factors[i, k] = rows[i][k] * inverses[k]
             for j in range(k + 1, size):
                 rows[i][j] = rows[i][j] - factors[i, k] * rows[k][j]
 
@@ -227,7 +231,7 @@ def eliminated(matrix: list[list[Any]]) -> Callable[..., tuple[Any, ...]]:
             values[i] = values[i] - factor * values[k]
         for k in reversed(range(size)):
             known = sum(rows[k][j] * values[j] for j in range(k + 1, size))
-            values[k] = (values[k] - known) / rows[k][k]
+            values[k] = (values[k] - known) * inverses[k]
         return tuple(values)
 
     return solve

@@ -111,8 +111,13 @@ _turned, _turned_carefully = _turning(TURNS, 3), _turning(CAREFUL_TURNS, 6)
 
 def _steps(equations, lam, u, unknowns, count: int):
     """The unknowns after `count` Newton steps, without a look at the residual."""
-    # The carry is one array: XLA runs a loop over several seven times slower.
-    return jax.lax.fori_loop(0, count, lambda _, X: _step(equations, lam, u, X), unknowns)
+
+    def step(_, apart):
+        state = equations.state(jnp.stack(apart), lam, u)
+        change = equations.newton_step(state, equations.residual(state))
+        return tuple(move(each, by, lam) for each, by in zip(apart, change, strict=True))
+
+    return jnp.stack(jax.lax.fori_loop(0, count, step, tuple(unknowns)))
 
 
 def _finished(equations, lam, u, unknowns):

@@ -50,16 +50,18 @@ def root(lam: Any, x: Scalars) -> tuple[Any, Any, Any]:
     z = jax.lax.fori_loop(0, STEPS, lambda _, z: _step(z, lam, x), z)
 
     def unfinished(carry):
-        z, taken = carry
+        q, G, taken = carry
         # A NaN is not larger than anything: a hopeless row ends at once.
-        return (_residual(z, lam, x) > RESIDUAL) & (taken < STEPS + MORE_STEPS)
+        return (_residual(q, G, lam, x) > RESIDUAL) & (taken < STEPS + MORE_STEPS)
 
     def step(carry):
-        return _step(carry[0], lam, x), carry[1] + 1
+        z = _step(jax.lax.complex(*carry[:2]), lam, x)
+        return z.real, z.imag, carry[2] + 1
 
+    # Two arrays here: few batches come into this loop, and all that follows reads them faster.
     taken = jnp.asarray(STEPS, jnp.int8)  # small: each row of a batch carries it
-    z, taken = jax.lax.while_loop(unfinished, step, (z, taken))
-    return z.real, z.imag, taken.astype(z.real.dtype)
+    q, G, taken = jax.lax.while_loop(unfinished, step, (z.real, z.imag, taken))
+    return q, G, taken.astype(q.dtype)
 
 
 def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any, Any, Any]]:
@@ -127,9 +129,9 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
     return jax.lax.complex(q * _moved(of_q * scale), G * _moved(of_G * scale))
 
 
-def _residual(z, lam, x: Scalars):
+def _residual(q, G, lam, x: Scalars):
     """The larger of the two equations' residuals, relatively."""
-    q, G, spread = z.real, z.imag, 1 - x.u
+    spread = 1 - x.u
     tG, HG, B0q, B1q = _parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1

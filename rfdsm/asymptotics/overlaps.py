@@ -19,7 +19,7 @@ from .._numerics.promotion import mixed
 from ..errors import Errors
 from ..ingredients.sharing import ALL, SHARINGS, Shared
 from .learning_curve import Solved
-from .two_point import quadratic
+from .two_point import between, quadratic
 
 
 @mixed
@@ -54,15 +54,9 @@ def _toward(one: Solved, cross: Any) -> Solved:
     return one._replace(equations=dataclasses.replace(one.equations, toward=cross))
 
 
-def _tables(left: Solved, right: Solved, shared) -> dict[str, Inexact[Array, "halves k k2"]]:
-    """K_C between all nodes of the two; of complex ones with the conjugates of the right's."""
+def _tables(left: Solved, right: Solved, shared) -> dict[str, Inexact[Array, "halves k l"]]:
+    """K_C between all nodes of the two."""
     ours, theirs = left.equations, right.equations
-    of_left = jax.vmap(ours.response)(left.states)
-    of_right, halves = jax.vmap(theirs.response)(right.states), 1
-    if all(jnp.iscomplexobj(each.states.alignment) for each in (left, right)):
-        conjugates = jax.tree.map(jnp.conj, of_right)
-        of_right = jax.tree.map(lambda *x: jnp.concatenate(x), of_right, conjugates)
-        halves = 2
 
     def pair(left, right):
         fresh, training, _ = ours.sources(left, right)
@@ -74,8 +68,8 @@ def _tables(left: Solved, right: Solved, shared) -> dict[str, Inexact[Array, "ha
         corners = ours.corners(left, right, [*sources.values()], shared, theirs)
         return {name: -corner for name, corner in zip(sources, corners, strict=True)}
 
-    tables = jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(of_left, of_right)
-    return {name: jnp.stack(jnp.split(x, halves, axis=1)) for name, x in tables.items()}
+    responses = (jax.vmap(each.equations.response)(each.states) for each in (left, right))
+    return between(*responses, pair)
 
 
 def of_sharings(left: Solved, right: Solved, cross: Any = None) -> dict[Shared, Array]:

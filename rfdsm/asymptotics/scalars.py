@@ -68,11 +68,11 @@ class Source(eqx.Module):
     c_x²σ (1 - i0) + c_z² (1 - α).
     """
 
-    features: Float[Array, ""]
-    data: Float[Array, ""]
-    noise: Float[Array, ""]
-    mean: Float[Array, ""]
-    cross: Float[Array, ""]
+    features: Any = ABSENT
+    data: Any = ABSENT
+    noise: Any = ABSENT
+    mean: Any = ABSENT
+    cross: Any = ABSENT
     left: Image = Image(ABSENT, ABSENT)
     right: Image = Image(ABSENT, ABSENT)
     contrast: Any = ABSENT
@@ -84,7 +84,7 @@ class State(eqx.Module):
 
     Attributes:
         E0, E1, q: the unknowns, O(1); i0, i1 and D(σ), shape (k,), follow from them.
-        powers: ∫ρ σ^k D for k = 0, 1, 2.
+        powers: ∫ρ σ^k D for k = 0, 1, 2; squares: ∫ρ σ^k D² for k = 0..3.
         lam, u: the resolvent argument λ and 1/m they belong to.
         E0_map, E1_map: the right-hand sides of the unknowns' equations.
         eta: (1/n) tr of (U+λ)^{-1} with the part of the features shared by the copies.
@@ -103,6 +103,7 @@ class State(eqx.Module):
     i1: Float[Array, ""]
     D: Float[Array, " k"]
     powers: tuple[Any, Any, Any]
+    squares: tuple[Any, Any, Any, Any]
     lam: Float[Array, ""]
     u: Float[Array, ""]
     E0_map: Float[Array, ""]

@@ -23,25 +23,23 @@ features with the cross term 1 - i0_L η_L - η_R i0_R, η = (1/n) tr S_g (U+λ)
 K_C is linear in the few numbers that describe C; the linear system is the same for every C.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Float, Inexact
 
 from ..ingredients.filters import both_halves
 from .equations import OnePointEquations
 
 
 class TwoPointTable(eqx.Module):
-    """Two-point functions between all nodes, O(1).
-
-    `halves` is 1 for real nodes. For complex ones, which stand for themselves and their
-    conjugates, it is 2: K(λ_i, λ_j) and K(λ_i, λ_j*).
+    """Two-point functions `between` all nodes, O(1).
 
     Attributes:
-        fresh, training, identity: K_C of fresh data, K_mem and K_I, shape (halves, k, k).
+        fresh, training, identity: K_C of fresh data, K_mem and K_I.
     """
 
     fresh: Inexact[Array, "halves k k"]
@@ -51,29 +49,40 @@ class TwoPointTable(eqx.Module):
 
 def two_point_table(equations: OnePointEquations, states: Any) -> TwoPointTable:
     """All two-point functions between the states at the nodes, which are stacked."""
-    left = right = jax.vmap(equations.response)(states)
-    halves = 1
-    if jnp.iscomplexobj(states.alignment):
-        conjugates = jax.tree.map(jnp.conj, left)
-        right, halves = jax.tree.map(lambda *x: jnp.concatenate(x), left, conjugates), 2
 
     def pair(left, right):
         return two_point(equations, left, right, equations.sources(left, right))
 
-    over_right = jax.vmap(pair, in_axes=(None, 0))
-    tables = jax.vmap(over_right, in_axes=(0, None))(left, right)
-    return TwoPointTable(*(jnp.stack(jnp.split(table, halves, axis=1)) for table in tables))
+    if states.alignment.shape == (1,) and not jnp.iscomplexobj(states.alignment):
+        one = equations.response(jax.tree.map(lambda x: x[0], states))
+        return TwoPointTable(*(value[None, None, None] for value in pair(one, one)))
+    responses = jax.vmap(equations.response)(states)
+    return TwoPointTable(*between(responses, responses, pair))
+
+
+def between(left: Any, right: Any, pair: Callable[..., Any]) -> Any:
+    """What `pair` gives of each two of stacked responses, arrays (halves, k, l).
+
+    `halves` is 2 where the nodes of both sides are complex and stand for themselves and their
+    conjugates, for K(λ_i, λ_j) and K(λ_i, λ_j*); else 1.
+    """
+    halves = 1
+    if all(any(map(jnp.iscomplexobj, jax.tree.leaves(each))) for each in (left, right)):
+        conjugates = jax.tree.map(jnp.conj, right)
+        right, halves = jax.tree.map(lambda *x: jnp.concatenate(x), right, conjugates), 2
+    tables = jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(left, right)
+    return jax.tree.map(lambda K: jnp.stack(jnp.split(K, halves, axis=1)), tables)
 
 
 def quadratic(
     weights: Inexact[Array, " k"],
-    table: Inexact[Array, "halves k k2"],
-    others: Inexact[Array, " k2"] | None = None,
-):
+    table: Inexact[Array, "halves k l"],
+    others: Inexact[Array, " l"] | None = None,
+) -> Float[Array, ""]:
     """Σ_ij c_i c_j K(λ_i, λ_j) over all nodes, conjugates included.
 
     Args:
-        weights: c_i; others: c_j, where they are another filter's.
+        weights: c_i; others: c_j, where they are another filter's. table: of `between`.
     """
     others = weights if others is None else others
     columns = [others, jnp.conj(others)][: len(table)]

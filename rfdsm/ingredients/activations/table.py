@@ -111,16 +111,15 @@ def evaluate(table: Table, gamma2: Any, r: Any, one_minus_r: Any) -> tuple[Any, 
     stored = growth * (stored / (1 + gamma) ** (powers.gamma + 1))
     fresh = stored * (jnp.sqrt(one_minus_r) if powers.jumps else one_minus_r)
     shared = stored * r**powers.shared
-    slope = slope / (gamma if powers.jumps else 1 + gamma)
     holds_fresh = j < FRESH_CELLS
 
     inside = gamma <= GAMMA_MAX
-    poison = jnp.where(inside, 1.0, jnp.nan)  # a factor: NaN derivatives in both modes
+    one = jnp.where(inside, 1.0, jnp.nan)  # not in a where: NaN derivatives in both modes
     return (
-        poison * mean,
-        poison * slope,
-        poison * jnp.where(holds_fresh, total - fresh, shared),
-        poison * jnp.where(holds_fresh, fresh, total - shared),
+        mean / one,
+        slope / ((gamma if powers.jumps else 1 + gamma) * one),
+        jnp.where(holds_fresh, total - fresh, shared) / one,
+        jnp.where(holds_fresh, fresh, total - shared) / one,
         jnp.where(inside, _take_alone(table.error[:, None], i, 0, gamma.dtype), jnp.inf),
     )
 
