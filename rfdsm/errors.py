@@ -230,6 +230,10 @@ WORDS = {
         "extreme (lam below 1e-12?); move it and solve again."
     ),
     "not_finite": "the equations were solved and an error is not finite: please report it.",
+    "needs_float64": (
+        "precision='float32' cannot hold every error to 1e-3 of max(value, 1) here: solve in "
+        "float64."
+    ),
 }
 STATUSES = tuple(WORDS)  # data sets hold a status as an index into them
 
@@ -328,6 +332,8 @@ class Solution(eqx.Module):
         constants_error: bound on the absolute error of the activation's constants.
         filter_error: the error of the training rule's quadrature, in φ(x)·x (O(1)); about
             what the losses lose. 0 for `Ridge`.
+        rounding: of precision="float32" a bound on what rounding costs any error of a success,
+            in units of max(value, 1), of score errors max(value, ∫ρ/σ_t); None of float64.
     """
 
     errors: Errors
@@ -336,6 +342,7 @@ class Solution(eqx.Module):
     steps: Int[Array, ""]
     constants_error: Float[Array, ""]
     filter_error: Float[Array, " *shape"]
+    rounding: Float[Array, ""] | None = None
 
     __repr__ = described
 

@@ -28,6 +28,8 @@ class Absent(eqx.Module):
     def __neg__(self) -> "Absent":
         return self
 
+    __abs__ = __neg__
+
     def __add__(self, other: Any) -> Any:
         return other
 

@@ -7,6 +7,7 @@ from .pairs import (
     variance_parts as variance_parts,
 )
 from .problem import Problem as Problem
+from .single import is_float32 as is_float32, solve_float32 as solve_float32
 from .solution import (
     averaged_equations as averaged_equations,
     mean_resolvent as mean_resolvent,

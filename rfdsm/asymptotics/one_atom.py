@@ -46,7 +46,7 @@ class Scalars(NamedTuple):
 
 def root(lam: Any, x: Scalars) -> tuple[Any, Any, Any]:
     """(q, G, Newton steps): the fixed steps, then as many as the slowest of a batch needs."""
-    z = jax.lax.complex(*_start(lam, x))
+    z = jax.lax.complex(*start(lam, x))
     z = jax.lax.fori_loop(0, STEPS, lambda _, z: _step(z, lam, x), z)
 
     def unfinished(carry):
@@ -70,7 +70,7 @@ def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any,
     What the source adds to the trace and to Y; that of G is relative to the left's.
     """
     q, width = left.q, x.psi_p * right.q
-    tG, HG, B0q, B1q = _parts(x, q, q * left.D[0])
+    tG, HG, B0q, B1q = parts(x, q, q * left.D[0])
     mean, contrast = left.i0 * right.i0, (1 - x.u) * left.i1 * right.i1
     tk, Hk = width * x.t * mean, width * x.H * contrast
     G_q = 1 + x.ratio * (tk * B0q + x.u * Hk * B1q)
@@ -86,12 +86,12 @@ def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any,
     return solve
 
 
-def _parts(x: Scalars, q, G):
+def parts(x: Scalars, q, G):
     """Of E0 = tG + B0q and E1 = HG + B1q."""
     return x.t * (x.weight * G), x.H * (x.weight * G), x.B0 * q, x.B1 * q
 
 
-def _start(lam, x: Scalars):
+def start(lam, x: Scalars):
     """(q, G) from which the fixed steps converge everywhere.
 
     With D frozen at X/(X + ψ_p Y), X = λ + v² + s², E0 = c0 q and E1 = c1 q are linear in q.
@@ -112,7 +112,7 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
     loop of the whole.
     """
     q, G, spread = z.real, z.imag, 1 - x.u
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1
     both, of_lam, width = L1 * L2, lam * q, x.psi_p * q
@@ -126,13 +126,13 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
     G_G = G_q + k0 + k1
     scale = 0.125 / (q * (q_q * G_G + q_G * G_q))
     of_q, of_G = q_G * of_G - q * trace * G_G, -(q_q * of_G + q * trace * G_q)
-    return jax.lax.complex(q * _moved(of_q * scale), G * _moved(of_G * scale))
+    return jax.lax.complex(q * moved(of_q * scale), G * moved(of_G * scale))
 
 
 def _residual(q, G, lam, x: Scalars):
     """The larger of the two equations' residuals, relatively."""
     spread = 1 - x.u
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1
     both, of_Y = L1 * L2, x.psi_p * (x.t * L2 + spread * x.H * L1)
@@ -169,7 +169,22 @@ def _positive_root(A, B, C):
     )
 
 
-def _moved(eighth):
+def moved(eighth):
     """(1 + step/8)^8 of an eighth of a step, limited."""
     most = STEP_LIMIT / 8
     return jnp.square(jnp.square(jnp.square(1 + jnp.clip(eighth, -most, most))))
+
+
+def jacobian(x: Scalars, lam, q, G, i0, i1):
+    """Its entries in (ln q, ln G), all positive where the third has the other sign."""
+    tG, HG, B0q, B1q = parts(x, q, G)
+    width, spread = x.psi_p * q, 1 - x.u
+    t, H = width * x.t * i0, width * x.H * spread * i1
+    mean, contrast = i0 * i0, spread * i1 * i1
+    G_q = 1 + t * (x.ratio * i0 * B0q) + H * (x.u * x.ratio * i1 * B1q)
+    return (
+        lam * q + mean * B0q + contrast * B1q,
+        mean * tG + contrast * HG,
+        G_q,
+        G_q + t * i0 + H * i1,
+    )

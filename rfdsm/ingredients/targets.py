@@ -154,6 +154,7 @@ class AbstractTarget(eqx.Module):
         data, noise, a, h = numbers if xp is jnp else map(np.asarray, numbers)
         root, size = xp.sqrt(xp.abs(h)), xp.hypot(data, noise)
         across = xp.abs(a * noise - root * data)
+        largest = min(LARGEST, float(jnp.finfo(jnp.result_type(size)).max))
         told = f"target {self} of c_x = {_told(data)}, c_z = {_told(noise)}"
         why = (
             f"{told} is proportional to y = a x + sqrt(h) z at a = {_told(a)}, "
@@ -162,7 +163,7 @@ class AbstractTarget(eqx.Module):
         )
         return [
             (h > 0, f"the process has no noise, h = {_told(h)}: move its time."),
-            (size < LARGEST, f"{told} must be finite, below {LARGEST:g}."),
+            (size < largest, f"{told} must be finite, below {LARGEST:g}."),
             (across > DEGENERATE * size * xp.hypot(a, root), why),
             (a > 0, f"the process leaves nothing of the data, a = {_told(a)}: move its time."),
         ]

@@ -145,7 +145,13 @@ class RFDSM(Simulated, Spectral, Pairs):
         """
         return self.denoising.noise_loss(loss)
 
-    def solve(self, *, inverse_m: Any = None, moments: AnyMoments | None = None) -> Solution:
+    def solve(
+        self,
+        *,
+        inverse_m: Any = None,
+        moments: AnyMoments | None = None,
+        precision: str = "float64",
+    ) -> Solution:
         """The asymptotic errors with the status of the solve.
 
         A failure to solve is a status; what is raised is concrete input that is invalid.
@@ -157,6 +163,11 @@ class RFDSM(Simulated, Spectral, Pairs):
                 the data (docs/theory.md section 12). psi_p, process and activation must be the
                 measured ones, derivatives in them (and in the data) are NaN; score_error,
                 bias2 and variance are NaN. Inside of a jit pass them as an argument.
+            precision: "float32" for accelerators, with or without jax_enable_x64: numbers of
+                any precision are rounded, the errors are float32, and `Solution.rounding` is a
+                bound on what that costs them. Of one network of ridge on data of one
+                eigenvalue; a row whose bound is above 1e-3 of max(value, 1) is NaN, its
+                status needs_float64. No derivatives.
 
         Returns:
             A `Solution` of scalars, or of shape (draws,) where the moments have several;
@@ -164,12 +175,16 @@ class RFDSM(Simulated, Spectral, Pairs):
             and derivative.
 
         Raises:
-            TypeError: float32 numbers, which cannot carry the answer; what is no moments.
+            TypeError: float32 numbers, which cannot carry the answer of float64; what is no
+                moments; a derivative of precision="float32".
             ValueError: concrete input that is invalid: inverse_m outside of [0, 1]; a learning
                 rate at which gradient descent diverges, or any with moments; moments of another
                 width, process or activation, or of fewer points than the model asks for.
-                (Traced, that is a status.)
+                (Traced, that is a status.) A precision of another name, or of a problem that
+                float32 does not cover.
         """
+        if _theory.is_float32(precision, moments):
+            return _theory.solve_float32(self._numbers(inverse_m))
         problem = self._problem(inverse_m, moments)
         if moments is not None:
             require(moments.conditions(*self._measured_with))
@@ -295,6 +310,12 @@ class RFDSM(Simulated, Spectral, Pairs):
             raise TypeError(
                 f"moments must be those of rfdsm.measure(...), got {type(moments)}."
             )
+        problem = self._numbers(inverse_m)
+        require_float64((problem, moments))
+        return problem
+
+    def _numbers(self, inverse_m) -> _theory.Problem:
+        """The problem in the precision of its numbers."""
         if inverse_m is None:
             u = 1 / scalar(self.m, "m")
         else:
@@ -302,6 +323,4 @@ class RFDSM(Simulated, Spectral, Pairs):
             require([((u >= 0) & (u <= 1), f"inverse_m = 1/m must lie in [0, 1], got {u}.")])
         kinds = self.process, self.target, self.activation, self.data.law(), self.training
         numbers = self.psi_n, self.psi_p, u
-        problem = float_leaves(_theory.Problem(*numbers, *kinds, self.ensemble))
-        require_float64((problem, moments))
-        return problem
+        return float_leaves(_theory.Problem(*numbers, *kinds, self.ensemble))
