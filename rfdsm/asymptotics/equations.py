@@ -64,7 +64,7 @@ class OnePointEquations(eqx.Module):
 
     @abc.abstractmethod
     def mismatch(self, state: Any) -> Float[Array, ""]:
-        """The largest |ℓ - log F(ℓ)| of docs/theory.md's own equations."""
+        """The largest |F(X)/X - 1| of docs/theory.md's own equations X = F(X)."""
 
     @abc.abstractmethod
     def response(self, state: Any) -> Any:

@@ -34,7 +34,7 @@ TURNS = np.array(
     [0.5, 0.41, 0.32, 0.24, 0.16, 0.1, 0.06, 0.035, 0.02, 0.01, 0.004, 1e-3, 1e-4, 1e-6, 1e-9]
 )
 CAREFUL_TURNS = np.geomspace(0.5, 1e-9, 60)
-TOLERANCE = 1e-12  # on |ℓ - log F(ℓ)|, to count as solved; converged rows have 1e-15
+TOLERANCE = 1e-12  # on |F(X)/X - 1|, to count as solved; converged rows have 1e-15
 
 
 def _implicit(solve):
