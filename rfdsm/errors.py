@@ -327,7 +327,7 @@ class Solution(eqx.Module):
     Attributes:
         errors: the `Errors`; NaN in value and derivative where status is not success.
         status: a `Status`, per row under vmap; compare with ``== Status.success``.
-        residual: the largest |ℓ - log F(ℓ)| of docs/theory.md section 4's equations in logs.
+        residual: the largest |F(X)/X - 1| of docs/theory.md section 4's equations X = F(X).
         steps: Newton steps taken.
         constants_error: bound on the absolute error of the activation's constants.
         filter_error: the error of the training rule's quadrature, in φ(x)·x (O(1)); about

@@ -113,13 +113,13 @@ class AveragedEquations(OnePointEquations):
         """v² + u s²."""
         return self.shared + u * self.fresh
 
-    def root(self, lam, u) -> tuple[Array, Array] | None:
+    def root(self, lam, u) -> tuple[tuple[Array, Array, Array], Array] | None:
         if not self.of_one_atom or jnp.iscomplexobj(lam):
             return None
         x = self.scalars(u)
         q, G, steps = one_atom.root(lam, x)
         E0, E1 = x.weight * x.t * G + x.B0 * q, x.weight * x.H * G + x.B1 * q
-        return jnp.stack([E0, E1, q]), steps
+        return (E0, E1, q), steps
 
     @property
     def of_one_atom(self) -> bool:
@@ -132,7 +132,7 @@ class AveragedEquations(OnePointEquations):
         ratios = self.ratio, self.psi_p, self.weights[0]
         return one_atom.Scalars(u, *ratios, t, self.linear_noise, isotropic, self.fresh)
 
-    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, "3"]:
+    def start(self, lam, u) -> tuple[Array, Array, Array]:
         """Unknowns from which Newton converges everywhere (docs/theory.md section 13).
 
         E0 = c0 q and E1 = c1 q with D frozen, and q from `one_atom.larger_root`. At complex λ
@@ -146,12 +146,12 @@ class AveragedEquations(OnePointEquations):
         c0 = self.average(t * D) + self.isotropic_mean(u)
         c1 = self.linear_noise * self.average(D) + self.fresh
         q = one_atom.larger_root(lam, u, self.ratio, c0, c1)
-        state = self.state(jnp.stack([c0 * q, c1 * q, q]), lam, u)
-        return jnp.stack([state.E0_map, state.E1_map, q])
+        state = self.state((c0 * q, c1 * q, q), lam, u)
+        return state.E0_map, state.E1_map, q
 
     def state(self, unknowns, lam, u) -> State:
         """Every scalar of section 4 at the unknowns (E0, E1, q)."""
-        E0, E1, q = unknowns[0], unknowns[1], unknowns[2]
+        E0, E1, q = unknowns
         i0 = 1 / (1 + self.ratio * E0)
         i1 = 1 / (1 + u * self.ratio * E1)
         t, spread = self.linear_mean(u), 1 - u
@@ -210,10 +210,10 @@ class AveragedEquations(OnePointEquations):
         )
         return reduce(jnp.maximum, (jnp.abs(ratio - 1) for ratio in ratios))
 
-    def newton_step(self, state: State, residual) -> Float[Array, "3"]:
+    def newton_step(self, state: State, residual) -> tuple[Array, Array, Array]:
         mean, contrast, trace = residual
         rhs = mean * state.E0_map, contrast * state.E1_map, -trace
-        return jnp.stack(corners.linear_system(self, state, state)(*rhs))
+        return corners.linear_system(self, state, state)(*rhs)
 
     def response(self, state: State) -> State:
         return state

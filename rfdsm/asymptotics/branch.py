@@ -6,16 +6,21 @@ and a root of the equations in that sector was never seen to be another one (doc
 section 11).
 """
 
+from functools import reduce
+from typing import Any
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Complex, Float, Inexact
+from jaxtyping import Array, Bool, Complex, Inexact
 
 STEP_LIMIT = 1.0  # of a step in the logs at complex λ, in its modulus
 ROUNDING = 1e-9  # unknowns may leave the sector by, relatively
 
 
-def turned(unknowns: Float[Array, " k"], lam: Complex[Array, ""]) -> Complex[Array, " k"]:
+def turned(unknowns: Any, lam: Complex[Array, ""]) -> Any:
     """A guess at complex λ from positive unknowns at |λ|: in the middle of the sector."""
-    return unknowns * jnp.sqrt(jnp.conj(unit(lam)))
+    middle = jnp.sqrt(jnp.conj(unit(lam)))
+    return jax.tree.map(lambda X: X * middle, unknowns)
 
 
 def limited(step: Inexact[Array, " k"], most: float) -> Inexact[Array, " k"]:
@@ -36,12 +41,16 @@ def held(unknowns, moved, lam) -> Inexact[Array, " k"]:
     return jnp.where((moved.imag > 0) | (from_end.imag < 0), halfway, moved)
 
 
-def holds(unknowns, lam) -> Bool[Array, ""]:
+def holds(unknowns: Any, lam) -> Bool[Array, ""]:
     """Whether the unknowns are on the physical branch; real ones at λ > 0 always are."""
     if not jnp.iscomplexobj(lam):
         return jnp.asarray(True)
-    room = ROUNDING * jnp.abs(unknowns)
-    return jnp.all((unknowns.imag <= room) & ((unknowns * unit(lam)).imag >= -room))
+
+    def within(X):
+        room = ROUNDING * jnp.abs(X)
+        return jnp.all((X.imag <= room) & ((X * unit(lam)).imag >= -room))
+
+    return reduce(jnp.logical_and, map(within, jax.tree.leaves(unknowns)))
 
 
 def unit(x: Complex[Array, " *shape"]) -> Complex[Array, " *shape"]:

@@ -15,7 +15,10 @@ from ..ingredients.sharing import ALL, Shared
 
 
 class OnePointEquations(eqx.Module):
-    """The one-point equations of a kind of features, for k positive unknowns.
+    """The one-point equations of a kind of features, for some positive unknowns.
+
+    Unknowns are an array, or a tuple of scalars where they are few: XLA then keeps each in a
+    loop of its own kind. Residuals and steps come in the same form.
 
     Attributes:
         fixed_steps: Newton steps from `start` taken without a look at the residual. For
@@ -33,17 +36,18 @@ class OnePointEquations(eqx.Module):
         """The loss of no read-out, c_x² E|x|²/d + c_z²."""
 
     @abc.abstractmethod
-    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Float[Array, " k"]:
+    def start(self, lam: Float[Array, ""], u: Float[Array, ""]) -> Any:
         """Unknowns from which Newton converges, at λ > 0 and u = 1/m in [0, 1]."""
 
-    def root(
-        self, lam: Float[Array, ""], u: Float[Array, ""]
-    ) -> tuple[Float[Array, " k"], Any] | None:
-        """(unknowns, Newton steps) of equations with a way of their own; None: no such."""
+    def root(self, lam: Float[Array, ""], u: Float[Array, ""]) -> tuple[Any, Any] | None:
+        """(unknowns, Newton steps) of equations with a way of their own; None: no such.
+
+        With derivatives, which are not the solver's then.
+        """
         return None
 
     @abc.abstractmethod
-    def state(self, unknowns: Float[Array, " k"], lam, u) -> Any:
+    def state(self, unknowns: Any, lam, u) -> Any:
         """Every quantity that a formula reads at given unknowns, solution or not.
 
         Of its fields `learning_curve` reads `alignment`, (1/d) tr T^T Q̄ T̃ (lin, αG in section
@@ -52,15 +56,15 @@ class OnePointEquations(eqx.Module):
 
     @abc.abstractmethod
     def residual(self, state: Any) -> Any:
-        """The equations in the form Newton solves, k numbers that are zero at the solution."""
+        """The equations in the form Newton solves, numbers that are zero at the solution."""
 
     @abc.abstractmethod
-    def newton_step(self, state: Any, residual: Any) -> Float[Array, " k"]:
+    def newton_step(self, state: Any, residual: Any) -> Any:
         """-J^{-1} residual, J the Jacobian of `residual` in the logs of the unknowns."""
 
     @abc.abstractmethod
     def mismatch(self, state: Any) -> Float[Array, ""]:
-        """The largest |ℓ - log F(ℓ)| of docs/theory.md's own equations."""
+        """The largest |F(X)/X - 1| of docs/theory.md's own equations X = F(X)."""
 
     @abc.abstractmethod
     def response(self, state: Any) -> Any:

@@ -11,8 +11,11 @@ At complex λ steps are held on the physical branch (`branch`). Up to an argumen
 of 10^5 points of the box above needed more than 32 steps; ten to fourteen are usual.
 
 Derivatives of every order come from one rule, the implicit function theorem on the
-converged equations; the iterations are never differentiated.
+converged equations (`one_atom` has a form of its own); iterations are never differentiated.
 """
+
+from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +34,7 @@ TURNS = np.array(
     [0.5, 0.41, 0.32, 0.24, 0.16, 0.1, 0.06, 0.035, 0.02, 0.01, 0.004, 1e-3, 1e-4, 1e-6, 1e-9]
 )
 CAREFUL_TURNS = np.geomspace(0.5, 1e-9, 60)
-TOLERANCE = 1e-12  # on |ℓ - log F(ℓ)|, to count as solved; converged rows have 1e-15
+TOLERANCE = 1e-12  # on |F(X)/X - 1|, to count as solved; converged rows have 1e-15
 
 
 def _implicit(solve):
@@ -53,22 +56,26 @@ def _implicit(solve):
         equations, lam, u = primals
         _, change = jax.jvp(residual, primals, tangents)
         step = equations.newton_step(equations.state(unknowns, lam, u), change)
-        return (unknowns, count), (unknowns * step, jnp.zeros_like(count))
+        tangent = jax.tree.map(jnp.multiply, unknowns, step)
+        return (unknowns, count), (tangent, jnp.zeros_like(count))
 
     return solve
 
 
-@_implicit
 def solve_unknowns(
     equations: OnePointEquations, lam: Float[Array, ""], u: Float[Array, ""]
-) -> tuple[Float[Array, " k"], Float[Array, ""]]:
+) -> tuple[Any, Float[Array, ""]]:
     r"""The physical solution of the one-point equations, and the Newton steps.
 
     At λ > 0, or complex above the real axis, and u = 1/m in [0, 1]. Whether the unknowns solve
     the equations is for `mismatch` to say.
     """
-    found = equations.root(lam, u)
-    return found or _finished(equations, lam, u, equations.start(lam, u))
+    return equations.root(lam, u) or _solve(equations, lam, u)
+
+
+@_implicit
+def _solve(equations, lam, u):
+    return _finished(equations, lam, u, equations.start(lam, u))
 
 
 def solve_turning(
@@ -77,7 +84,7 @@ def solve_turning(
     u: Float[Array, ""],
     *,
     carefully: bool = False,
-) -> tuple[Complex[Array, " k"], Float[Array, ""]]:
+) -> tuple[Any, Float[Array, ""]]:
     r"""As `solve_unknowns`, for λ close to the negative axis or, as -x + i0, on it.
 
     On the axis the solution is the limit from above, real outside of the spectrum's bulks. The
@@ -111,13 +118,7 @@ _turned, _turned_carefully = _turning(TURNS, 3), _turning(CAREFUL_TURNS, 6)
 
 def _steps(equations, lam, u, unknowns, count: int):
     """The unknowns after `count` Newton steps, without a look at the residual."""
-
-    def step(_, apart):
-        state = equations.state(jnp.stack(apart), lam, u)
-        change = equations.newton_step(state, equations.residual(state))
-        return tuple(move(each, by, lam) for each, by in zip(apart, change, strict=True))
-
-    return jnp.stack(jax.lax.fori_loop(0, count, step, tuple(unknowns)))
+    return jax.lax.fori_loop(0, count, lambda _, X: _step(equations, lam, u, X), unknowns)
 
 
 def _finished(equations, lam, u, unknowns):
@@ -128,20 +129,21 @@ def _finished(equations, lam, u, unknowns):
     def unfinished(carry):
         unknowns, taken = carry
         residual = equations.residual(equations.state(unknowns, lam, u))
-        largest = jnp.max(jnp.abs(jnp.asarray(residual)))
+        largest = reduce(jnp.maximum, (jnp.max(jnp.abs(r)) for r in jax.tree.leaves(residual)))
         # A NaN is not larger than anything: a hopeless row ends at once.
         return (largest > RESIDUAL) & (taken < count + MORE_STEPS)
 
     def step(carry):
         return _step(equations, lam, u, carry[0]), carry[1] + 1
 
-    taken = jnp.full_like(jnp.abs(unknowns[0]), count)
+    taken = jnp.full_like(jnp.abs(lam), count)
     return jax.lax.while_loop(unfinished, step, (unknowns, taken))
 
 
 def _step(equations, lam, u, unknowns):
     state = equations.state(unknowns, lam, u)
-    return move(unknowns, equations.newton_step(state, equations.residual(state)), lam)
+    step = equations.newton_step(state, equations.residual(state))
+    return jax.tree.map(lambda X, by: move(X, by, lam), unknowns, step)
 
 
 def move(unknowns, step, lam):

@@ -44,6 +44,7 @@ class Scalars(NamedTuple):
     B1: Any
 
 
+@jax.custom_jvp
 def root(lam: Any, x: Scalars) -> tuple[Any, Any, Any]:
     """(q, G, Newton steps): the fixed steps, then as many as the slowest of a batch needs."""
     z = jax.lax.complex(*start(lam, x))
@@ -64,29 +65,72 @@ def root(lam: Any, x: Scalars) -> tuple[Any, Any, Any]:
     return q, G, taken.astype(q.dtype)
 
 
+@root.defjvp
+def _derivative(primals, tangents):
+    """By the implicit function theorem, in the logs of q and G."""
+    q, G, steps = root(*primals)
+
+    def equations(lam, x):
+        E0, E1, i0, i1 = resolved(q, G, x)
+        Y = x.t * i0 + (1 - x.u) * x.H * i1
+        return lam * q + E0 * i0 + (1 - x.u) * E1 * i1, x.psi_p * q * Y
+
+    _, changes = jax.jvp(equations, primals, tangents)
+    lam, x = primals
+    _, _, i0, i1 = resolved(q, G, x)
+    moves, determinant = system(lam, x, q, G, q, i0 * i0, i1 * i1)
+    # Divided, not times an inverse: so XLA makes each cotangent once, which many read.
+    of_q, of_G = (each / determinant for each in moves(*changes))
+    return (q, G, steps), (q * of_q, G * of_G, jnp.zeros_like(steps))
+
+
 def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any, Any, Any]]:
     """The corners' system between two states: (trace, Y) -> corners of E0, E1 and G.
 
     What the source adds to the trace and to Y; that of G is relative to the left's.
     """
-    q, width = left.q, x.psi_p * right.q
-    tG, HG, B0q, B1q = parts(x, q, q * left.D[0])
-    mean, contrast = left.i0 * right.i0, (1 - x.u) * left.i1 * right.i1
-    tk, Hk = width * x.t * mean, width * x.H * contrast
-    G_q = 1 + x.ratio * (tk * B0q + x.u * Hk * B1q)
-    G_G = G_q + tk + Hk
-    q_q, q_G = left.lam * q + mean * B0q + contrast * B1q, mean * tG + contrast * HG
-    scale = 1 / (q_q * G_G + q_G * G_q)
+    q, G, mean, contrast = left.q, left.q * left.D[0], left.i0 * right.i0, left.i1 * right.i1
+    moves, determinant = system(left.lam, x, q, G, right.q, mean, contrast)
+    scale = 1 / determinant
+    tG, HG, B0q, B1q = _parts(x, q, G)
 
     def solve(trace, Y):
-        of_q = (q_G * width * Y - trace * G_G) * scale
-        of_G = -(q_q * width * Y + trace * G_q) * scale
+        of_q, of_G = (scale * each for each in moves(trace, x.psi_p * right.q * Y))
         return tG * of_G + B0q * of_q, HG * of_G + B1q * of_q, of_G
 
     return solve
 
 
-def parts(x: Scalars, q, G):
+def system(lam, x: Scalars, q, G, other, mean, contrast) -> tuple[Callable, Any]:
+    """By how much ln q and ln G move, times a determinant, which is returned as well.
+
+    A function of what is added to the trace and to ψ_p q Y.
+
+    Args:
+        q, G, lam: of the left point; other: q of the right one; mean, contrast: i0 i0 and
+            i1 i1 of the two.
+    """
+    tG, HG, B0q, B1q = _parts(x, q, G)
+    width, contrast = x.psi_p * other, (1 - x.u) * contrast
+    tk, Hk = width * x.t * mean, width * x.H * contrast
+    G_q = 1 + x.ratio * (tk * B0q + x.u * Hk * B1q)
+    G_G = G_q + tk + Hk
+    q_q, q_G = lam * q + mean * B0q + contrast * B1q, mean * tG + contrast * HG
+
+    def moves(trace, Y):
+        return q_G * Y - trace * G_G, -(q_q * Y + trace * G_q)
+
+    return moves, q_q * G_G + q_G * G_q
+
+
+def resolved(q, G, x: Scalars):
+    """(E0, E1, i0, i1)."""
+    tG, HG, B0q, B1q = _parts(x, q, G)
+    E0, E1 = tG + B0q, HG + B1q
+    return E0, E1, 1 / (1 + x.ratio * E0), 1 / (1 + x.u * x.ratio * E1)
+
+
+def _parts(x: Scalars, q, G):
     """Of E0 = tG + B0q and E1 = HG + B1q."""
     return x.t * (x.weight * G), x.H * (x.weight * G), x.B0 * q, x.B1 * q
 
@@ -112,7 +156,7 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
     loop of the whole.
     """
     q, G, spread = z.real, z.imag, 1 - x.u
-    tG, HG, B0q, B1q = parts(x, q, G)
+    tG, HG, B0q, B1q = _parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1
     both, of_lam, width = L1 * L2, lam * q, x.psi_p * q
@@ -126,13 +170,13 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
     G_G = G_q + k0 + k1
     scale = 0.125 / (q * (q_q * G_G + q_G * G_q))
     of_q, of_G = q_G * of_G - q * trace * G_G, -(q_q * of_G + q * trace * G_q)
-    return jax.lax.complex(q * moved(of_q * scale), G * moved(of_G * scale))
+    return jax.lax.complex(q * _moved(of_q * scale), G * _moved(of_G * scale))
 
 
 def _residual(q, G, lam, x: Scalars):
     """The larger of the two equations' residuals, relatively."""
     spread = 1 - x.u
-    tG, HG, B0q, B1q = parts(x, q, G)
+    tG, HG, B0q, B1q = _parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1
     both, of_Y = L1 * L2, x.psi_p * (x.t * L2 + spread * x.H * L1)
@@ -169,22 +213,7 @@ def _positive_root(A, B, C):
     )
 
 
-def moved(eighth):
+def _moved(eighth):
     """(1 + step/8)^8 of an eighth of a step, limited."""
     most = STEP_LIMIT / 8
     return jnp.square(jnp.square(jnp.square(1 + jnp.clip(eighth, -most, most))))
-
-
-def jacobian(x: Scalars, lam, q, G, i0, i1):
-    """Its entries in (ln q, ln G), all positive where the third has the other sign."""
-    tG, HG, B0q, B1q = parts(x, q, G)
-    width, spread = x.psi_p * q, 1 - x.u
-    t, H = width * x.t * i0, width * x.H * spread * i1
-    mean, contrast = i0 * i0, spread * i1 * i1
-    G_q = 1 + t * (x.ratio * i0 * B0q) + H * (x.u * x.ratio * i1 * B1q)
-    return (
-        lam * q + mean * B0q + contrast * B1q,
-        mean * tG + contrast * HG,
-        G_q,
-        G_q + t * i0 + H * i1,
-    )

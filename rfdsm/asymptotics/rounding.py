@@ -7,8 +7,8 @@ of known size, moved relatively by ε times
 
     OWN + |J^{-1}| |moved equations| + i1/α:
 
-losses are null - 2 lin + K, score errors gain²/h times that and the true score's share, bias² is
-σ_t (1/σ_t - κ)², where κ, the mean score's slope, is `tilt` less what the network learns.
+losses are null - 2 lin + K, score errors gain²/h times that and the true score's share, bias²
+is σ_t (1/σ_t - κ)², where κ, the mean score's slope, is what the network learns less `tilt`.
 """
 
 from functools import reduce
@@ -78,14 +78,13 @@ def terms(equations: AveragedEquations, state: State, errors: Errors, rounded_u:
 
 def _moved(equations: AveragedEquations, state: State, rounded_u: Any) -> Any:
     """How far, relatively and in ε, the terms of an error are moved."""
-    x = equations.scalars(state.u)
+    x, q = equations.scalars(state.u), state.q
     first = 1 + rounded_u * state.E1 * state.i1
-    second = 1 / state.D[0] + rounded_u * x.psi_p * state.q * x.H * state.i1
-    q_q, q_G, G_q, G_G = one_atom.jacobian(
-        x, state.lam, state.q, state.q * state.D[0], state.i0, state.i1
-    )
-    unknowns = (G_G + G_q) * first + (q_G + q_q) * second
-    return OWN + unknowns / (q_q * G_G + q_G * G_q) + rounded_u * state.i1 / state.alpha
+    second = 1 / state.D[0] + rounded_u * x.psi_p * q * x.H * state.i1
+    squares = state.i0 * state.i0, state.i1 * state.i1
+    moves, determinant = one_atom.system(state.lam, x, q, q * state.D[0], q, *squares)
+    unknowns = (moves(-first, second)[0] - moves(first, second)[1]) / determinant  # at most
+    return OWN + unknowns + rounded_u * state.i1 / state.alpha
 
 
 def _size(image: Image, sigma: Any) -> Any:

@@ -59,8 +59,8 @@ class SingleEquations(AveragedEquations):
 
         z, taken = jax.lax.while_loop(unfinished, more, (z, jnp.asarray(STEPS, jnp.int8)))
         q, G = z.real, z.imag
-        E0, E1 = x.weight * x.t * G + x.B0 * q, x.weight * x.H * G + x.B1 * q
-        return jnp.stack([E0, E1, q]), taken.astype(q.dtype)
+        E0, E1, _, _ = one_atom.resolved(q, G, x)
+        return (E0, E1, q), taken.astype(q.dtype)
 
     def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
         """Of training points with Y's and x's parts of M = i0_L η_L i0_R η_R and g in one.
@@ -188,19 +188,14 @@ class _Step(NamedTuple):
 def _newton(z: Complex[Array, ""], lam: Any, x: one_atom.Scalars) -> _Step:
     """`one_atom`'s Newton step from terms of O(1): i0 and i1 for powers of their inverses."""
     q, G, spread = z.real, z.imag, 1 - x.u
-    tG, HG, B0q, B1q = one_atom.parts(x, q, G)
-    E0, E1, width = tG + B0q, HG + B1q, x.psi_p * q
-    i0, i1 = 1 / (1 + x.ratio * E0), 1 / (1 + x.u * x.ratio * E1)
-    inverse_D = 1 + width * (x.t * i0 + spread * x.H * i1)
+    E0, E1, i0, i1 = one_atom.resolved(q, G, x)
+    inverse_D = 1 + x.psi_p * q * (x.t * i0 + spread * x.H * i1)
     trace = lam * q + E0 * i0 + spread * E1 * i1 - 1
-    of_G = (G / q * inverse_D - 1) * inverse_D
-    q_q, q_G, G_q, G_G = one_atom.jacobian(x, lam, q, G, i0, i1)
-    scale = 1 / (q_q * G_G + q_G * G_q)
-    return _Step(
-        (q_G * of_G - trace * G_G) * scale,
-        -(q_q * of_G + trace * G_q) * scale,
-        jnp.maximum(G_G + q_G * inverse_D, G_q + q_q * inverse_D) * scale,
-    )
+    moves, determinant = one_atom.system(lam, x, q, G, q, i0 * i0, i1 * i1)
+    scale = 1 / determinant
+    of_q, of_G = (scale * each for each in moves(trace, (G / q * inverse_D - 1) * inverse_D))
+    largest = jnp.maximum(moves(-1, inverse_D)[0], -moves(1, inverse_D)[1])
+    return _Step(of_q, of_G, scale * largest)
 
 
 def _moved(z: Complex[Array, ""], step: _Step) -> Complex[Array, ""]:
@@ -209,7 +204,7 @@ def _moved(z: Complex[Array, ""], step: _Step) -> Complex[Array, ""]:
 
 
 def _grown(x, step):
-    """x (1 + step/8)^8 of a limited step; of a small one to its last digit, which 1 + ... loses."""
+    """x (1 + step/8)^8 of a limited step, of a small one without rounding 1 + step/8."""
     growth = jnp.clip(step, -STEP_LIMIT, STEP_LIMIT) / 8
     for _ in range(3):
         growth = growth * (2 + growth)

@@ -5,6 +5,7 @@ the equations on the axis itself: nothing is broadened. Eigenvalues are O(1), up
 largest where p >> d.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -67,7 +68,9 @@ def ends_under(equations: AveragedEquations, u, x: Float[Array, ""]) -> Bool[Arr
     so it was at 610 points beside and between the bulks of 60 random spectra.
     """
     state, unknowns, ok = _on_axis(equations, u, x)
-    outside = jnp.all((unknowns.real < 0) & (jnp.abs(unknowns.imag) < REAL * -unknowns.real))
+    outside = reduce(
+        jnp.logical_and, ((X.real < 0) & (jnp.abs(X.imag) < REAL * -X.real) for X in unknowns)
+    )
     positive = (state.i0.real > 0) & (state.i1.real > 0) & jnp.all(state.D.real > 0)
     return ok & outside & positive
 

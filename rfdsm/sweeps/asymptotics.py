@@ -66,7 +66,7 @@ class Theory(Part):
             if self.several_draws:
                 words = f"{LABELS[name]}, deviation over draws of W"
                 found[f"{name}_spread"] = floats(dims, error(name, "theory", words))
-        words = "largest |l - log F(l)| of the equations in logarithms"
+        words = "largest |F(X)/X - 1| of the equations X = F(X)"
         found["residual"] = floats(dims, {"long_name": words, "kind": "solver"})
         for each in self.quantities:
             for name, shape in each.shapes.items():

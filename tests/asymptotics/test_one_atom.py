@@ -45,7 +45,8 @@ def test_its_root_is_that_of_the_general_equations(activation):
         equations = equations_of(psi_n, psi_p, u, lam, t, activation)
         unknowns, steps = equations.root(lam, u)
         general, _ = equivalent._finished(equations, lam, u, equations.start(lam, u))
-        return unknowns, general, equations.mismatch(equations.state(unknowns, lam, u)), steps
+        mismatch = equations.mismatch(equations.state(unknowns, lam, u))
+        return jnp.stack(unknowns), jnp.stack(general), mismatch, steps
 
     unknowns, general, mismatch, steps = both(*map(jnp.asarray, hard_box(20_000)))
     assert jnp.max(mismatch) < 1e-12  # of features that are linear but for 1e-5 too
