@@ -21,11 +21,11 @@ NUMBERS = "psi_n, psi_p, 1/m, lam, t"
 SCIPY = "scipy.optimize.root, equations alone"
 
 
-def solve(numbers, data=None) -> rfdsm.Solution:
+def solve(numbers, data=None, **how) -> rfdsm.Solution:
     """One point of the batch."""
     psi_n, psi_p, u, lam, t = numbers
     model = rfdsm.RFDSM(psi_n=psi_n, psi_p=psi_p, m=2.0, lam=lam, t=t, data=data)
-    return model.solve(inverse_m=u)
+    return model.solve(inverse_m=u, **how)
 
 
 def test_loss(numbers):
@@ -64,6 +64,17 @@ def against_scipy(what, program, numbers, rows, atoms, limit) -> Figure:
 def in_pieces(function):
     """A batch of so many rows that it is faster in pieces."""
     return lambda batch: jax.lax.map(function, batch, batch_size=PIECE)
+
+
+def in_float32(what, program, numbers) -> Figure:
+    """A batch with the bound on its rounding, and the same in float64, in turns."""
+    short = tuple(each.astype(jnp.float32) for each in numbers)
+    single, _ = compiled(jax.vmap(lambda x: solve(x, precision="float32")), short)
+    refused = jnp.mean(single(short).status == rfdsm.Status.needs_float64)
+    ours, theirs = in_turns(TURNS, lambda: single(short), lambda: program(numbers))
+    value, peer = (POINTS / np.median(each) for each in (ours, theirs))
+    note = f"refuses {refused:.1%}"
+    return Figure(what, value, "points/s", "in float64", peer, ratio(theirs, ours), note=note)
 
 
 def derivatives(name, function, batch) -> list[Figure]:
@@ -126,6 +137,7 @@ def run() -> list[Figure]:
     return [
         isotropic,
         limit,
+        in_float32(f"{what}, isotropic, in float32", batch, numbers),
         sixteen,
         Figure(f"{what}, isotropic: compiling", seconds, "s"),
         Figure(f"{what}, {len(ATOMS)} atoms: compiling", more_seconds, "s"),

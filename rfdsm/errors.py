@@ -231,8 +231,8 @@ WORDS = {
     ),
     "not_finite": "the equations were solved and an error is not finite: please report it.",
     "needs_float64": (
-        "precision='float32' cannot hold every error to 1e-3 of max(value, 1) here: solve in "
-        "float64."
+        "precision='float32' cannot solve this, or not hold every error to 1e-3 of "
+        "max(value, 1): solve in float64."
     ),
 }
 STATUSES = tuple(WORDS)  # data sets hold a status as an index into them

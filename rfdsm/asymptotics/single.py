@@ -143,8 +143,7 @@ def _solve(problem: Problem, rounded_u: Bool[Array, ""]) -> Solution:
     state = jax.tree.map(lambda x: x[0], one.states)
     bound = rounding.bound(equations, state, errors, rounded_u.astype(jnp.float32))
     needs = [
-        (bound <= TOLERANCE, Status.needs_float64),
-        (one.residual <= MISMATCH, Status.not_converged),
+        ((bound <= TOLERANCE) & (one.residual <= MISMATCH), Status.needs_float64),
         (
             jnp.isfinite(constants.b + constants.v2 + constants.s2),
             Status.constants_out_of_range,

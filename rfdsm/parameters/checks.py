@@ -120,7 +120,8 @@ def require_float64(tree: Any) -> None:
         if leaf.dtype != jnp.float64:
             raise TypeError(
                 f"theory needs float64, this model holds {leaf.dtype}: run "
-                'jax.config.update("jax_enable_x64", True) before building it and its numbers.'
+                'jax.config.update("jax_enable_x64", True) before building it and its numbers, '
+                'or ask for solve(precision="float32").'
             )
 
 
