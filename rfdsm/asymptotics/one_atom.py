@@ -92,7 +92,7 @@ def linear_system(x: Scalars, left: Any, right: Any) -> Callable[..., tuple[Any,
     q, G, mean, contrast = left.q, left.q * left.D[0], left.i0 * right.i0, left.i1 * right.i1
     moves, determinant = system(left.lam, x, q, G, right.q, mean, contrast)
     scale = 1 / determinant
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
 
     def solve(trace, Y):
         of_q, of_G = (scale * each for each in moves(trace, x.psi_p * right.q * Y))
@@ -110,7 +110,7 @@ def system(lam, x: Scalars, q, G, other, mean, contrast) -> tuple[Callable, Any]
         q, G, lam: of the left point; other: q of the right one; mean, contrast: i0 i0 and
             i1 i1 of the two.
     """
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
     width, contrast = x.psi_p * other, (1 - x.u) * contrast
     tk, Hk = width * x.t * mean, width * x.H * contrast
     G_q = 1 + x.ratio * (tk * B0q + x.u * Hk * B1q)
@@ -125,12 +125,12 @@ def system(lam, x: Scalars, q, G, other, mean, contrast) -> tuple[Callable, Any]
 
 def resolved(q, G, x: Scalars):
     """(E0, E1, i0, i1)."""
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     return E0, E1, 1 / (1 + x.ratio * E0), 1 / (1 + x.u * x.ratio * E1)
 
 
-def _parts(x: Scalars, q, G):
+def parts(x: Scalars, q, G):
     """Of E0 = tG + B0q and E1 = HG + B1q."""
     return x.t * (x.weight * G), x.H * (x.weight * G), x.B0 * q, x.B1 * q
 
@@ -156,7 +156,7 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
     loop of the whole.
     """
     q, G, spread = z.real, z.imag, 1 - x.u
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1
     both, of_lam, width = L1 * L2, lam * q, x.psi_p * q
@@ -176,7 +176,7 @@ def _step(z: Complex[Array, ""], lam: Any, x: Scalars) -> Complex[Array, ""]:
 def _residual(q, G, lam, x: Scalars):
     """The larger of the two equations' residuals, relatively."""
     spread = 1 - x.u
-    tG, HG, B0q, B1q = _parts(x, q, G)
+    tG, HG, B0q, B1q = parts(x, q, G)
     E0, E1 = tG + B0q, HG + B1q
     L1, L2 = 1 + x.ratio * E0, 1 + x.u * x.ratio * E1
     both, of_Y = L1 * L2, x.psi_p * (x.t * L2 + spread * x.H * L1)
