@@ -46,18 +46,13 @@ def bound(
         least = truth if name in NEED_TRUE_SCORE else 1
         return getattr(of_all, name) / jnp.maximum(getattr(errors, name), least)
 
-    eps = jnp.finfo(errors.test_loss.dtype).eps
-    return SAFETY * eps * reduce(jnp.maximum, map(relative, FIELDS))
+    return SAFETY * _eps(errors) * reduce(jnp.maximum, map(relative, FIELDS))
 
 
 def terms(equations: AveragedEquations, state: State, errors: Errors, rounded_u: Any) -> Errors:
     """How far a rounding moves each error, in ε."""
-    moved = _moved(equations, state, rounded_u)
-    denoising, sigma, exact = (
-        equations.denoising,
-        equations.eigenvalues[0],
-        equations.image(1, 1),
-    )
+    moved, exact = _moved(equations, state, rounded_u), equations.image(1, 1)
+    denoising, sigma = equations.denoising, equations.eigenvalues[0]
     noised, null = denoising.noising.variances(sigma), equations.null
     least = _size(state.image, sigma) * _size(exact, sigma) * state.coupling[0]
     test = moved * (jnp.abs(errors.test_loss - null + 2 * state.alignment) + least)
@@ -66,7 +61,8 @@ def terms(equations: AveragedEquations, state: State, errors: Errors, rounded_u:
     score = denoising.gain**2 * (best + test / denoising.noising.h)
     off = jnp.sqrt(jnp.maximum(errors.bias2, 0) / noised)
     slope = OWN / noised + moved * (off + 1 / noised + abs(denoising.tilt))
-    bias2 = 2 * noised * off * slope
+    # Of off², whose root may have lost its digits.
+    bias2 = noised * slope * (2 * off + SAFETY * _eps(errors) * slope)
     return Errors(
         score_error=score,
         test_loss=OWN * null + test,
@@ -91,3 +87,8 @@ def _moved(equations: AveragedEquations, state: State, rounded_u: Any) -> Any:
 def _size(image: Image, sigma: Any) -> Any:
     """What a target's two parts come to where they do not cancel."""
     return abs(image.noise) + abs(image.data) * sigma
+
+
+def _eps(errors: Errors) -> float:
+    """ε of the errors' precision."""
+    return float(jnp.finfo(errors.test_loss.dtype).eps)
