@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._numerics.derivatives import made_once
 from .._numerics.promotion import mixed
 from ..errors import Errors
 from ..ingredients.filters import FilterNodes, both_halves
@@ -50,14 +51,18 @@ def solved(equations: OnePointEquations, nodes: FilterNodes, u: Float[Array, ""]
     """The equations' solutions at the nodes, with u = 1/m."""
     solve = solve_turning if nodes.near_axis else solve_unknowns
 
-    def state(lam):
+    def solution(lam):
         unknowns, steps = solve(equations, lam, u)
         state = equations.state(unknowns, lam, u)
         physical = branch.holds(unknowns, lam)
         return state, jnp.where(physical, equations.mismatch(state), jnp.inf), steps
 
-    over_nodes = jax.lax.map if equations.one_by_one else lambda f, x: jax.vmap(f)(x)
-    states, residuals, steps = over_nodes(state, nodes.resolvents)
+    if nodes.resolvents.shape == (1,):
+        state, *rest = solution(nodes.resolvents[0])
+        states, residuals, steps = jax.tree.map(lambda x: x[None], (made_once(state), *rest))
+    else:
+        over_nodes = jax.lax.map if equations.one_by_one else lambda f, x: jax.vmap(f)(x)
+        states, residuals, steps = over_nodes(solution, nodes.resolvents)
     most = jnp.max(residuals), jnp.max(steps).astype(jnp.int32)
     return Solved(equations, nodes, states, *most)
 

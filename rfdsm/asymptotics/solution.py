@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._files.programs import kept
 from .._numerics.absent import ABSENT as NO_DATA
-from .._numerics.derivatives import fixed
+from .._numerics.derivatives import fixed, made_once
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
 from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.ensembles import Single
@@ -59,6 +59,7 @@ def solve(problem: Problem, moments: Any = None) -> Solution:
 @kept
 def _solution(problem: Problem, moments: Any) -> Solution:
     """`solve`, of one network or several."""
+    problem = made_once(problem)
     if moments is not None and moments.draws is not None:
         return jax.vmap(_solution, (None, moments.axes_of_draws()))(problem, moments)
     if moments is not None and moments.parts is not None:
@@ -178,7 +179,7 @@ def averaged_equations(problem: Problem) -> tuple[AveragedEquations, Any]:
         weights=law.weights,
         denoising=denoising,
     )
-    return equations, constants
+    return made_once(equations), constants
 
 
 def measured_equations(psi_n: Any, moments: Any, denoising: Any) -> MeasuredEquations:
