@@ -49,19 +49,20 @@ def made_once(tree: Any) -> Any:
     On CPU it makes cheap operations again for all their users; of a model's Hessian, whose 49
     entries are taken one by one from seven sums of a thousand terms, each would be such a sum,
     and compiling that takes most of a minute. XLA looks into no branch of a condition that is
-    not known, so all numbers go through one, as they are unless the first is NaN. In a batch it
+    not known, so all numbers go through one, either way as they are. In a batch it
     is known and nothing is left of it: a batch runs fastest in few large loops.
     """
     numbers, rest = eqx.partition(tree, eqx.is_inexact_array)
     if not jax.tree.leaves(numbers):
         return tree
-    known = _is_number(jax.lax.stop_gradient(numbers))
-    numbers = jax.lax.cond(known, lambda tree: tree, _all_nan, numbers)
+    either = _is_number(jax.lax.stop_gradient(numbers))
+    numbers = jax.lax.cond(either, lambda tree: tree, _as_well, numbers)
     return eqx.combine(numbers, rest)
 
 
-def _all_nan(tree):
-    return jax.tree.map(lambda x: x * jnp.nan, tree)
+def _as_well(tree):
+    # JAX leaves out what every branch returns as it came.
+    return jax.tree.map(lambda x: 1 * x, tree)
 
 
 @jax.custom_batching.custom_vmap
