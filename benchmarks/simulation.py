@@ -22,7 +22,7 @@ from rfdsm.simulation.evaluate import measured
 
 from . import numpy_simulation
 from .figures import Figure, at_least, at_most
-from .timing import median_seconds
+from .timing import in_turns
 
 T, LAM = 0.1, 1e-3
 # (d, psi_n, psi_p, m), trials, turns, the least rate of double precision against the peer's
@@ -32,6 +32,7 @@ SETTINGS = (
     ((100, 4.0, 2.0, 64), 4, 9, 0.65),
 )
 MIXED = 1.3  # times the peer's rate
+SPLIT_TURNS = 9
 NAMES = ("score_error", "test_loss", "train_loss", "memorization_loss", "bias2")
 PEER = "NumPy/SciPy, float64, BLAS alone"
 
@@ -111,9 +112,8 @@ def split_of(model: rfdsm.RFDSM, d: int, where: str) -> list[Figure]:
         trained = one(drawn, experiment)
         return measured(trained.network, trained.train_loss, drawn, experiment.sampler)
 
-    of_sums, of_fit, of_all = (
-        median_seconds(partial(jax.jit(part), key), 5) for part in (sums, fitted, whole)
-    )
+    timed = (partial(jax.jit(part), key) for part in (sums, fitted, whole))
+    of_sums, of_fit, of_all = map(statistics.median, in_turns(SPLIT_TURNS, *timed))
     ratio = (of_all - of_fit) / of_fit
     parts = f"sums {1e3 * of_sums:.0f} ms, solve {1e3 * (of_fit - of_sums):.0f} ms"
     what = f"simulation at {where}: measuring a network's errors"
@@ -126,10 +126,12 @@ def split_of(model: rfdsm.RFDSM, d: int, where: str) -> list[Figure]:
 def moved(found: dict[str, list[Any]], where: str) -> Figure:
     """How far mixed precision moves an error, against the spread between trials."""
     worst = 0.0
-    for double, mixed in zip(found["float64"], found["mixed"], strict=True):
-        for name in NAMES:
-            x, y = (np.asarray(getattr(runs, name)) for runs in (double, mixed))
-            worst = max(worst, float(np.max(np.abs(x - y)) / np.std(x, ddof=1)))
+    for name in NAMES:
+        sides = (found["float64"], found["mixed"])
+        x, y = (
+            np.concatenate([np.asarray(getattr(run, name)) for run in runs]) for runs in sides
+        )
+        worst = max(worst, float(np.max(np.abs(x - y)) / np.std(x, ddof=1)))
     what = f"simulation at {where}: errors of mixed precision, moved by"
     of = "their spread between trials", 1.0, worst
     return Figure(what, worst, "of the spread", *of, **at_most(0.1, worst))

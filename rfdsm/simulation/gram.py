@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._numerics import cholesky
 from .._numerics.absent import Absent
 from .._numerics.linalg import from_lower_tiles, lower_product, lower_tiles, product
 from ..ingredients.targets import Denoising
@@ -232,6 +233,4 @@ def _eigh(lower) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
 def _solve(lower, lam, right):
     """(A + λ)^{-1} right, for a positive definite A of which the lower triangle is read."""
     diagonal = jnp.arange(lower.shape[0])
-    shifted = lower.at[diagonal, diagonal].add(lam)
-    factor = jax.lax.linalg.cholesky(shifted, symmetrize_input=False)
-    return jax.scipy.linalg.cho_solve((factor, True), right)
+    return cholesky.solve(lower.at[diagonal, diagonal].add(lam), right)
