@@ -220,24 +220,24 @@ class AveragedEquations(OnePointEquations):
 
     def sources(self, left: State, right: State) -> tuple[Source, Source, Source]:
         shares = left.i0 * left.eta, right.i0 * right.eta
-        taken = (Image(self.image(share, 1).data, ABSENT) for share in shares)
+        left, right = (Image(self.image(share, 1).data, ABSENT) for share in shares)
         fresh = Source(
             features=self.shared + self.fresh, data=self.linear_data, noise=self.linear_noise
         )
         training = Source(
-            self.fresh,
-            ABSENT,
-            self.linear_noise,
-            shares[0] * shares[1],
-            1 - shares[0] - shares[1],
-            *taken,
+            features=self.fresh,
+            noise=self.linear_noise,
+            mean=shares[0] * shares[1],
+            cross=1 - shares[0] - shares[1],
+            left=left,
+            right=right,
         )
         return fresh, training, Source(features=1.0)
 
     def pairs(self, left: State, right: State) -> Source:
         mean, contrast = left.i0 * right.i0, left.i1 * right.i1
         own = Image(1 - left.i0 - right.i0, 1 - left.alpha - right.alpha)
-        taken = dict(zip(("left", "right"), (right.image, left.image), strict=True))
+        taken = {"left": right.image, "right": left.image}
         return Source(mean=mean, **taken, contrast=contrast, own=own)
 
     def corners(self, left, right, sources, shared=ALL, other=None) -> list[Array]:

@@ -54,6 +54,7 @@ def two_point_table(equations: OnePointEquations, states: Any) -> TwoPointTable:
         return two_point(equations, left, right, equations.sources(left, right))
 
     if states.alignment.shape == (1,) and not jnp.iscomplexobj(states.alignment):
+        # Of one point with itself there is less to make, and no axis of one entry.
         one = equations.response(jax.tree.map(lambda x: x[0], states))
         return TwoPointTable(*(value[None, None, None] for value in pair(one, one)))
     responses = jax.vmap(equations.response)(states)
