@@ -15,7 +15,7 @@ from .figures import Figure, at_least, at_most
 from .timing import compiled, in_turns, ratio
 
 POINTS, PEER_POINTS, TURNS = 100_000, 2_000, 15
-PIECE = 12_500  # points whose intermediate arrays stay in a processor's cache
+PIECE = 25_000  # points whose intermediate arrays malloc keeps; larger ones it hands back
 ATOMS = np.linspace(0.1, 1.9, 16)
 NUMBERS = "psi_n, psi_p, 1/m, lam, t"
 SCIPY = "scipy.optimize.root, equations alone"
