@@ -10,7 +10,6 @@ and reads the same from both ends: forward and reverse mode agree.
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -41,37 +40,3 @@ def _derivative(value, primals, tangents):
     (x,), (tangent,) = primals, tangents
     huge = jnp.where(x == x, 1e300, 1e301)  # depends on x, so that no compiler folds it
     return _constant(value, x), tangent * huge * huge * 0.0 * huge * huge
-
-
-def made_once(tree: Any) -> Any:
-    """The same numbers, which XLA makes once each, and their derivatives, whatever reads them.
-
-    On CPU it makes cheap operations again for all their users; of a model's Hessian, whose 49
-    entries are taken one by one from seven sums of a thousand terms, each would be such a sum,
-    and compiling that takes most of a minute. XLA looks into no branch of a condition that is
-    not known, so all numbers go through one, either way as they are. In a batch it
-    is known and nothing is left of it: a batch runs fastest in few large loops.
-    """
-    numbers, rest = eqx.partition(tree, eqx.is_inexact_array)
-    if not jax.tree.leaves(numbers):
-        return tree
-    either = _is_number(jax.lax.stop_gradient(numbers))
-    numbers = jax.lax.cond(either, lambda tree: tree, _as_well, numbers)
-    return eqx.combine(numbers, rest)
-
-
-def _as_well(tree):
-    # JAX leaves out what every branch returns as it came.
-    return jax.tree.map(lambda x: 1 * x, tree)
-
-
-@jax.custom_batching.custom_vmap
-def _is_number(tree):
-    """Of the first leaf."""
-    first = jax.tree.leaves(tree)[0]
-    return jnp.all(first == first)
-
-
-@_is_number.def_vmap
-def _of_batch(size, batched, tree):
-    return jnp.array(True), False

@@ -36,7 +36,7 @@ from jaxtyping import Array, Float
 
 from .._numerics.absent import ABSENT
 from .._numerics.linalg import product
-from .._numerics.sums import sums
+from .._numerics.once import sums
 from ..ingredients.filters import both_halves
 from ..ingredients.sharing import ALL
 from ..ingredients.targets import Denoising

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._numerics.derivatives import made_once
+from .._numerics.once import made_once
 from .._numerics.promotion import mixed
 from ..errors import Errors
 from ..ingredients.filters import FilterNodes, both_halves

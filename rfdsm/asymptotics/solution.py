@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from .._files.programs import kept
 from .._numerics.absent import ABSENT as NO_DATA
-from .._numerics.derivatives import fixed, made_once
+from .._numerics.derivatives import fixed
+from .._numerics.once import made_once
 from ..errors import FIELDS, LOSSES, Errors, Solution, Status, nan_explained
 from ..ingredients.cross_moments import CrossMoments
 from ..ingredients.ensembles import Single
